@@ -1,0 +1,23 @@
+// All routes of the admin side, in the order in which they should be read.
+
+import { type HealthParts, healthRoutes } from './health-api.ts';
+import { type LedgerParts, ledgerRoutes } from './ledger-api.ts';
+import { openapi } from './openapi.ts';
+import type { Route } from './route.ts';
+import { type UsersParts, usersRoutes } from './users-api.ts';
+
+export type ApiParts = UsersParts & LedgerParts & HealthParts;
+
+export function apiRoutes(parts: ApiParts): Route[] {
+  const routes = [...usersRoutes(parts), ...ledgerRoutes(parts), ...healthRoutes(parts)];
+  routes.push({
+    method: 'GET',
+    path: '/openapi.json',
+    summary: 'This document.',
+    open: true,
+    answers: { 200: { description: 'OpenAPI 3.1.', schema: { type: 'object', additionalProperties: true } } },
+    handle: () => ({ status: 200, body: document }),
+  });
+  const document = openapi(routes, parts.version);
+  return routes;
+}

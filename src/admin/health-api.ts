@@ -1,0 +1,74 @@
+// What machines ask: is the process alive, are the links up, what was counted, what can be asked.
+
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Metrics } from '../metrics.ts';
+import { phases } from '../migration/phase.ts';
+import type { Users } from '../migration/users.ts';
+import { type Answer, flag, type Route, shape } from './route.ts';
+
+/** The links and the ledger, as they are now. */
+export interface Health {
+  component: boolean;
+  attach: boolean;
+  mqtt: boolean;
+  ledger: boolean;
+}
+
+export interface HealthParts {
+  users: Users;
+  ledger: Ledger;
+  metrics: Metrics;
+  health(): Health;
+  version: string;
+}
+
+const readiness = shape({ ready: flag, component: flag, attach: flag, mqtt: flag, ledger: flag });
+
+export function healthRoutes(parts: HealthParts): Route[] {
+  return [
+    {
+      method: 'GET',
+      path: '/healthz',
+      summary: 'The process is alive.',
+      open: true,
+      answers: { 200: { description: 'Alive.', schema: shape({ alive: flag, version: { type: 'string' } }) } },
+      handle: () => ({ status: 200, body: { alive: true, version: parts.version } }),
+    },
+    {
+      method: 'GET',
+      path: '/readyz',
+      summary: 'Both links stand and the ledger can be written.',
+      open: true,
+      answers: {
+        200: { description: 'Ready.', schema: readiness },
+        503: { description: 'Not ready; what is false is down.', schema: readiness },
+      },
+      handle: () => {
+        const { component, attach, mqtt, ledger } = parts.health();
+        const ready = component && attach && mqtt && ledger;
+        return { status: ready ? 200 : 503, body: { ready, component, attach, mqtt, ledger } };
+      },
+    },
+    {
+      method: 'GET',
+      path: '/metrics',
+      summary: 'The metrics, in the text format of Prometheus.',
+      answers: { 200: { description: 'Prometheus text.', schema: null } },
+      handle: () => scrape(parts),
+    },
+  ];
+}
+
+/** What is a level and not a count is read at the scrape. */
+async function scrape({ users, ledger, metrics, health }: HealthParts): Promise<Answer> {
+  for (const [lane, states] of Object.entries(await ledger.do('counts', {}))) {
+    for (const [state, n] of Object.entries(states)) metrics.ledgerEntries.set({ lane: lane as 'toMqtt', state }, n);
+  }
+  const byPhase = new Map<string, number>(phases.map((phase) => [phase, 0]));
+  for (const { phase } of users.all()) byPhase.set(phase, (byPhase.get(phase) ?? 0) + 1);
+  for (const [phase, n] of byPhase) metrics.users.set({ phase }, n);
+  const { ledger: writable, ...links } = health();
+  for (const [link, up] of Object.entries(links)) metrics.linkUp.set({ link }, up ? 1 : 0);
+  metrics.ledgerWritable.set(writable ? 1 : 0);
+  return { status: 200, body: await metrics.registry.metrics(), type: metrics.registry.contentType };
+}

@@ -1,0 +1,39 @@
+// Options that several commands share.
+
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { phases } from '../migration/phase.ts';
+import { Client } from './client.ts';
+import { findGateway, type GatewayOptions } from './settings.ts';
+
+export const configOption = () =>
+  new Option('-c, --config <file>', 'configuration (default: crossfade.yaml in this folder, if there is one)');
+
+/** For a command that asks the running gateway. */
+export function asksGateway(command: Command): Command {
+  return command
+    .addOption(configOption())
+    .option('--url <url>', 'the gateway (default: CROSSFADE_ADMIN_URL, else admin.listen)')
+    .option(
+      '--token <token>',
+      'admin token (default: CROSSFADE_ADMIN_TOKEN, else admin.token, else the file beside the ledger)',
+    )
+    .option('--json', 'print JSON');
+}
+
+export function clientOf(options: GatewayOptions): Client {
+  return new Client(findGateway(options));
+}
+
+export const phaseOption = () => new Option('--phase <phase>', 'only users in this phase').choices(phases);
+
+/** A whole number of at least 1. */
+export function positive(text: string): number {
+  const value = Number(text);
+  if (!/^[0-9]+$/.test(text) || value < 1 || !Number.isSafeInteger(value))
+    throw new InvalidArgumentError('It must be a whole number of at least 1.');
+  return value;
+}
+
+export function examples(lines: string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`;
+}

@@ -1,0 +1,22 @@
+// A user as the admin API gives it, and where it is asked.
+
+export interface UserSummary {
+  jid: string;
+  phase: string;
+  version: number;
+  moving: { from: string; step: string } | null;
+  attached: { jid: string; shown: string } | null;
+  app: string;
+  acks: boolean;
+  changedAt: string;
+}
+
+export interface UserView extends UserSummary {
+  devices: { client: string; online: boolean; seenAt: string }[];
+  /** Counted up to 1000 each. */
+  waiting: { toMqtt: number; toXmpp: number };
+}
+
+export function userPath(jid: string): string {
+  return `/api/v1/users/${encodeURIComponent(jid)}`;
+}

@@ -1,0 +1,49 @@
+// Time and chance as things that are handed in, so that the simulation can turn them.
+
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Wall clock, milliseconds since 1970. */
+  now(): number;
+  /** Runs `task` once after `delayMs`. */
+  after(delayMs: number, task: () => void): Timer;
+  /** A number in [0, 1), for jitter. */
+  random(): number;
+}
+
+export const systemClock: Clock = {
+  now: Date.now,
+  after(delayMs, task) {
+    const handle = setTimeout(task, delayMs);
+    return { cancel: () => clearTimeout(handle) };
+  },
+  random: Math.random,
+};
+
+/** Runs `task` again and again, `periodMs` after the end of the run before; `failed` hears of a run that threw. */
+export function every(
+  clock: Clock,
+  periodMs: number,
+  task: () => void | Promise<void>,
+  failed: (error: unknown) => void,
+): Timer {
+  let timer: Timer;
+  let cancelled = false;
+  const turn = async () => {
+    try {
+      await task();
+    } catch (error) {
+      failed(error);
+    }
+    if (!cancelled) timer = clock.after(periodMs, turn);
+  };
+  timer = clock.after(periodMs, turn);
+  return {
+    cancel() {
+      cancelled = true;
+      timer.cancel();
+    },
+  };
+}

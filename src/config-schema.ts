@@ -1,0 +1,278 @@
+// The configuration's one source (JSON Schema): keys, types, defaults and what they mean; docs/configuration.md is made of it.
+
+/** What a key may be; the keywords after `default` are our own, for reading and for the docs. */
+export interface Schema {
+  type: 'object' | 'string' | 'integer' | 'boolean' | 'array';
+  description: string;
+  properties?: Record<string, Schema>;
+  required?: string[];
+  additionalProperties?: false;
+  items?: { type: 'string'; pattern?: string };
+  uniqueItems?: boolean;
+  minItems?: number;
+  pattern?: string;
+  enum?: string[];
+  minimum?: number;
+  maximum?: number;
+  minLength?: number;
+  default?: unknown;
+  /** What would be right, in words, where type and pattern do not say it. */
+  hint?: string;
+  /** `path`: taken from the configuration's folder. `duration`: a word such as 10s, milliseconds for the program. `address`: host:port. */
+  reads?: 'path' | 'duration' | 'address';
+  /** The value may stand in a file of its own, named by `…File`. */
+  inFile?: boolean;
+}
+
+const folder = (description: string, properties: Record<string, Schema>, required: string[] = []): Schema => ({
+  type: 'object',
+  description,
+  properties,
+  required,
+  additionalProperties: false,
+});
+
+const topicRoot = '^[^+#/$\\u0000][^+#/\\u0000]*(/[^+#/\\u0000]+)*$';
+const domain = '^[^\\s@/:]+$';
+
+const component = folder(
+  'The one connection to the legacy server (XEP-0114).',
+  {
+    host: { type: 'string', description: "The server's host.", default: '127.0.0.1', minLength: 1 },
+    port: { type: 'integer', description: 'Its port for components.', default: 5347, minimum: 1, maximum: 65535 },
+    domain: {
+      type: 'string',
+      description: "The component's own domain.",
+      pattern: domain,
+      hint: 'a domain such as gw.example.com',
+    },
+    secret: { type: 'string', description: 'The secret shared with the server.', minLength: 1, inFile: true },
+    users: {
+      type: 'array',
+      description:
+        "Addresses on the component's own domain, always on MQTT; for services and users without a legacy account.",
+      items: { type: 'string', pattern: '^[^\\s@/]+@[^\\s@/]+$' },
+      uniqueItems: true,
+      default: [],
+      hint: 'a list of addresses such as bot@gw.example.com',
+    },
+  },
+  ['domain', 'secret'],
+);
+
+const xmpp = folder(
+  'The legacy XMPP server.',
+  {
+    domain: {
+      type: 'string',
+      description: "The users' domain.",
+      pattern: domain,
+      hint: 'a domain such as example.com',
+    },
+    component,
+    attach: folder('How a moved user stays on the legacy server.', {
+      kind: {
+        type: 'string',
+        description: '`module`: through the server module.',
+        enum: ['module', 'client'],
+        default: 'module',
+      },
+      resource: {
+        type: 'string',
+        description: "The attached session's resource.",
+        default: 'mqtt',
+        pattern: '^[^\\s/]{1,64}$',
+        hint: 'a short word such as mqtt',
+      },
+    }),
+    maxStanzaBytes: {
+      type: 'integer',
+      description: 'Bytes of the largest stanza an app may cause, envelope included. RFC 6120 §13.12 sets the least.',
+      default: 262_144,
+      minimum: 10_000,
+      maximum: 16_777_216,
+    },
+    maxInboundBytes: {
+      type: 'integer',
+      description:
+        'Bytes of the largest element taken from the server; a larger one is skipped and recorded as refused.',
+      default: 1_048_576,
+      minimum: 10_000,
+      maximum: 16_777_216,
+    },
+  },
+  ['domain', 'component'],
+);
+
+const mqtt = folder(
+  'The MQTT broker.',
+  {
+    url: {
+      type: 'string',
+      description: 'Where it listens. `embedded:` starts a small broker inside the gateway, for trying out only.',
+      pattern: '^(?:(?:mqtts?|wss?)://[^\\s/]+(?:/\\S*)?|embedded:)$',
+      hint: 'mqtt://host:1883, mqtts://host:8883, ws://host:port/path, wss://… or embedded:',
+    },
+    username: { type: 'string', description: "The gateway's own account.", minLength: 1 },
+    password: { type: 'string', description: 'Its password.', inFile: true },
+    ca: { type: 'string', description: 'Certificate authorities to trust, PEM.', inFile: true },
+    cert: { type: 'string', description: "The gateway's certificate, PEM.", inFile: true },
+    key: { type: 'string', description: 'Its private key, PEM.', inFile: true },
+    clientId: {
+      type: 'string',
+      description: "The beginning of the gateway's client ids; two gateways on one broker need two.",
+      default: 'crossfade',
+      pattern: '^[A-Za-z0-9_-]{1,48}$',
+      hint: 'up to 48 letters, digits, - and _',
+    },
+    root: {
+      type: 'string',
+      description: 'The first level of all topics.',
+      default: 'chat',
+      pattern: topicRoot,
+      hint: 'a topic without wildcards',
+    },
+    shadowRoot: {
+      type: 'string',
+      description: 'The same for users in the phase shadow.',
+      default: 'chat-shadow',
+      pattern: topicRoot,
+      hint: 'a topic without wildcards',
+    },
+    brokerHorizon: {
+      type: 'string',
+      description:
+        'How long after its PUBACK a message may be lost by a broker that crashes: twice the time between its snapshots. `10s` only with an autosave_interval of 5.',
+      default: '1h',
+      pattern: '^\\d{1,9}(?:ms|s|m|h|d)$',
+      hint: 'a duration such as 500ms, 10s, 5m, 1h or 7d',
+      reads: 'duration',
+    },
+    offlineWindow: {
+      type: 'integer',
+      description:
+        'Messages per user that are handed to the broker while no device is online; the rest waits in the ledger.',
+      default: 500,
+      minimum: 1,
+      maximum: 100_000,
+    },
+    deviceDays: {
+      type: 'integer',
+      description: 'Days of silence after which a device is forgotten.',
+      default: 30,
+      minimum: 1,
+      maximum: 3650,
+    },
+    embeddedPort: {
+      type: 'integer',
+      description: 'Only with `embedded:`: the port on 127.0.0.1 on which the apps find it.',
+      default: 1883,
+      minimum: 0,
+      maximum: 65535,
+    },
+    embeddedAccounts: {
+      type: 'array',
+      description: 'Only with `embedded:`: the accounts of the apps; the name is the user level of their topics.',
+      items: { type: 'string', pattern: '^[A-Za-z0-9_%-]+:.+$' },
+      uniqueItems: true,
+      default: [],
+      hint: 'a list of name:password',
+    },
+    allowOpenBroker: {
+      type: 'boolean',
+      description: 'Start although the broker takes publishes under the root from anybody.',
+      default: false,
+    },
+  },
+  ['url'],
+);
+
+/** The keys in the order in which people should read them. */
+export const schema: Schema = folder(
+  'crossfade.yaml',
+  {
+    xmpp,
+    mqtt,
+    ledger: folder('The ledger of accepted messages.', {
+      path: {
+        type: 'string',
+        description: 'Its SQLite file.',
+        default: './crossfade.sqlite',
+        minLength: 1,
+        reads: 'path',
+      },
+      historyDays: {
+        type: 'integer',
+        description: 'Days for which a line without the body stays of each message that has ended, against repeats.',
+        default: 7,
+        minimum: 1,
+        maximum: 3650,
+      },
+    }),
+    admin: folder('The HTTP side: API, metrics, health.', {
+      listen: {
+        type: 'string',
+        description: 'Address and port. Beyond loopback, put TLS in front.',
+        default: '127.0.0.1:7400',
+        pattern: '^(?:[^\\s:/\\[\\]]+|\\[[0-9A-Fa-f:.]+\\]):\\d{1,5}$',
+        hint: 'host:port such as 127.0.0.1:7400 or [::1]:7400',
+        reads: 'address',
+      },
+      token: {
+        type: 'string',
+        description: 'The bearer token. Without one, the first run makes one and keeps it in a file beside the ledger.',
+        minLength: 16,
+        inFile: true,
+      },
+    }),
+    mappings: {
+      type: 'array',
+      description:
+        'Folders with mapping files, all of which are used; the word `builtin` stands for the ones that come with Crossfade.',
+      items: { type: 'string', pattern: '\\S' },
+      minItems: 1,
+      uniqueItems: true,
+      default: ['builtin'],
+      hint: 'a list of folders such as [builtin, ./mappings]',
+      reads: 'path',
+    },
+    log: folder('The log: JSON lines on standard output.', {
+      level: {
+        type: 'string',
+        description: 'How much is logged.',
+        enum: ['debug', 'info', 'warn', 'error'],
+        default: 'info',
+      },
+    }),
+  },
+  ['xmpp', 'mqtt'],
+);
+
+/** The variable that overrides a key: `mqtt.brokerHorizon` → `CROSSFADE_MQTT_BROKER_HORIZON`. */
+export function variableOf(path: string[]): string {
+  return ['crossfade', ...path].map((part) => part.replace(/[A-Z]/g, '_$&').toUpperCase()).join('_');
+}
+
+/** All keys that are no sections, each with its path, in the order of the schema. */
+export function leaves(node: Schema = schema, path: string[] = []): { path: string[]; node: Schema }[] {
+  if (!node.properties) return [{ path, node }];
+  return Object.entries(node.properties).flatMap(([key, child]) => leaves(child, [...path, key]));
+}
+
+const unitsMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `500ms`, `10s`, `5m`, `1h`, `7d` in milliseconds; undefined for anything else. */
+export function durationMs(text: string): number | undefined {
+  const [, count, unit = ''] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
+  return count === undefined ? undefined : Number(count) * (unitsMs[unit] ?? 1);
+}
+
+/** The schema of a key, or of the list that holds an item. */
+export function nodeAt(path: string[]): Schema | undefined {
+  let node: Schema | undefined = schema;
+  for (const key of path) {
+    if (node?.type === 'array') return node;
+    node = node?.properties?.[key];
+  }
+  return node;
+}

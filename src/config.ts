@@ -1,0 +1,179 @@
+// Reads crossfade.yaml and the environment into a Config, or says everything that is wrong with them at once (DESIGN §9).
+
+import { findPackageJSON } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import { Ajv, type ErrorObject } from 'ajv';
+import { durationMs, leaves, nodeAt, type Schema, schema } from './config-schema.ts';
+import { ConfigFault, ConfigSource, type Env, sectionOf, type Tree } from './config-source.ts';
+
+export { ConfigFault } from './config-source.ts';
+
+/** What the keys mean: docs/configuration.md. Durations are milliseconds, paths absolute, `…File:` values read. */
+export interface Config {
+  xmpp: {
+    domain: string;
+    component: { host: string; port: number; domain: string; secret: string; users: string[] };
+    attach: { kind: 'module'; resource: string };
+    maxStanzaBytes: number;
+    maxInboundBytes: number;
+  };
+  mqtt: {
+    url: string;
+    username?: string;
+    password?: string;
+    /** PEM text. */
+    ca?: string;
+    cert?: string;
+    key?: string;
+    clientId: string;
+    root: string;
+    shadowRoot: string;
+    /** Milliseconds. */
+    brokerHorizon: number;
+    offlineWindow: number;
+    deviceDays: number;
+    embeddedPort: number;
+    /** `name:password` */
+    embeddedAccounts: string[];
+    allowOpenBroker: boolean;
+  };
+  ledger: { path: string; historyDays: number };
+  admin: { listen: { host: string; port: number }; token?: string };
+  /** Folders. */
+  mappings: string[];
+  log: { level: 'debug' | 'info' | 'warn' | 'error' };
+}
+
+const ajv = new Ajv({ allErrors: true, verbose: true, strictTypes: false });
+ajv.addVocabulary(['hint', 'reads', 'inFile']);
+const validate = ajv.compile(schema);
+
+/**
+ * Reads `file` (none: only the environment and the defaults) and lays `CROSSFADE_…` variables over it. Throws a
+ * ConfigFault. Relative paths are taken from the file's folder, or from the working folder where there is no file.
+ */
+export function loadConfig({ file, env }: { file?: string; env: Env }): Config {
+  const source = new ConfigSource(file, env);
+  const tree = source.read();
+  if (!validate(tree)) schemaFaults(source, validate.errors ?? []);
+  crossCheck(source, tree);
+  if (source.faults.length > 0) throw new ConfigFault(source.faults);
+  for (const { path, node } of leaves()) convert(source, tree, path, node);
+  return tree as unknown as Config;
+}
+
+/** What the schema finds, in our words; nothing about a key that is known to be faulty, and never a value (it may be secret). */
+function schemaFaults(source: ConfigSource, errors: ErrorObject[]): void {
+  for (const { keyword, instancePath, params, message = '', parentSchema } of errors) {
+    const path = instancePath.split('/').slice(1);
+    if (keyword === 'required') {
+      const child = (parentSchema as Schema | undefined)?.properties?.[params.missingProperty];
+      const key = params.missingProperty as string;
+      if (source.isFaulty([...path, key])) continue;
+      source.fault(
+        [...path, key],
+        'is missing',
+        child?.hint ?? (child?.inFile ? `${key}: or ${key}File:` : child?.description),
+      );
+    } else if (keyword === 'additionalProperties') {
+      const key = params.additionalProperty as string;
+      source.fault([...path, key], 'unknown key', suggestion(key, parentSchema as Schema));
+    } else if (keyword === 'enum') {
+      source.fault(path, `must be one of ${(params.allowedValues as string[]).join(', ')}`);
+    } else {
+      const node = nodeAt(path);
+      if (!source.isFaulty(path)) source.fault(path, keyword === 'pattern' ? 'does not fit' : message, node?.hint);
+    }
+  }
+}
+
+/** What one key alone cannot show, or the schema cannot say. */
+function crossCheck(source: ConfigSource, tree: Tree): void {
+  const textAt = (...path: string[]) => {
+    const { section, key } = sectionOf(tree, path);
+    const value = source.isFaulty(path) ? undefined : section?.[key];
+    return typeof value === 'string' ? value : undefined;
+  };
+  const component = textAt('xmpp', 'component', 'domain');
+  const users: unknown = sectionOf(tree, ['xmpp', 'component', 'users']).section?.users;
+  const [root, shadow] = [textAt('mqtt', 'root'), textAt('mqtt', 'shadowRoot')];
+  const [cert, key] = [textAt('mqtt', 'cert'), textAt('mqtt', 'key')];
+  if (textAt('xmpp', 'attach', 'kind') === 'client') {
+    source.fault(['xmpp', 'attach', 'kind'], 'client is not available yet', 'use module');
+  }
+  if (component !== undefined && component === textAt('xmpp', 'domain')) {
+    source.fault(
+      ['xmpp', 'component', 'domain'],
+      "is the users' domain",
+      'a component needs its own, such as gw.example.com',
+    );
+  }
+  for (const [index, user] of (Array.isArray(users) ? users : []).entries()) {
+    const path = ['xmpp', 'component', 'users', String(index)];
+    const isForeign = component !== undefined && !String(user).endsWith(`@${component}`);
+    if (isForeign && !source.isFaulty(path))
+      source.fault(path, "is not on the component's domain", `name@${component}`);
+  }
+  if (root && shadow && (`${root}/`.startsWith(`${shadow}/`) || `${shadow}/`.startsWith(`${root}/`))) {
+    source.fault(['mqtt', 'shadowRoot'], 'lies at, above or below mqtt.root', 'such as chat-shadow');
+  }
+  if (
+    (cert === undefined) !== (key === undefined) &&
+    !source.isFaulty(['mqtt', 'cert']) &&
+    !source.isFaulty(['mqtt', 'key'])
+  ) {
+    source.fault(['mqtt', cert === undefined ? 'cert' : 'key'], 'is missing', 'certFile and keyFile go together');
+  }
+  if (Number(textAt('admin', 'listen')?.split(':').at(-1) ?? 0) > 65_535) {
+    source.fault(['admin', 'listen'], 'the port is above 65535', '0 lets the system choose one');
+  }
+}
+
+/** From what is written to what the program works with. */
+function convert(source: ConfigSource, tree: Tree, path: string[], node: Schema): void {
+  const { section, key } = sectionOf(tree, path);
+  const value = section?.[key];
+  if (!section || value === undefined) return;
+  const absolute = (name: string) => resolve(source.folder, name);
+  if (node.reads === 'path') {
+    section[key] = Array.isArray(value)
+      ? value.map((name) => (name === 'builtin' ? builtinMappings() : absolute(name)))
+      : absolute(value as string);
+  } else if (node.reads === 'duration') {
+    section[key] = durationMs(value as string);
+  } else if (node.reads === 'address') {
+    const [, host = '', port] = /^\[?(.*?)\]?:(\d+)$/.exec(value as string) ?? [];
+    section[key] = { host, port: Number(port) };
+  }
+}
+
+/** The known key that is at most two letters away. */
+function suggestion(key: string, section: Schema): string {
+  const known = Object.entries(section.properties ?? {}).flatMap(([name, { inFile }]) =>
+    inFile ? [name, `${name}File`] : [name],
+  );
+  const near = known
+    .map((name) => ({ name, distance: distanceOf(key, name) }))
+    .sort((a, b) => a.distance - b.distance)[0];
+  return near && near.distance <= 2 ? `did you mean ${near.name}?` : `known are ${known.join(', ')}`;
+}
+
+/** How many letters must be put in, taken out or changed (Levenshtein), whatever their case. */
+function distanceOf(a: string, b: string): number {
+  const [from, to] = [a.toLowerCase(), b.toLowerCase()];
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= from.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= to.length; j++) {
+      const change = (row[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1);
+      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+}
+
+/** The folder that comes with the package, from source and from dist alike. */
+function builtinMappings(): string {
+  return join(dirname(findPackageJSON('..', import.meta.url) ?? ''), 'mappings');
+}

@@ -1,0 +1,277 @@
+// The one sender of ledger entries, the same in daily life and after a crash: take the head, send it, write down the answer.
+
+import { type Clock, every, type Timer } from '../clock.ts';
+import type { Conversation, Entry, Lane, Ledger, Operations } from '../ledger/ledger.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import { Outbox } from './outbox.ts';
+
+/** What became of an entry that was sent. */
+export type Answer =
+  | { kind: 'delivered' }
+  /** The connection ended before the answer: as if never sent. */
+  | { kind: 'lost' }
+  /** Not now. */
+  | { kind: 'retry'; reason: string }
+  /** Nobody takes it yet; `holds`: what follows in the conversation waits as well. */
+  | { kind: 'parked'; holds: boolean }
+  /** Nobody wants it, and that is no loss. */
+  | { kind: 'discarded'; reason: string }
+  | { kind: 'dead'; condition: string; text: string };
+
+/** A lane's way out: whether an entry may go now, and how it goes. */
+export interface Road {
+  /** Entries that may be unanswered at once. */
+  readonly window: number;
+  /** False: the conversation waits until `wake` names its user, or everybody. */
+  mayGo(user: string): boolean;
+  /** Must not throw or reject. */
+  send(entry: Entry): Promise<Answer>;
+}
+
+const firstRetryMs = 1_000;
+const lastRetryMs = 60_000;
+const lostRetryMs = 20;
+const parkedRetryMs = 30_000;
+const parkedAloneRetryMs = 600_000;
+const markSentAfterMs = 1_000;
+
+interface Flying {
+  entry: Entry;
+  since: number;
+  marked: boolean;
+}
+
+interface LaneState {
+  readonly lane: Lane;
+  /** By user, then by peer. */
+  readonly outboxes: Map<string, Map<string, Outbox>>;
+  readonly flying: Map<number, Flying>;
+  /** Conversations that wait for a place in the window, first come first served. */
+  readonly line: Outbox[];
+}
+
+export interface DeliverParts {
+  ledger: Ledger;
+  roads: Record<Lane, Road>;
+  hasDeviceOnline: (user: string) => boolean;
+  clock: Clock;
+  metrics: Metrics;
+  log: Log;
+}
+
+export class Deliver {
+  readonly #parts: DeliverParts;
+  readonly #lanes: Record<Lane, LaneState>;
+  readonly #timers: Timer[] = [];
+  #landed: (() => void)[] = [];
+  #stopped = false;
+
+  constructor(parts: DeliverParts) {
+    this.#parts = parts;
+    const lane = (lane: Lane): LaneState => ({ lane, outboxes: new Map(), flying: new Map(), line: [] });
+    this.#lanes = { toMqtt: lane('toMqtt'), toXmpp: lane('toXmpp') };
+  }
+
+  /** Takes up what the last run left; call before the first accept. */
+  async start(): Promise<void> {
+    const { ledger, clock, log } = this.#parts;
+    ledger.onCommitted = (entry) => this.#committed(entry);
+    await ledger.do('unpark', {});
+    this.reread(await ledger.do('conversations', {}));
+    const failed = (error: unknown) => log.error({ event: 'ledger.failed', error: String(error) });
+    this.#timers.push(every(clock, markSentAfterMs, () => this.#markSent(), failed));
+    this.#timers.push(every(clock, parkedRetryMs, () => this.#retryParked(), failed));
+  }
+
+  /** Nothing more is sent; what is out stays unanswered in the ledger and goes again after the next start. */
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of this.#timers) timer.cancel();
+  }
+
+  /** The road of this lane has opened, for one user or for all. */
+  wake(lane: Lane, user?: string): void {
+    const { outboxes } = this.#lanes[lane];
+    if (user === undefined) for (const name of outboxes.keys()) this.wake(lane, name);
+    else for (const outbox of outboxes.get(user)?.values() ?? []) this.#pump(outbox);
+  }
+
+  /** These conversations were changed in the ledger. */
+  reread(conversations: Conversation[]): void {
+    for (const conversation of conversations) {
+      const outbox = this.#outbox(conversation);
+      outbox.parkedAt = null;
+      outbox.reread();
+      this.#pump(outbox);
+    }
+  }
+
+  /** What was parked for the user is tried again: a device is there. */
+  async unpark(user: string): Promise<void> {
+    this.reread(await this.#parts.ledger.do('unpark', { user }));
+  }
+
+  /** Resolves once none of the user's entries is unanswered on this lane. */
+  async landed(lane: Lane, user: string): Promise<void> {
+    const isOut = () => [...this.#lanes[lane].flying.values()].some(({ entry }) => entry.user === user);
+    while (!this.#stopped && isOut()) await new Promise<void>((resolve) => this.#landed.push(resolve));
+  }
+
+  #committed(entry: Entry): void {
+    const outbox = this.#outbox(entry);
+    outbox.push(entry);
+    this.#pump(outbox);
+  }
+
+  #outbox({ lane, user, peer }: Conversation): Outbox {
+    const { outboxes } = this.#lanes[lane];
+    let ofUser = outboxes.get(user);
+    if (!ofUser) {
+      ofUser = new Map();
+      outboxes.set(user, ofUser);
+    }
+    let outbox = ofUser.get(peer);
+    if (!outbox) {
+      outbox = new Outbox({ lane, user, peer }, this.#parts.ledger);
+      ofUser.set(peer, outbox);
+    }
+    return outbox;
+  }
+
+  /** Sends the head if it may go now; called whenever something may have changed. */
+  #pump(outbox: Outbox): void {
+    const { lane, user } = outbox.conversation;
+    const state = this.#lanes[lane];
+    if (this.#stopped || outbox.busy || outbox.parkedAt !== null) return;
+    if (outbox.isEmpty) return this.#remove(state, outbox);
+    const road = this.#parts.roads[lane];
+    if (!road.mayGo(user) || this.#parts.clock.now() < outbox.notBefore) return;
+    if (outbox.needsPage) void this.#turnPage(outbox);
+    else if (state.flying.size >= road.window) this.#queueUp(state, outbox);
+    else if (outbox.head) void this.#send(state, outbox, outbox.head);
+  }
+
+  #remove(state: LaneState, { conversation: { user, peer } }: Outbox): void {
+    const ofUser = state.outboxes.get(user);
+    ofUser?.delete(peer);
+    if (ofUser?.size === 0) state.outboxes.delete(user);
+  }
+
+  #queueUp(state: LaneState, outbox: Outbox): void {
+    if (outbox.queued) return;
+    outbox.queued = true;
+    state.line.push(outbox);
+  }
+
+  async #turnPage(outbox: Outbox): Promise<void> {
+    outbox.busy = true;
+    await outbox.page();
+    outbox.busy = false;
+    this.#pump(outbox);
+  }
+
+  async #send(state: LaneState, outbox: Outbox, entry: Entry): Promise<void> {
+    const { clock, metrics, roads } = this.#parts;
+    outbox.busy = true;
+    state.flying.set(entry.seq, { entry, since: clock.now(), marked: false });
+    const answer = await roads[state.lane].send(entry);
+    if (this.#stopped) return;
+    state.flying.delete(entry.seq);
+    metrics.answered.inc({ lane: state.lane, result: answer.kind });
+    this.#settleAnswer(outbox, entry, answer);
+    outbox.busy = false;
+    this.#pump(outbox);
+    this.#nextInLine(state);
+    if (this.#landed.length > 0) for (const resolve of this.#landed.splice(0)) resolve();
+  }
+
+  #nextInLine(state: LaneState): void {
+    while (state.line.length > 0 && state.flying.size < this.#parts.roads[state.lane].window) {
+      const outbox = state.line.shift()!;
+      outbox.queued = false;
+      this.#pump(outbox);
+    }
+  }
+
+  /** Writes the answer down and goes on, or keeps the entry for another try. */
+  #settleAnswer(outbox: Outbox, entry: Entry, answer: Answer): void {
+    const { clock, log } = this.#parts;
+    const { seq } = entry;
+    const at = clock.now();
+    if (answer.kind === 'lost') return this.#after(outbox, lostRetryMs);
+    if (answer.kind === 'retry') return this.#later(outbox, entry, answer.reason);
+    outbox.attempts = 0;
+    outbox.shift(entry);
+    if (answer.kind === 'delivered') this.#write('answered', { seq, at });
+    else if (answer.kind === 'discarded') this.#write('discard', { seqs: [seq], at, reason: answer.reason });
+    else if (answer.kind === 'parked') {
+      this.#write('parked', { seq, at });
+      if (answer.holds) outbox.parkedAt = at;
+      log.info({ event: 'entry.parked', key: entry.key, user: entry.user, channel: entry.channel });
+    } else {
+      this.#write('refused', { seq, at, condition: answer.condition, text: answer.text });
+      log.warn({
+        event: 'entry.dead',
+        key: entry.key,
+        user: entry.user,
+        lane: entry.lane,
+        condition: answer.condition,
+      });
+    }
+  }
+
+  #later(outbox: Outbox, entry: Entry, reason: string): void {
+    const { clock, log } = this.#parts;
+    const delayMs = Math.min(lastRetryMs, firstRetryMs * 2 ** outbox.attempts++) * (0.5 + clock.random() / 2);
+    log.warn({
+      event: 'entry.retry',
+      key: entry.key,
+      user: entry.user,
+      lane: entry.lane,
+      reason,
+      delayMs: Math.round(delayMs),
+    });
+    this.#after(outbox, delayMs);
+  }
+
+  #after(outbox: Outbox, delayMs: number): void {
+    const { clock } = this.#parts;
+    outbox.notBefore = clock.now() + delayMs;
+    clock.after(delayMs, () => this.#pump(outbox));
+  }
+
+  /** The answers are not waited for: should one not reach the disk, the entry only goes out again. */
+  #write<Name extends 'answered' | 'discard' | 'parked' | 'refused' | 'sent'>(
+    name: Name,
+    args: Parameters<Operations[Name]>[0],
+  ): void {
+    this.#parts.ledger.do(name, args).catch((error: unknown) => {
+      this.#parts.log.error({ event: 'ledger.failed', operation: name, error: String(error) });
+    });
+  }
+
+  /** Most answers come within milliseconds; only what waits longer is written down as sent, with its attempts. */
+  #markSent(): void {
+    const at = this.#parts.clock.now();
+    const seqs: number[] = [];
+    for (const { flying } of Object.values(this.#lanes)) {
+      for (const [seq, flight] of flying) {
+        if (flight.marked || at - flight.since < markSentAfterMs) continue;
+        flight.marked = true;
+        seqs.push(seq);
+      }
+    }
+    if (seqs.length > 0) this.#write('sent', { seqs, at });
+  }
+
+  async #retryParked(): Promise<void> {
+    const now = this.#parts.clock.now();
+    const users = new Set<string>();
+    for (const [user, outboxes] of this.#lanes.toMqtt.outboxes) {
+      const waitMs = this.#parts.hasDeviceOnline(user) ? parkedRetryMs : parkedAloneRetryMs;
+      for (const { parkedAt } of outboxes.values()) if (parkedAt !== null && now - parkedAt >= waitMs) users.add(user);
+    }
+    for (const user of users) await this.unpark(user);
+  }
+}

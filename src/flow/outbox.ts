@@ -1,0 +1,72 @@
+// One conversation's entries on their way out: at most one of them unanswered, the rest in order in memory or in the ledger.
+
+import type { Conversation, Entry, Ledger } from '../ledger/ledger.ts';
+
+/** Entries of one conversation kept in memory; what comes above that is read from the ledger when its turn comes. */
+const maxQueued = 64;
+
+export class Outbox {
+  readonly conversation: Conversation;
+  readonly #ledger: Ledger;
+  #queue: Entry[] = [];
+  /** The ledger has entries that the queue has not. */
+  #behind = false;
+  #reading = false;
+  #changed = false;
+  /** An entry is out and unanswered, or a page is being read. */
+  busy = false;
+  /** Nobody subscribed: waits for a device. */
+  parkedAt: number | null = null;
+  /** A refusal for now: not before this time (ms). */
+  notBefore = 0;
+  attempts = 0;
+  /** Stands in the queue for a free place in the broker's window. */
+  queued = false;
+
+  constructor(conversation: Conversation, ledger: Ledger) {
+    this.conversation = conversation;
+    this.#ledger = ledger;
+  }
+
+  /** A new entry, the newest of its conversation. */
+  push(entry: Entry): void {
+    if (this.#behind || this.#reading || this.#queue.length >= maxQueued) this.#behind = true;
+    else this.#queue.push(entry);
+  }
+
+  /** Entries were changed in the ledger behind our back (republished, unparked, retried): it has the last word. */
+  reread(): void {
+    this.#queue = [];
+    this.#behind = true;
+    this.#changed = true;
+  }
+
+  get isEmpty(): boolean {
+    return this.#queue.length === 0 && !this.#behind;
+  }
+
+  get needsPage(): boolean {
+    return this.#queue.length === 0 && this.#behind;
+  }
+
+  get head(): Entry | undefined {
+    return this.#queue[0];
+  }
+
+  /** The head was answered for good. */
+  shift(entry: Entry): void {
+    if (this.#queue[0]?.seq === entry.seq) this.#queue.shift();
+  }
+
+  /** Reads the next page. An entry pushed meanwhile makes us behind again, so none is missed and none comes twice. */
+  async page(): Promise<void> {
+    this.#reading = true;
+    this.#behind = false;
+    this.#changed = false;
+    const entries = await this.#ledger.do('toSend', { ...this.conversation, after: 0, limit: maxQueued });
+    this.#reading = false;
+    if (this.#changed) return;
+    this.#queue = entries;
+    if (entries.length === maxQueued) this.#behind = true;
+  }
+}

@@ -1,0 +1,44 @@
+// Back-pressure: while too much waits for the disk, nothing more is read from either side. Nothing is ever dropped for it.
+
+import type { Clock } from '../clock.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+
+/** Bytes accepted and not yet on disk: reading stops above the first and goes on below the second. */
+const stopAtBytes = 16 * 1024 * 1024;
+const resumeAtBytes = 4 * 1024 * 1024;
+const lookEveryMs = 5;
+
+export interface Source {
+  pauseReading(): void;
+  resumeReading(): void;
+}
+
+export class Pressure {
+  readonly #ledger: Ledger;
+  readonly #clock: Clock;
+  readonly #sources: Source[];
+  #paused = false;
+
+  constructor(parts: { ledger: Ledger; clock: Clock; sources: Source[] }) {
+    this.#ledger = parts.ledger;
+    this.#clock = parts.clock;
+    this.#sources = parts.sources;
+  }
+
+  /** To be called after whatever was handed to the ledger. */
+  check(): void {
+    if (this.#paused || this.#ledger.uncommittedBytes < stopAtBytes) return;
+    this.#paused = true;
+    for (const source of this.#sources) source.pauseReading();
+    this.#look();
+  }
+
+  #look(): void {
+    if (this.#ledger.uncommittedBytes > resumeAtBytes) {
+      this.#clock.after(lookEveryMs, () => this.#look());
+      return;
+    }
+    this.#paused = false;
+    for (const source of this.#sources) source.resumeReading();
+  }
+}

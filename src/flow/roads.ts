@@ -1,0 +1,129 @@
+// The two ways out of the ledger: a publish and its PUBACK, a stanza and the server's result; each read as an Answer.
+
+import type { Entry } from '../ledger/ledger.ts';
+import type { Devices } from '../migration/devices.ts';
+import type { Users } from '../migration/users.ts';
+import type { Broker } from '../mqtt/broker.ts';
+import type { AppNotices } from './app-notices.ts';
+import type { Answer, Road } from './deliver.ts';
+import type { Sessions } from './sessions.ts';
+
+/** Room for the parts of a PUBLISH packet that are neither topic nor payload. */
+const packetOverheadBytes = 64;
+/** Reason codes of a PUBACK that no repeat will change [MQTT5 3.4.2.1]. */
+const finalReasons: Record<number, string> = {
+  135: 'not authorized',
+  144: 'topic name invalid',
+  149: 'packet too large',
+  153: 'payload format invalid',
+};
+const nobodySubscribed = 16;
+
+export interface MqttRoadParts {
+  broker: Broker;
+  users: Users;
+  devices: Devices;
+  /** While no device of a user is online, so many of its entries may be with the broker. */
+  offlineWindow: number;
+}
+
+export class MqttRoad implements Road {
+  readonly #parts: MqttRoadParts;
+  /** Entries per user that the broker has taken while no device was online. */
+  readonly #withBroker = new Map<string, number>();
+  /** False while it is not known whether the broker was restarted: what it holds may have to go first. */
+  open = true;
+
+  constructor(parts: MqttRoadParts) {
+    this.#parts = parts;
+  }
+
+  get window(): number {
+    return this.#parts.broker.window;
+  }
+
+  /** What the broker held when the gateway stopped. */
+  restore(counts: { user: string; count: number }[]): void {
+    this.#withBroker.clear();
+    for (const { user, count } of counts) this.#withBroker.set(user, count);
+  }
+
+  deviceOnline(user: string): void {
+    this.#withBroker.delete(user);
+  }
+
+  mayGo(user: string): boolean {
+    const { broker, users, devices, offlineWindow } = this.#parts;
+    if (!this.open || !broker.up || !users.isOpen(user)) return false;
+    const held = this.#withBroker.get(user);
+    return held === undefined || held < offlineWindow || devices.online(user) > 0;
+  }
+
+  async send(entry: Entry): Promise<Answer> {
+    const { broker, devices } = this.#parts;
+    const topic = entry.topic!;
+    const bytes = Buffer.byteLength(entry.payload) + Buffer.byteLength(topic) + packetOverheadBytes;
+    if (bytes > broker.maximumPacketSize) {
+      return { kind: 'dead', condition: 'policy-violation', text: `${bytes} bytes are more than the broker takes` };
+    }
+    const isAlone = devices.online(entry.user) === 0;
+    const result = await broker.publish({ topic, payload: entry.payload, qos: 1 });
+    if (result.kind === 'lost') return result;
+    const answer = this.#read(entry, result.code, isAlone);
+    if (answer.kind === 'delivered' && isAlone)
+      this.#withBroker.set(entry.user, (this.#withBroker.get(entry.user) ?? 0) + 1);
+    return answer;
+  }
+
+  #read(entry: Entry, code: number, isAlone: boolean): Answer {
+    const isMessage = entry.channel === 'message';
+    if (code === nobodySubscribed) {
+      if (isMessage || isAlone) return { kind: 'parked', holds: isMessage };
+      return { kind: 'discarded', reason: 'no-subscriber' };
+    }
+    if (code < 128)
+      return isAlone && !this.#parts.broker.reasonCodes ? { kind: 'parked', holds: isMessage } : { kind: 'delivered' };
+    const text = finalReasons[code];
+    if (text) return { kind: 'dead', condition: 'not-acceptable', text: `the broker refused it: ${text} (${code})` };
+    return { kind: 'retry', reason: `PUBACK ${code}` };
+  }
+}
+
+export interface XmppRoadParts {
+  sessions: Sessions;
+  /** The server does not know this session any more. */
+  sessionGone: (user: string) => void;
+  notices: AppNotices;
+  window: number;
+}
+
+export class XmppRoad implements Road {
+  readonly #parts: XmppRoadParts;
+
+  constructor(parts: XmppRoadParts) {
+    this.#parts = parts;
+  }
+
+  get window(): number {
+    return this.#parts.window;
+  }
+
+  mayGo(user: string): boolean {
+    return this.#parts.sessions.of(user) !== undefined;
+  }
+
+  async send(entry: Entry): Promise<Answer> {
+    const session = this.#parts.sessions.of(entry.user);
+    if (!session) return { kind: 'lost' };
+    const result = await session.send(entry.payload, entry.key);
+    if (result.kind === 'processed') return { kind: 'delivered' };
+    if (result.kind === 'lost') return result;
+    if (result.kind === 'wait') {
+      if (result.condition === 'item-not-found') this.#parts.sessionGone(entry.user);
+      return { kind: 'retry', reason: result.condition };
+    }
+    const { condition, text } = result;
+    this.#parts.notices.error(entry.user, { id: entry.id, condition, text });
+    return { kind: 'dead', condition, text };
+  }
+}

@@ -1,0 +1,242 @@
+// From the legacy server to the apps: read ▸ route ▸ translate ▸ accept. The ledger and deliver do the rest.
+
+import { Element } from 'ltx';
+import type { Clock } from '../clock.ts';
+import type { Custody, Draft, Ledger } from '../ledger/ledger.ts';
+import { contentKey } from '../ledger/repeat.ts';
+import type { Log } from '../log.ts';
+import type { Mappings } from '../mapping/compile.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Devices } from '../migration/devices.ts';
+import type { User, Users } from '../migration/users.ts';
+import type { Broker } from '../mqtt/broker.ts';
+import { formatAt } from '../mqtt/message.ts';
+import type { InChannel, Topics } from '../mqtt/topic.ts';
+import { isRefusal, type Refusal, refuse } from '../refusal.ts';
+import { prepareBare } from '../xmpp/jid.ts';
+import { NS_CARBONS } from '../xmpp/namespaces.ts';
+import type { Arrival } from '../xmpp/session.ts';
+import { contentOf, delayOf } from '../xmpp/stanza.ts';
+import { errorReply, readError } from '../xmpp/stanza-error.ts';
+import { writeStanza } from '../xmpp/xml-writer.ts';
+import type { Answers } from './answers.ts';
+import type { Sessions } from './sessions.ts';
+
+/** What the reader says of an element it skipped because it was over a limit. */
+export interface SkippedStanza {
+  name: string;
+  from?: string;
+  id?: string;
+  type?: string;
+  bytes: number;
+}
+
+export interface ToMqttParts {
+  /** The users' domain. */
+  domain: string;
+  users: Users;
+  devices: Devices;
+  mappings: Mappings;
+  topics: Topics;
+  ledger: Ledger;
+  broker: Broker;
+  answers: Answers;
+  sessions: Sessions;
+  clock: Clock;
+  metrics: Metrics;
+  log: Log;
+}
+
+/** What a stanza becomes: a channel and the fields of its payload. */
+interface Translation {
+  channel: string;
+  fields: Record<string, unknown>;
+  mapping: string;
+}
+
+/** Custody of a stanza on these channels never lies with us: nobody misses one at a rollback. */
+const copyChannels: readonly string[] = ['receipt', 'error'];
+
+export class ToMqtt {
+  readonly #parts: ToMqttParts;
+  readonly #arrivals = new Map<string, number>();
+
+  constructor(parts: ToMqttParts) {
+    this.#parts = parts;
+  }
+
+  /** How many stanzas have come for the user since the start, while a rollback was under way. */
+  arrivals(user: string): number {
+    return this.#arrivals.get(user) ?? 0;
+  }
+
+  /** A StanzaHandler: `accepted` is called once the entry, or the refusal, is on disk. */
+  receive(stanza: Element, arrival: Arrival, accepted: () => void): void {
+    try {
+      if (stanza.name === 'message') this.#message(stanza, arrival, accepted);
+      else {
+        if (stanza.name === 'iq') this.#request(stanza, arrival);
+        else this.#presence(stanza, arrival);
+        accepted();
+      }
+    } catch (error) {
+      this.#parts.log.error({ event: 'stanza.failed', user: arrival.user, id: stanza.attrs.id, error: String(error) });
+      this.#refuse(stanza, arrival, refuse('internal-server-error'), accepted);
+    }
+  }
+
+  /** An element over a limit: its beginning is all there is of it. */
+  skipped(skipped: SkippedStanza, arrival: Arrival, accepted: () => void): void {
+    const { name, from, id, type, bytes } = skipped;
+    const top = new Element(name, { from, id, type, to: arrival.user });
+    this.#refuse(
+      top,
+      arrival,
+      refuse('policy-violation', `this stanza has ${bytes} bytes, more than is taken`),
+      accepted,
+    );
+  }
+
+  #message(stanza: Element, arrival: Arrival, accepted: () => void): void {
+    const user = this.#route(arrival);
+    if (!user) return this.#refuse(stanza, arrival, refuse('item-not-found'), accepted);
+    if (user.phase === 'legacy') this.#arrivals.set(user.jid, this.arrivals(user.jid) + 1);
+    if (isCarbon(stanza))
+      return this.#refuse(stanza, arrival, refuse('policy-violation', 'a carbon nobody asked for'), accepted);
+    if (stanza.attrs.type === 'error') return this.#accept(user, stanza, arrival, errorFields(stanza), accepted);
+    const translation = this.#parts.mappings.toPayload(stanza);
+    if (translation.qos === 0) {
+      this.#passOn(user, translation.channel as InChannel, translation.fields);
+      accepted();
+    } else {
+      this.#accept(user, stanza, arrival, translation, accepted);
+    }
+  }
+
+  /** A user that is served, or that was until its rollback is done. */
+  #route({ user: jid }: Arrival): User | undefined {
+    const user = this.#parts.users.get(jid);
+    return user && (user.phase === 'mqtt' || user.moving) ? user : undefined;
+  }
+
+  #accept(user: User, stanza: Element, arrival: Arrival, translation: Translation, accepted: () => void): void {
+    const { ledger, metrics } = this.#parts;
+    const { outcome } = ledger.accept((key) => this.#draft(user, stanza, arrival, translation, key));
+    void outcome.then(({ kind }) => {
+      (kind === 'new' ? metrics.accepted : metrics.repeated).inc({ lane: 'toMqtt' });
+      accepted();
+    });
+  }
+
+  #draft(user: User, stanza: Element, arrival: Arrival, { channel, fields, mapping }: Translation, key: string): Draft {
+    const { domain, clock, topics } = this.#parts;
+    const { from = '', id, type = 'normal' } = stanza.attrs;
+    const delay = delayOf(stanza, domain);
+    const at = delay ?? clock.now();
+    const custody: Custody =
+      arrival.dir || arrival.seen || type === 'groupchat' || copyChannels.includes(channel) ? 'copy' : 'sole';
+    const payload = {
+      ...fields,
+      id: id ?? key,
+      key,
+      at: formatAt(at),
+      direction: 'received',
+      copy: custody === 'copy' || undefined,
+    };
+    return {
+      lane: 'toMqtt',
+      user: user.jid,
+      peer: prepareBare(from) ?? from,
+      channel,
+      id: id ?? key,
+      custody,
+      at,
+      late: delay !== null || arrival.dir !== undefined,
+      position: arrival.position,
+      contentKey: contentKey({ user: user.jid, from, channel, type, id, children: contentOf(stanza) }),
+      topic: topics.toUser(user.jid, channel as InChannel),
+      payload: JSON.stringify(payload),
+      original: textOf(stanza),
+      mapping,
+    };
+  }
+
+  /** Written down as dead, answered where an answer is due, and only then acknowledged: no bad stanza blocks the link. */
+  #refuse(stanza: Element, arrival: Arrival, refusal: Refusal, accepted: () => void): void {
+    const { ledger, metrics, clock, sessions, domain } = this.#parts;
+    metrics.refused.inc({ lane: 'toMqtt', reason: refusal.name });
+    const { from = '', id, type } = stanza.attrs;
+    const isLive = !arrival.dir && type !== 'error' && type !== 'groupchat' && delayOf(stanza, domain) === null;
+    const answer = isLive ? errorReply(stanza, refusal) : null;
+    if (!arrival.position) {
+      // No link acknowledges it, so there is nothing to record it for.
+      if (answer) sessions.reply(arrival.user, answer);
+      return accepted();
+    }
+    const { outcome } = ledger.accept(() => ({
+      lane: 'toMqtt',
+      user: arrival.user,
+      peer: prepareBare(from) ?? from,
+      channel: 'message',
+      id,
+      custody: 'copy',
+      at: clock.now(),
+      position: arrival.position,
+      payload: '',
+      refused: { condition: refusal.name, text: refusal.text },
+    }));
+    void outcome.then(({ kind }) => {
+      if (answer && kind === 'new') sessions.reply(arrival.user, answer);
+      accepted();
+    });
+  }
+
+  /** Requests to our sessions are answered here and now; a replayed one is answered again, which harms nobody. */
+  #request(stanza: Element, arrival: Arrival): void {
+    const { answers, sessions, metrics } = this.#parts;
+    const answer = answers.answer(stanza);
+    if (!answer) return;
+    metrics.automatic.inc({ kind: answer.attrs.type === 'error' ? 'refused' : 'answered' });
+    sessions.reply(arrival.user, answer);
+  }
+
+  #presence(stanza: Element, arrival: Arrival): void {
+    const user = this.#route(arrival);
+    if (!user || arrival.dir || stanza.attrs.type === 'error' || stanza.attrs.type === 'probe') return;
+    const { from, type } = stanza.attrs;
+    const show = stanza.getChildText('show') ?? undefined;
+    const text = stanza.getChildText('status') ?? undefined;
+    this.#passOn(user, 'presence', { from, type, show, text });
+  }
+
+  /** Ephemeral: of use only to a device that is there now. */
+  #passOn(user: User, channel: InChannel, fields: Record<string, unknown>): void {
+    const { devices, broker, topics, clock, metrics, users } = this.#parts;
+    if (!users.isOpen(user.jid) || devices.online(user.jid) === 0) {
+      metrics.ephemeral.inc({ lane: 'toMqtt', result: 'dropped' });
+      return;
+    }
+    const payload = JSON.stringify({ ...fields, at: formatAt(clock.now()), direction: 'received' });
+    void broker.publish({ topic: topics.toUser(user.jid, channel), payload, qos: 0 });
+    metrics.ephemeral.inc({ lane: 'toMqtt', result: 'passed' });
+  }
+}
+
+/** Carbons are not asked for, so whatever looks like one is forged (XEP-0280 §11). */
+function isCarbon(stanza: Element): boolean {
+  return stanza.getChild('received', NS_CARBONS) !== undefined || stanza.getChild('sent', NS_CARBONS) !== undefined;
+}
+
+/** What a contact's error says of a message the user sent: for `in/error`. */
+function errorFields(stanza: Element): Translation {
+  const { condition, text } = readError(stanza);
+  const { id, from, to } = stanza.attrs;
+  return { channel: 'error', fields: { id, from, to, condition, text }, mapping: 'error' };
+}
+
+/** What the reader has read the writer can write. */
+function textOf(stanza: Element): string {
+  const text = writeStanza(stanza);
+  if (isRefusal(text)) throw new Error(text.text);
+  return text;
+}

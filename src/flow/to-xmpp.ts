@@ -1,0 +1,206 @@
+// From the apps to the legacy server: read ▸ route ▸ translate ▸ accept. The ledger and deliver do the rest.
+
+import type { Element } from 'ltx';
+import type { Clock } from '../clock.ts';
+import type { Draft, Ledger } from '../ledger/ledger.ts';
+import { contentKey, digestOf, requestKey } from '../ledger/repeat.ts';
+import type { Log } from '../log.ts';
+import type { Mappings } from '../mapping/compile.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Devices } from '../migration/devices.ts';
+import type { User, Users } from '../migration/users.ts';
+import type { Broker, Incoming } from '../mqtt/broker.ts';
+import { formatAt, type Payload, readAck, readId, readPayload, readPresence } from '../mqtt/message.ts';
+import type { OutChannel, Topics } from '../mqtt/topic.ts';
+import { isRefusal, type Refusal, refuse } from '../refusal.ts';
+import { bareOf, fullOf, type Jid, parseJid, prepareBare } from '../xmpp/jid.ts';
+import { contentOf } from '../xmpp/stanza.ts';
+import { writeStanza } from '../xmpp/xml-writer.ts';
+import type { AppNotices } from './app-notices.ts';
+import type { Sessions } from './sessions.ts';
+
+/** Room for the envelope around a stanza: `<iq><send from= key=>…`. */
+const envelopeBytes = 4_096;
+
+export interface ToXmppParts {
+  users: Users;
+  devices: Devices;
+  mappings: Mappings;
+  topics: Topics;
+  ledger: Ledger;
+  broker: Broker;
+  notices: AppNotices;
+  sessions: Sessions;
+  /** Apps of this user acknowledged entries: they are there. */
+  onAcked: (user: string) => void;
+  /** Bytes of the finished stanza, envelope included. */
+  maxStanzaBytes: number;
+  clock: Clock;
+  metrics: Metrics;
+  log: Log;
+}
+
+/** A message from an app, read and routed. */
+interface Request {
+  user: User;
+  channel: OutChannel;
+  id: string;
+  payload: Payload;
+}
+
+export class ToXmpp {
+  readonly #parts: ToXmppParts;
+
+  constructor(parts: ToXmppParts) {
+    this.#parts = parts;
+  }
+
+  /** An IncomingHandler: `accepted` is called once the entry is on disk, or the refusal is on its way to the app. */
+  receive(message: Incoming, accepted: () => void): void {
+    const place = this.#parts.topics.read(message.topic);
+    if (isRefusal(place)) return this.#refuse(null, undefined, place, accepted);
+    if (place.kind === 'presence') return this.#presence(place.user, place.client, message, accepted);
+    if (message.retain) return this.#clear(place.user, message, accepted);
+    const user = this.#parts.users.get(place.user);
+    if (place.channel === 'ack') return this.#ack(place.user, message, accepted);
+    const payload = readPayload(message.payload, { maxBytes: this.#parts.maxStanzaBytes });
+    if (isRefusal(payload)) return this.#refuse(place.user, undefined, payload, accepted);
+    if (place.channel === 'chatstate') return this.#passOn(user, payload, accepted);
+    const id = readId(payload);
+    if (isRefusal(id)) return this.#refuse(place.user, undefined, id, accepted);
+    if (!user || !this.#parts.users.isOpen(user.jid))
+      return this.#refuse(place.user, id, refuse('not-migrated'), accepted);
+    this.#accept({ user, channel: place.channel, id, payload }, accepted);
+  }
+
+  #accept({ user, channel, id, payload }: Request, accepted: () => void): void {
+    const { ledger, notices, metrics } = this.#parts;
+    const translation = this.#translate(user, channel, payload);
+    if (isRefusal(translation)) return this.#refuse(user.jid, id, translation, accepted);
+    const { stanza, text, to } = translation;
+    const sent = (): Draft => ({
+      lane: 'toXmpp',
+      user: user.jid,
+      peer: bareOf(to),
+      channel,
+      id,
+      custody: 'copy',
+      at: this.#parts.clock.now(),
+      requestKey: requestKey({ user: user.jid, id }),
+      requestDigest: digestOf(canonical(channel, payload)),
+      payload: text,
+    });
+    const copy =
+      channel === 'message'
+        ? (key: string) => this.#copy(user, stanza, { ...payload, to: fullOf(to) }, key)
+        : undefined;
+    const { outcome } = ledger.accept(sent, copy);
+    void outcome.then(({ kind }) => {
+      if (kind === 'conflict') return this.#refuse(user.jid, id, refuse('conflict'), accepted);
+      (kind === 'new' ? metrics.accepted : metrics.repeated).inc({ lane: 'toXmpp' });
+      notices.ack(user.jid, id);
+      accepted();
+    });
+  }
+
+  /** The finished stanza, or why there can be none. */
+  #translate(user: User, channel: OutChannel, payload: Payload): { stanza: Element; text: string; to: Jid } | Refusal {
+    if (channel === 'request' || channel === 'presence' || channel === 'room') {
+      return refuse('feature-not-implemented', `out/${channel} is not available yet`);
+    }
+    const to = typeof payload.to === 'string' ? parseJid(payload.to) : null;
+    if (!to) return refuse('jid-malformed', 'to must be a JID');
+    const stanza = this.#parts.mappings.toStanza(channel, { ...payload, to: fullOf(to) });
+    if (isRefusal(stanza)) return stanza;
+    if (user.own) stanza.attrs.from = user.jid;
+    const text = writeStanza(stanza);
+    if (isRefusal(text)) return text;
+    const bytes = Buffer.byteLength(text) + envelopeBytes;
+    const { maxStanzaBytes } = this.#parts;
+    if (bytes > maxStanzaBytes)
+      return refuse('policy-violation', `as a stanza this has ${bytes} bytes; ${maxStanzaBytes} are allowed`);
+    return { stanza, text, to };
+  }
+
+  /** What one device sends all devices see, written so that the archive's copy of it is a repeat. */
+  #copy(user: User, stanza: Element, payload: Payload, key: string): Draft {
+    const { clock, topics } = this.#parts;
+    const at = clock.now();
+    const from = user.attached?.jid ?? user.jid;
+    const { id = key, to = '', type = 'normal' } = stanza.attrs;
+    return {
+      lane: 'toMqtt',
+      user: user.jid,
+      peer: prepareBare(to) ?? to,
+      channel: 'message',
+      id,
+      custody: 'copy',
+      at,
+      late: true,
+      contentKey: contentKey({ user: user.jid, from, channel: 'message', type, id, children: contentOf(stanza) }),
+      topic: topics.toUser(user.jid, 'message'),
+      payload: JSON.stringify({ ...payload, key, from, at: formatAt(at), direction: 'sent', copy: true }),
+    };
+  }
+
+  /** Chat states are worth something only now. */
+  #passOn(user: User | undefined, payload: Payload, accepted: () => void): void {
+    const { metrics, sessions, users } = this.#parts;
+    accepted();
+    const session = user && users.isOpen(user.jid) ? sessions.of(user.jid) : undefined;
+    const translation = session && user ? this.#translate(user, 'chatstate', payload) : null;
+    if (!session || !translation || isRefusal(translation)) {
+      if (isRefusal(translation)) this.#refuse(user!.jid, undefined, translation, () => {});
+      else metrics.ephemeral.inc({ lane: 'toXmpp', result: 'dropped' });
+      return;
+    }
+    metrics.ephemeral.inc({ lane: 'toXmpp', result: 'passed' });
+    void session.send(translation.text, `e${crypto.randomUUID()}`);
+  }
+
+  #ack(user: string, message: Incoming, accepted: () => void): void {
+    const { ledger, devices, clock, onAcked } = this.#parts;
+    const payload = readPayload(message.payload, { maxBytes: this.#parts.maxStanzaBytes });
+    const ack = isRefusal(payload) ? payload : readAck(payload);
+    if (isRefusal(ack)) return this.#refuse(user, undefined, ack, accepted);
+    const known = this.#parts.users.get(user);
+    if (!known) return this.#refuse(user, undefined, refuse('not-migrated'), accepted);
+    const written = ledger.do('appAcked', { user, keys: ack.keys, at: clock.now() });
+    if (ack.device) void devices.acked(user, ack.device);
+    void written.then(() => {
+      known.acks = true;
+      onAcked(user);
+      accepted();
+    });
+  }
+
+  /** Of users not known yet, too: the phone may be there before the move. */
+  #presence(user: string, client: string, message: Incoming, accepted: () => void): void {
+    const { devices } = this.#parts;
+    if (message.payload.length === 0) return void devices.gone(user, client).then(accepted);
+    const payload = readPayload(message.payload, { maxBytes: this.#parts.maxStanzaBytes });
+    const presence = isRefusal(payload) ? payload : readPresence(payload);
+    if (isRefusal(presence)) return this.#refuse(user, undefined, presence, accepted);
+    void devices.heard(user, client, presence.online).then(accepted);
+  }
+
+  /** A retained message would be a new one at every restart: it is taken away, and its sender told. */
+  #clear(user: string, message: Incoming, accepted: () => void): void {
+    const { broker, log } = this.#parts;
+    log.warn({ event: 'publish.retained', topic: message.topic });
+    this.#refuse(user, undefined, refuse('bad-request', 'messages under out/ must not be retained'), accepted);
+    if (message.payload.length > 0) void broker.publish({ topic: message.topic, payload: '', qos: 1, retain: true });
+  }
+
+  /** `user` null: there is nobody who could be told. */
+  #refuse(user: string | null, id: string | undefined, refusal: Refusal, accepted: () => void): void {
+    this.#parts.metrics.refused.inc({ lane: 'toXmpp', reason: refusal.name });
+    if (user !== null) this.#parts.notices.refusal(user, id, refusal);
+    accepted();
+  }
+}
+
+/** The same whatever order the app wrote the fields in. */
+function canonical(channel: string, payload: Payload): string {
+  return JSON.stringify([channel, Object.entries(payload).sort(([one], [other]) => (one < other ? -1 : 1))]);
+}

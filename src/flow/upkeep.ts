@@ -1,0 +1,124 @@
+// What the ledger needs now and then: settle what is proven, publish again what may have been lost, forget old history.
+
+import { type Clock, every, type Timer } from '../clock.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Log } from '../log.ts';
+import type { Devices } from '../migration/devices.ts';
+import type { Users } from '../migration/users.ts';
+import { sameBoot } from '../mqtt/boot.ts';
+import type { Deliver } from './deliver.ts';
+import type { MqttRoad } from './roads.ts';
+
+const settleEveryMs = 1_000;
+const forgetEveryMs = 60_000;
+const batch = 5_000;
+/** While a device stays online, what its app does not acknowledge goes again after these times (DESIGN §8). */
+const repeatAfterMs = [30_000, 120_000, 600_000];
+/** Mosquitto tells its uptime every 10 s unless set otherwise. */
+const bootWaitMs = 12_000;
+const bootMeta = 'broker-boot';
+
+export interface UpkeepParts {
+  ledger: Ledger;
+  users: Users;
+  devices: Devices;
+  deliver: Deliver;
+  road: MqttRoad;
+  /** How old a PUBACK must be for the broker to have written the message to its disk. */
+  horizonMs: number;
+  historyMs: number;
+  clock: Clock;
+  log: Log;
+}
+
+export class Upkeep {
+  readonly #parts: UpkeepParts;
+  readonly #timers: Timer[] = [];
+  readonly #repeats = new Map<string, Timer>();
+  /** Runs while we wait for the broker to say when it was started. */
+  #listening?: Timer;
+
+  constructor(parts: UpkeepParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    const { clock, log } = this.#parts;
+    const failed = (error: unknown) => log.error({ event: 'ledger.failed', error: String(error) });
+    this.#timers.push(every(clock, settleEveryMs, () => this.#settle(), failed));
+    this.#timers.push(every(clock, forgetEveryMs, () => this.#forget(), failed));
+  }
+
+  stop(): void {
+    this.#listening?.cancel();
+    for (const timer of [...this.#timers, ...this.#repeats.values()]) timer.cancel();
+  }
+
+  /** Both connections stand. Nothing new is published before we know whether the broker remembers the old. */
+  brokerUp(): void {
+    const { road, clock } = this.#parts;
+    road.open = false;
+    this.#listening = clock.after(bootWaitMs, () => void this.brokerBooted(null));
+  }
+
+  brokerDown(): void {
+    this.#parts.road.open = false;
+    this.#listening?.cancel();
+  }
+
+  /**
+   * The broker's boot time (ms), or null for one that tells none, so that each connection counts as a restart. Another boot than the last one: whatever is not settled
+   * may be gone, and goes again before anything new.
+   */
+  async brokerBooted(bootMs: number | null): Promise<void> {
+    const { ledger, road, deliver, devices, log } = this.#parts;
+    this.#listening?.cancel();
+    const last = await ledger.do('getMeta', { name: bootMeta });
+    const isSame = bootMs !== null && last !== null && sameBoot(Number(last), bootMs);
+    if (!isSame) {
+      const conversations = await ledger.do('republish', {});
+      if (bootMs !== null) await ledger.do('putMeta', { name: bootMeta, value: String(bootMs) });
+      road.restore([]);
+      deliver.reread(conversations);
+      log.info({ event: 'broker.restarted', conversations: conversations.length });
+      if (last !== null && bootMs !== null) devices.brokerRestarted();
+    }
+    road.open = true;
+    deliver.wake('toMqtt');
+  }
+
+  /** A device of the user came online: what waits for it goes, and what its app has not acknowledged goes again. */
+  async deviceOnline(user: string): Promise<void> {
+    const { deliver, road } = this.#parts;
+    road.deviceOnline(user);
+    await deliver.unpark(user);
+    await this.#repeat(user, 0);
+    deliver.wake('toMqtt', user);
+  }
+
+  async #repeat(user: string, round: number): Promise<void> {
+    const { ledger, deliver, users, devices, clock } = this.#parts;
+    this.#repeats.get(user)?.cancel();
+    this.#repeats.delete(user);
+    if (devices.online(user) === 0 || !users.isOpen(user)) return;
+    // A user's first acknowledgement may come while the device is online: the rounds go on, for nothing until then.
+    if (users.get(user)?.acks) deliver.reread(await ledger.do('republish', { user }));
+    const delayMs = repeatAfterMs[round];
+    if (delayMs === undefined) return;
+    this.#repeats.set(
+      user,
+      clock.after(delayMs, () => void this.#repeat(user, round + 1)),
+    );
+  }
+
+  async #settle(): Promise<void> {
+    const { ledger, clock, horizonMs, road } = this.#parts;
+    if (!road.open) return;
+    while ((await ledger.do('settle', { now: clock.now(), horizonMs, limit: batch })) === batch);
+  }
+
+  async #forget(): Promise<void> {
+    const { ledger, clock, historyMs } = this.#parts;
+    while ((await ledger.do('forget', { before: clock.now() - historyMs, limit: batch })) === batch);
+  }
+}

@@ -1,0 +1,216 @@
+// A whole gateway: opens the adapters in order, hands them to the inner parts, closes them in reverse.
+
+import { readFileSync } from 'node:fs';
+import { findPackageJSON } from 'node:module';
+import type { Element } from 'ltx';
+import { startAdmin } from './admin/server.ts';
+import { adminToken } from './admin/token.ts';
+import { BrokerAccess } from './broker-access.ts';
+import { systemClock } from './clock.ts';
+import type { Config } from './config.ts';
+import { Core, type Outside, type Settings } from './core.ts';
+import { Pressure } from './flow/pressure.ts';
+import type { SkippedStanza } from './flow/to-mqtt.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import { openLedger } from './ledger/sqlite.ts';
+import type { Log } from './log.ts';
+import { compile } from './mapping/compile.ts';
+import { load } from './mapping/load.ts';
+import { type Metrics, makeMetrics } from './metrics.ts';
+import type { LegacyServer } from './migration/server.ts';
+import type { Shown } from './migration/wanted.ts';
+import { makeTopics } from './mqtt/topic.ts';
+import { AttachLink } from './xmpp/attach-link.ts';
+import { Component } from './xmpp/component.ts';
+import { parseJid, prepareBare } from './xmpp/jid.ts';
+import { OwnDomain } from './xmpp/own-domain.ts';
+
+export interface Gateway {
+  readonly adminUrl: string;
+  /** Resolves, with the reason, if the gateway cannot go on and the process should end. */
+  readonly failed: Promise<Error>;
+  /** Takes nothing more, writes down what it has, closes the links. */
+  stop(): Promise<void>;
+}
+
+const presences: Record<Shown, string> = {
+  here: '<presence><priority>0</priority></presence>',
+  away: '<presence><show>xa</show><priority>0</priority></presence>',
+};
+const dayMs = 86_400_000;
+
+/** Starts everything; the links come up in their own time. Rejects with a text for the operator where it cannot start. */
+export async function startGateway(config: Config, { log }: { log: Log }): Promise<Gateway> {
+  const clock = systemClock;
+  const metrics = makeMetrics();
+  const mappings = compile(load(config.mappings));
+  const token = adminToken({ token: config.admin.token, ledgerPath: config.ledger.path });
+  const ledger = await openLedger({ path: config.ledger.path, clock, log });
+  const closing: (() => Promise<void> | void)[] = [() => ledger.close()];
+  const stop = async () => {
+    for (const close of closing.splice(0).reverse()) await close();
+  };
+  try {
+    const failed = Promise.withResolvers<Error>();
+    void ledger.failed.then(failed.resolve);
+    const broker = new BrokerAccess({ config: config.mqtt, clock, log });
+    const xmpp = await openXmpp(config, ledger, log);
+    const outside: Outside = { ledger, broker, ...xmpp };
+    const core = new Core(settingsOf(config), outside, { mappings, clock, metrics, log });
+    await core.start();
+    closing.push(() => core.stop());
+    const pressure = new Pressure({ ledger, clock, sources: [xmpp.component, broker] });
+
+    const health = () => ({
+      component: xmpp.component.online,
+      attach: xmpp.server.up,
+      mqtt: broker.up,
+      ledger: ledger.writable,
+    });
+    const admin = await startAdmin({
+      ...{ users: core.users, devices: core.devices, moves: core.moves, ledger, metrics, health, token, log },
+      listen: config.admin.listen,
+      version,
+      prepare: prepareBare,
+    });
+    closing.push(() => admin.close());
+    const ready = announce(health, { log, metrics, adminUrl: admin.url });
+
+    listenToXmpp(xmpp, core, pressure, ready, log);
+    closing.push(() => xmpp.component.stop());
+    const opened = broker.open({
+      filters: makeTopics({ root: config.mqtt.root, domain: config.xmpp.domain, prepare: prepareBare }),
+      onMessage(message, accepted) {
+        core.toXmpp.receive(message, accepted);
+        pressure.check();
+      },
+      onUp() {
+        core.brokerUp();
+        ready();
+      },
+      onDown() {
+        core.brokerDown();
+        ready();
+      },
+      onBoot: (bootMs) => core.brokerBooted(bootMs),
+    });
+    closing.push(() => broker.close());
+    opened.catch(failed.resolve);
+    return { adminUrl: admin.url, failed: failed.promise, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+export const version: string = JSON.parse(readFileSync(findPackageJSON('..', import.meta.url)!, 'utf8')).version;
+
+function settingsOf({ xmpp, mqtt, ledger }: Config): Settings {
+  return {
+    domain: xmpp.domain,
+    ownUsers: xmpp.component.users.map((jid) => prepareBare(jid) ?? jid),
+    root: mqtt.root,
+    maxStanzaBytes: xmpp.maxStanzaBytes,
+    offlineWindow: mqtt.offlineWindow,
+    deviceDays: mqtt.deviceDays,
+    brokerHorizonMs: mqtt.brokerHorizon,
+    historyMs: ledger.historyDays * dayMs,
+    version,
+  };
+}
+
+type Xmpp = Pick<Outside, 'server' | 'sendAttached' | 'ownSession' | 'sendOwn'> & {
+  component: Component;
+  link: AttachLink;
+};
+
+/** The component connection, and what is spoken over it. */
+async function openXmpp({ xmpp }: Config, ledger: Ledger, log: Log): Promise<Xmpp> {
+  const { host, port, domain, secret } = xmpp.component;
+  const limits = { maxBytes: xmpp.maxInboundBytes };
+  const component = new Component({ host, port, domain, secret, server: xmpp.domain, clock: systemClock, log, limits });
+  const from = (await ledger.do('position', { link: `${domain}/${xmpp.domain}` })) ?? undefined;
+  const link = new AttachLink({ component, host: xmpp.domain, log, clock: systemClock, from });
+  const own = new OwnDomain(component);
+  return {
+    ...{ component, link },
+    server: legacyServer(link, xmpp.attach.resource),
+    sendAttached: (jid, stanza, key) => link.send(jid, stanza, key),
+    ownSession: (jid) => (component.online ? own.session(jid) : undefined),
+    sendOwn: (stanza) => void component.send(stanza),
+  };
+}
+
+/** The attach link as migration sees it. */
+function legacyServer(link: AttachLink, resource: string): LegacyServer {
+  return {
+    get up() {
+      return link.up;
+    },
+    get epoch() {
+      return link.epoch;
+    },
+    link: link.name,
+    async attach(user, shown) {
+      const local = parseJid(user)?.local ?? '';
+      const [answer] = await link.attach([{ user: local, resource, carbons: false, presence: presences[shown] }]);
+      return answer ?? { kind: 'lost' };
+    },
+    show: (jid, shown) => link.send(jid, presences[shown], `p${crypto.randomUUID()}`),
+    detach: (jid) => link.detach(jid),
+    giveBack: ({ user, key, at, stanza }) =>
+      link.giveBack({ to: user, key, stamp: new Date(at).toISOString(), stanza }),
+  };
+}
+
+function listenToXmpp({ component, link }: Xmpp, core: Core, pressure: Pressure, ready: () => void, log: Log): void {
+  link.onStanza = (stanza, arrival, accepted) => {
+    core.toMqtt.receive(stanza, arrival, accepted);
+    pressure.check();
+  };
+  link.onSkipped = ({ user, position, name = 'message', ...skipped }, accepted) => {
+    core.toMqtt.skipped({ name, ...skipped }, { user, position, seen: false }, accepted);
+  };
+  link.onUp = ({ resumed }) => {
+    core.linkUp(resumed);
+    ready();
+  };
+  link.onDown = ready;
+  link.onDetached = ({ jid, reason }) => {
+    log.warn({ event: 'user.detached', jid, reason });
+    core.detached(jid);
+  };
+  component.onOnline = () => {
+    core.componentUp();
+    ready();
+  };
+  component.onOffline = ready;
+  // What the link does not take is for an address on the component's own domain.
+  const toOwn = (to: string | undefined) => ({ user: prepareBare(to ?? '') ?? component.domain, seen: false });
+  component.onStanza = (stanza: Element) => {
+    core.toMqtt.receive(stanza, toOwn(stanza.attrs.to), () => {});
+    pressure.check();
+  };
+  component.onSkipped = ({ outline, bytes }) => {
+    const { from, to, id, type } = outline.attrs;
+    const skipped: SkippedStanza = { name: outline.name, from, id, type, bytes };
+    core.toMqtt.skipped(skipped, toOwn(to), () => {});
+  };
+  component.start();
+}
+
+/** Keeps the gauges true, and says so in the log when all links have come up for the first time, and when one is lost. */
+function announce(
+  health: () => Record<string, boolean>,
+  to: { log: Log; metrics: Metrics; adminUrl: string },
+): () => void {
+  let wasReady = false;
+  return () => {
+    const now = health();
+    for (const link of ['component', 'attach', 'mqtt']) to.metrics.linkUp.set({ link }, now[link] ? 1 : 0);
+    const isReady = Object.values(now).every(Boolean);
+    if (isReady !== wasReady)
+      to.log.info({ event: isReady ? 'gateway.ready' : 'gateway.not-ready', adminUrl: to.adminUrl, ...now });
+    wasReady = isReady;
+  };
+}

@@ -1,0 +1,202 @@
+// The ledger on the main thread: hands out numbers at once, gathers calls while a commit is under way, and commits them together.
+
+import type { Clock, Timer } from '../clock.ts';
+import type { Log } from '../log.ts';
+import { keyOf } from './codes.ts';
+import { type Call, type Engine, EngineGone, type Result } from './engine.ts';
+import type { Accepting, CommittedHandler, Draft, Entry, Ledger, Operations, Outcome } from './ledger.ts';
+
+const maxBatchCalls = 1024;
+const maxBatchBytes = 4 * 1024 * 1024;
+const firstRetryMs = 100;
+const maxRetryMs = 5_000;
+
+interface Pending {
+  call: Call;
+  bytes: number;
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+}
+
+/** These are answered from what is on disk while commits fail, so that an operator can still see. */
+const questions: ReadonlySet<string> = new Set<keyof Operations>([
+  'conversations',
+  'toSend',
+  'toXmppWaiting',
+  'toReturn',
+  'withBroker',
+  'position',
+  'counts',
+  'entries',
+  'entry',
+  'users',
+  'audit',
+  'devices',
+  'getMeta',
+]);
+
+export class BatchedLedger implements Ledger {
+  onCommitted: CommittedHandler = () => {};
+  readonly #engine: Engine;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  #lastSeq: number;
+  #queue: Pending[] = [];
+  #uncommittedBytes = 0;
+  #writable = true;
+  #pump: Promise<void> | undefined;
+  #closed: Error | undefined;
+  /** While waiting to try a failed commit again: ends the wait. */
+  #retryNow: (() => void) | undefined;
+
+  constructor({ engine, clock, log }: { engine: Engine; clock: Clock; log: Log }) {
+    this.#engine = engine;
+    this.#clock = clock;
+    this.#log = log;
+    this.#lastSeq = engine.lastSeq;
+  }
+
+  get writable(): boolean {
+    return this.#writable;
+  }
+
+  get uncommittedBytes(): number {
+    return this.#uncommittedBytes;
+  }
+
+  /** The outcome rejects only when the ledger is closed, or the draft itself cannot be written (a fault in the program). */
+  accept(draft: (key: string) => Draft, copy?: (key: string) => Draft): Accepting {
+    const seq = ++this.#lastSeq;
+    const key = keyOf(this.#engine.space, seq);
+    const args = {
+      seq,
+      at: this.#clock.now(),
+      draft: draft(key),
+      copy: copy?.(keyOf(this.#engine.space, ++this.#lastSeq)),
+    };
+    const bytes = bytesOf(args.draft) + (args.copy ? bytesOf(args.copy) : 0);
+    return { seq, key, outcome: this.#enqueue({ name: 'accept', args }, bytes) as Promise<Outcome> };
+  }
+
+  do<Name extends keyof Operations>(
+    name: Name,
+    args: Parameters<Operations[Name]>[0],
+  ): Promise<ReturnType<Operations[Name]>> {
+    const call = { name, args } as Call;
+    const answer = !this.#writable && questions.has(name) ? this.#ask(call) : this.#enqueue(call, 0);
+    return answer as Promise<ReturnType<Operations[Name]>>;
+  }
+
+  /** Writes what was handed in before. If commits are failing it tries once more, then rejects what is left. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = new Error('the ledger is closed');
+    this.#retryNow?.();
+    await this.#pump;
+    await this.#engine.close();
+  }
+
+  #enqueue(call: Call, bytes: number): Promise<unknown> {
+    if (this.#closed) return Promise.reject(this.#closed);
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ call, bytes, resolve, reject });
+      this.#uncommittedBytes += bytes;
+      // After this tick, so that what one chunk of the socket brings goes into one commit.
+      this.#pump ??= Promise.resolve().then(() => this.#run());
+    });
+  }
+
+  async #ask(call: Call): Promise<unknown> {
+    if (this.#closed) throw this.#closed;
+    const [result] = await this.#engine.run([call]);
+    if (!result || 'fault' in result) throw new Error(result?.fault);
+    return result.value;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const batch = this.#take();
+      const results = await this.#commit(batch.map((pending) => pending.call));
+      for (const { bytes } of batch) this.#uncommittedBytes -= bytes;
+      if (results instanceof Error) for (const pending of batch) pending.reject(results);
+      else for (const [index, pending] of batch.entries()) this.#finish(pending, results[index]!);
+    }
+    this.#pump = undefined;
+  }
+
+  #take(): Pending[] {
+    let calls = 0;
+    let bytes = 0;
+    for (const pending of this.#queue) {
+      bytes += pending.bytes;
+      if (calls === maxBatchCalls || (calls > 0 && bytes > maxBatchBytes)) break;
+      calls++;
+    }
+    return this.#queue.splice(0, calls);
+  }
+
+  /** Tries until it is written; an error only when the ledger is closed before that. */
+  async #commit(calls: Call[]): Promise<Result[] | Error> {
+    for (let delayMs = firstRetryMs; ; delayMs = Math.min(delayMs * 2, maxRetryMs)) {
+      const lastTry = this.#closed !== undefined;
+      try {
+        const results = await this.#engine.run(calls);
+        if (!this.#writable) this.#log.info({ event: 'ledger.writable' }, 'the ledger can be written again');
+        this.#writable = true;
+        return results;
+      } catch (error) {
+        const text = (error as Error).message;
+        if (this.#writable) {
+          this.#log.error(
+            { event: 'ledger.unwritable', error: text },
+            'nothing is acknowledged until the ledger can be written',
+          );
+        }
+        this.#writable = false;
+        if (error instanceof EngineGone) this.#closed ??= error;
+        if (error instanceof EngineGone || lastTry) return new Error(`not written: ${text}`, { cause: error });
+        await this.#pause(delayMs);
+      }
+    }
+  }
+
+  async #pause(delayMs: number): Promise<void> {
+    if (this.#closed) return;
+    let timer: Timer | undefined;
+    await new Promise<void>((resolve) => {
+      this.#retryNow = resolve;
+      timer = this.#clock.after(delayMs, resolve);
+    });
+    timer?.cancel();
+    this.#retryNow = undefined;
+  }
+
+  #finish({ call, resolve, reject }: Pending, result: Result): void {
+    if ('fault' in result) {
+      this.#log.error({ event: 'ledger.fault', error: result.fault });
+      reject(new Error(result.fault));
+      return;
+    }
+    if (call.name === 'accept' && (result.value as Outcome).kind === 'new') {
+      this.#announce(call.args.seq, call.args.draft);
+      if (call.args.copy) this.#announce(call.args.seq + 1, call.args.copy);
+    }
+    resolve(result.value);
+  }
+
+  /** A listener that throws must not keep the others of the batch from their answer. */
+  #announce(seq: number, draft: Draft): void {
+    if (draft.refused) return;
+    const { lane, user, peer, channel, id, topic, payload } = draft;
+    const entry: Entry = { seq, key: keyOf(this.#engine.space, seq), lane, user, peer, channel, id, topic, payload };
+    try {
+      this.onCommitted(entry);
+    } catch (error) {
+      this.#log.error({ event: 'ledger.listener', seq, error: (error as Error).message });
+    }
+  }
+}
+
+function bytesOf(draft: Draft): number {
+  return Buffer.byteLength(draft.payload) + (draft.original === undefined ? 0 : Buffer.byteLength(draft.original));
+}

@@ -1,0 +1,43 @@
+// How states, lanes and custody stand in the file, and how a key is made from a number.
+
+import type { Custody, Lane, State } from './ledger.ts';
+
+export const lanes: readonly Lane[] = ['toMqtt', 'toXmpp'];
+export const custodies: readonly Custody[] = ['sole', 'copy'];
+
+/** Ordered so that a comparison tells the group: to send ≤ 1, waiting ≤ 2, open ≤ 4, ended ≥ 5 (sql/0001 relies on it). */
+export const states: readonly State[] = [
+  'accepted',
+  'sent',
+  'acked',
+  'parked',
+  'dead',
+  'settled',
+  'returned',
+  'discarded',
+];
+
+export const toMqtt = 0;
+export const toXmpp = 1;
+export const sole = 0;
+export const copy = 1;
+export const accepted = 0;
+export const sent = 1;
+export const acked = 2;
+export const parked = 3;
+export const dead = 4;
+export const settled = 5;
+export const returned = 6;
+export const discarded = 7;
+
+/** ≤ 64 ASCII characters, never the same twice in one file, and across files by chance of 2^-64 only. */
+export function keyOf(space: string, seq: number): string {
+  return `${space}-${seq.toString(36)}`;
+}
+
+/** The number in a key; undefined for whatever this file has not made. */
+export function seqOf(space: string, key: string): number | undefined {
+  if (!key.startsWith(space) || key[space.length] !== '-') return undefined;
+  const seq = Number.parseInt(key.slice(space.length + 1), 36);
+  return Number.isSafeInteger(seq) && keyOf(space, seq) === key ? seq : undefined;
+}

@@ -1,0 +1,218 @@
+// The ledger's contract: what is written down of each message, and what may be asked of it. No SQL and no thread here.
+
+export type Lane = 'toMqtt' | 'toXmpp';
+
+/** `sent` is written only for what stays unanswered for a second; the rest goes from accepted to acked in one step. */
+export type State = 'accepted' | 'sent' | 'acked' | 'settled' | 'parked' | 'dead' | 'returned' | 'discarded';
+
+/** `sole`: came to our session alone, so it must be handed back if no app ever takes it. `copy`: somebody else has it, too. */
+export type Custody = 'sole' | 'copy';
+
+/** What accept is given. Stored as it will be sent, so that recovery needs no second translation. */
+export interface Draft {
+  lane: Lane;
+  /** Prepared bare JID. */
+  user: string;
+  /** The other side's bare JID; with lane and user it names the conversation, inside which order is kept. */
+  peer: string;
+  channel: string;
+  /** The sender's id. */
+  id?: string;
+  custody: Custody;
+  /** The message's own time: delay stamp of the own server, else arrival; ms since 1970. */
+  at: number;
+  /** Observed, carbon, delayed, flushed or archived: such a one can be a second copy of another (DESIGN §8). */
+  late?: boolean;
+  position?: { link: string; epoch: string; n: number };
+  /** Repeat keys; see repeat.ts. toMqtt: archive and content. toXmpp: request, with the digest of the whole payload beside it. */
+  archiveKey?: string;
+  contentKey?: string;
+  requestKey?: string;
+  requestDigest?: string;
+  /** toMqtt: topic, payload (JSON text). toXmpp: payload is the finished stanza. */
+  topic?: string;
+  payload: string;
+  /** toMqtt: the stanza as it came, for `<return>`. */
+  original?: string;
+  mapping?: string;
+  /** Set: the entry is written as `dead` at once, with the reason. */
+  refused?: { condition: string; text: string };
+}
+
+/** What deliver works with. */
+export interface Entry {
+  seq: number;
+  key: string;
+  lane: Lane;
+  user: string;
+  peer: string;
+  channel: string;
+  id?: string;
+  topic?: string;
+  payload: string;
+}
+
+export type Outcome =
+  | { kind: 'new' }
+  /** Known already; nothing new is delivered. */
+  | { kind: 'repeat' }
+  /** toXmpp only: the id was used before with other content. */
+  | { kind: 'conflict' };
+
+/** Number and key exist before the first await; `outcome` resolves when it is on disk, and does not reject while the ledger is open. */
+export interface Accepting {
+  seq: number;
+  key: string;
+  outcome: Promise<Outcome>;
+}
+
+export interface Conversation {
+  lane: Lane;
+  user: string;
+  peer: string;
+}
+
+/** For people: one entry with its whole life. Times in ms since 1970. */
+export interface EntryView {
+  key: string;
+  seq: number;
+  lane: Lane;
+  state: State;
+  user: string;
+  peer: string;
+  channel: string;
+  id?: string;
+  custody: Custody;
+  topic?: string;
+  mapping?: string;
+  condition?: string;
+  text?: string;
+  attempts: number;
+  at: number;
+  acceptedAt: number;
+  sentAt?: number;
+  ackedAt?: number;
+  appAckedAt?: number;
+  endedAt?: number;
+}
+
+export interface EntryFilter {
+  lane?: Lane;
+  user?: string;
+  /** A state, or `waiting` (accepted, sent, acked). */
+  state?: State | 'waiting';
+  limit?: number;
+  /** Only entries with a higher number. */
+  after?: number;
+}
+
+/** Per lane, how many entries are in each state. */
+export type Counts = Record<Lane, Record<State, number>>;
+
+export interface UserRow {
+  jid: string;
+  phase: string;
+  version: number;
+  /** JSON, written and read by migration/. */
+  moving?: string;
+  attached?: string;
+  /** A first out/ack makes acks required for good. */
+  acks: boolean;
+  changedAt: number;
+}
+
+export interface DeviceRow {
+  user: string;
+  client: string;
+  online: boolean;
+  seenAt: number;
+}
+
+export interface AuditRow {
+  id: number;
+  at: number;
+  who: string;
+  what: string;
+  user?: string;
+  reason?: string;
+  detail?: string;
+}
+
+/**
+ * The operations, each atomic and in the order they were called; all that change something resolve once it is on disk.
+ * Ended entries (settled, returned, discarded) lose their body; `returned` and `discarded` lose their repeat keys as well.
+ */
+export interface Operations {
+  /** toMqtt: PUBACK came → acked. toXmpp: the server's result came → settled. */
+  answered(args: { seq: number; at: number }): void;
+  /** Sent, and still unanswered: raises attempts. */
+  sent(args: { seqs: number[]; at: number }): void;
+  /** Refused for good by the receiving side → dead; kept until an operator decides. */
+  refused(args: { seq: number; at: number; condition: string; text: string }): void;
+  parked(args: { seq: number; at: number }): void;
+  /** parked → accepted, for one user or all. Returns the conversations concerned. */
+  unpark(args: { user?: string }): Conversation[];
+  discard(args: { seqs: number[]; at: number; reason: string }): void;
+  /** `<return>` was processed. */
+  returned(args: { seqs: number[]; at: number }): void;
+  /** Towards `legacy`: entries of this user that came with n > h in this epoch were taken back by the server → discarded. Returns how many. */
+  takenBack(args: { user: string; link: string; epoch: string; h: number; at: number }): number;
+  /** End every toMqtt entry of the user that is still open and need not be returned. Returns how many. */
+  discardRest(args: { user: string; at: number; reason: string }): number;
+  /** The app has stored these. Returns how many were news. Marks the user as one whose apps ack. */
+  appAcked(args: { user: string; keys: string[]; at: number }): number;
+  /**
+   * acked → settled where both hold: PUBACK at least `horizonMs` old, and the app has it (an ack, or, for a user whose
+   * apps never sent one, a device online after the PUBACK). Returns how many. Bounded work per call (`limit`).
+   */
+  settle(args: { now: number; horizonMs: number; limit: number }): number;
+  /** acked → accepted: of one user those without app ack, of all (broker restart) whatever is not settled. Returns the conversations. */
+  republish(args: { user?: string }): Conversation[];
+  /** Drop history (and its repeat keys) that ended before `before`. Returns how many. Bounded work per call (`limit`). */
+  forget(args: { before: number; limit: number }): number;
+
+  /** Conversations with entries to send (accepted, sent). */
+  conversations(args: Record<string, never>): Conversation[];
+  /** The next entries to send of one conversation, by number. */
+  toSend(args: Conversation & { after: number; limit: number }): Entry[];
+  /** How many toXmpp entries of the user are still to be sent. */
+  toXmppWaiting(args: { user: string }): number;
+  /** toMqtt entries to be handed back: `sole`, no app ack, waiting, parked or dead; by number. */
+  toReturn(args: { user: string; limit: number }): { seq: number; key: string; at: number; original: string }[];
+  /** Users with the number of entries that are with the broker since their last device was online. */
+  withBroker(args: Record<string, never>): { user: string; count: number }[];
+  position(args: { link: string }): { epoch: string; h: number } | null;
+  counts(args: Record<string, never>): Counts;
+  entries(args: EntryFilter): EntryView[];
+  /** By key, or all with this sender's id. */
+  entry(args: { key?: string; id?: string }): EntryView[];
+
+  users(args: { after: string; limit: number }): UserRow[];
+  putUser(args: { row: UserRow; audit?: Omit<AuditRow, 'id'> }): void;
+  removeUser(args: { jid: string; audit?: Omit<AuditRow, 'id'> }): void;
+  audit(args: { user?: string; before?: number; limit: number }): AuditRow[];
+  devices(args: Record<string, never>): DeviceRow[];
+  putDevice(args: DeviceRow): void;
+  removeDevice(args: { user: string; client: string }): void;
+  getMeta(args: { name: string }): string | null;
+  putMeta(args: { name: string; value: string }): void;
+}
+
+/** How accepted entries come back to deliver: in the order of their numbers, right after their commit. */
+export type CommittedHandler = (entry: Entry) => void;
+
+export interface Ledger {
+  /** `draft` gets the entry's key and gives what to write; `copy` is written in the same commit, if the first turns out new. */
+  accept(draft: (key: string) => Draft, copy?: (key: string) => Draft): Accepting;
+  do<Name extends keyof Operations>(
+    name: Name,
+    args: Parameters<Operations[Name]>[0],
+  ): Promise<ReturnType<Operations[Name]>>;
+  /** Called for each new entry that is to be sent (not for dead ones, nor repeats). Set once, before the first accept. */
+  onCommitted: CommittedHandler;
+  /** False while a commit fails (full disk): nothing is acknowledged, the ledger tries again by itself. */
+  readonly writable: boolean;
+  /** Bytes handed to accept and not yet on disk: the measure for back-pressure. */
+  readonly uncommittedBytes: number;
+  close(): Promise<void>;
+}

@@ -1,0 +1,89 @@
+// The ledger as the gateway uses it: node:sqlite in a thread of its own, so that an fsync never holds up a socket.
+
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import { BatchedLedger } from './batch.ts';
+import { type Call, type Engine, EngineGone, type Result } from './engine.ts';
+import type { Ledger } from './ledger.ts';
+import { type FromWorker, packCall, type ToWorker } from './wire.ts';
+
+export interface OpenLedger extends Ledger {
+  /** Resolves if the thread ends by itself, which only a fault in the program can cause: the process should end and start anew. */
+  readonly failed: Promise<Error>;
+}
+
+/**
+ * Opens, or creates, the ledger at `path`. Rejects with a text for the operator when the file is in use, is no ledger,
+ * was written by a newer version or cannot be opened.
+ */
+export async function openLedger(options: { path: string; clock: Clock; log: Log }): Promise<OpenLedger> {
+  const engine = await WorkerEngine.open(options.path);
+  const ledger = new BatchedLedger({ engine, clock: options.clock, log: options.log });
+  return Object.assign(ledger, { failed: engine.failed });
+}
+
+export class WorkerEngine implements Engine {
+  readonly space: string;
+  readonly lastSeq: number;
+  readonly failed: Promise<Error>;
+  readonly #worker: Worker;
+  /** The thread answers in order, so the first here belongs to the next answer. */
+  readonly #waiting: PromiseWithResolvers<Result[]>[] = [];
+  readonly #ended = Promise.withResolvers<void>();
+  #gone: EngineGone | undefined;
+  #closing = false;
+
+  static async open(path: string): Promise<WorkerEngine> {
+    // As .ts when run from source, as .js when compiled.
+    const worker = new Worker(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), {
+      workerData: { path },
+    });
+    const first = await new Promise<FromWorker>((resolve, reject) => {
+      worker.once('message', resolve);
+      worker.once('error', reject);
+    });
+    if ('opened' in first) return new WorkerEngine(worker, first.opened);
+    throw new Error('refused' in first ? first.refused : 'the thread of the ledger did not open it');
+  }
+
+  private constructor(worker: Worker, { space, lastSeq }: { space: string; lastSeq: number }) {
+    this.space = space;
+    this.lastSeq = lastSeq;
+    this.#worker = worker;
+    const failed = Promise.withResolvers<Error>();
+    this.failed = failed.promise;
+    worker.on('message', (message: FromWorker) => this.#hear(message));
+    let reason = 'without a reason';
+    worker.on('error', (error: Error) => {
+      reason = error.message;
+    });
+    worker.on('exit', () => {
+      this.#gone ??= new EngineGone(`the thread of the ledger ended: ${reason}`);
+      for (const { reject } of this.#waiting.splice(0)) reject(this.#gone);
+      if (!this.#closing) failed.resolve(this.#gone);
+      this.#ended.resolve();
+    });
+  }
+
+  run(batch: Call[]): Promise<Result[]> {
+    if (this.#gone) return Promise.reject(this.#gone);
+    const waiting = Promise.withResolvers<Result[]>();
+    this.#waiting.push(waiting);
+    this.#worker.postMessage({ run: batch.map(packCall) } satisfies ToWorker);
+    return waiting.promise;
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#worker.postMessage({ close: true } satisfies ToWorker);
+    await this.#ended.promise;
+  }
+
+  #hear(message: FromWorker): void {
+    const waiting = this.#waiting.shift();
+    if ('results' in message) waiting?.resolve(message.results);
+    else if ('failed' in message) waiting?.reject(new Error(message.failed));
+  }
+}

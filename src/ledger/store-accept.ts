@@ -1,0 +1,122 @@
+// The store's first verb: accept. Decides "repeat or new?" and writes the entry, in one commit (DESIGN §8).
+
+import type { DatabaseSync } from 'node:sqlite';
+import { accepted, copy, custodies, dead, lanes, sole } from './codes.ts';
+import type { Derived } from './derived.ts';
+import type { AcceptArgs } from './engine.ts';
+import type { Draft, Outcome } from './ledger.ts';
+import { repeatWindowMs } from './repeat.ts';
+import type { Tally } from './tally.ts';
+
+const isNew: Outcome = { kind: 'new' };
+const isRepeat: Outcome = { kind: 'repeat' };
+const isConflict: Outcome = { kind: 'conflict' };
+
+export function acceptOperation(db: DatabaseSync, tally: Tally, derived: Derived): (args: AcceptArgs) => Outcome {
+  const position = positions(db);
+  const known = lookups(db);
+  const insert = inserter(db, tally, derived);
+  const becomeSole = db.prepare(
+    `UPDATE entry SET custody = ${sole} WHERE seq = ? AND custody = ${copy} AND state <= 4 AND app_acked_at IS NULL`,
+  );
+
+  return ({ seq, at, draft, copy: second }) => {
+    // Read the position also for repeats and refused ones: it says what was read, not what was kept.
+    const place = position(draft);
+    if (place === 'replayed') return isRepeat;
+    const outcome = known.request(draft);
+    if (outcome) return outcome;
+    const first = known.archived(draft) ?? known.alike(draft);
+    if (first !== undefined) {
+      if (draft.custody === 'sole') becomeSole.run(first);
+      return isRepeat;
+    }
+    insert(seq, at, draft, place);
+    if (second) insert(seq + 1, at, second, null);
+    return isNew;
+  };
+}
+
+/** Rule 1: a number the link has carried before in this epoch is a replay. Otherwise gives the link's id for the entry. */
+function positions(db: DatabaseSync) {
+  const read = db.prepare('SELECT id, epoch, n FROM link WHERE name = ?');
+  const advance = db.prepare('UPDATE link SET n = ? WHERE id = ?');
+  const replace = db.prepare('INSERT OR REPLACE INTO link (name, epoch, n) VALUES (?, ?, ?)');
+  return ({ position }: Draft): number | null | 'replayed' => {
+    if (!position) return null;
+    const row = read.get(position.link);
+    if (!row || row.epoch !== position.epoch) {
+      return Number(replace.run(position.link, position.epoch, position.n).lastInsertRowid);
+    }
+    if (position.n <= Number(row.n)) return 'replayed';
+    advance.run(position.n, row.id!);
+    return Number(row.id);
+  };
+}
+
+/** Rules 2 and 3 of toMqtt, and the request ids of toXmpp. */
+function lookups(db: DatabaseSync) {
+  const known = 'FROM known JOIN entry USING (seq) WHERE known.key = substr(?1, 1, 11) AND';
+  const byArchive = db.prepare(`SELECT seq ${known} archive_key = ?1 LIMIT 1`);
+  // Two live direct stanzas are two messages: one of the two must have come by a way that makes second copies.
+  const byContent = db.prepare(
+    `SELECT seq ${known} content_key = ?1 AND (late OR ?2) AND abs(at - ?3) <= ${repeatWindowMs} LIMIT 1`,
+  );
+  const byRequest = db.prepare(`SELECT request_digest ${known} request_key = ?1 LIMIT 1`);
+  return {
+    archived({ archiveKey }: Draft): number | undefined {
+      return archiveKey ? (byArchive.get(archiveKey)?.seq as number | undefined) : undefined;
+    },
+    alike({ contentKey, late, at }: Draft): number | undefined {
+      if (!contentKey) return undefined;
+      return byContent.get(contentKey, late ? 1 : 0, at)?.seq as number | undefined;
+    },
+    request({ requestKey, requestDigest }: Draft): Outcome | undefined {
+      const row = requestKey ? byRequest.get(requestKey) : undefined;
+      if (!row) return undefined;
+      return row.request_digest === (requestDigest ?? null) ? isRepeat : isConflict;
+    },
+  };
+}
+
+function inserter(db: DatabaseSync, tally: Tally, derived: Derived) {
+  const entry = db.prepare(
+    `INSERT INTO entry (seq, lane, state, custody, late, at, accepted_at, ended_at, link, n, user, peer, channel, id, mapping,
+       condition, text, archive_key, content_key, request_key, request_digest)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  const body = db.prepare('INSERT INTO body (seq, topic, payload, original) VALUES (?, ?, ?, ?)');
+  return (seq: number, at: number, draft: Draft, link: number | null) => {
+    const { refused } = draft;
+    // A refused one leaves no keys: what is sent again after the cause is mended must come through.
+    const key = (text: string | undefined) => (refused ? null : (text ?? null));
+    const lane = lanes.indexOf(draft.lane);
+    const state = refused ? dead : accepted;
+    entry.run(
+      seq,
+      lane,
+      state,
+      custodies.indexOf(draft.custody),
+      draft.late ? 1 : 0,
+      draft.at,
+      at,
+      refused ? at : null,
+      link,
+      draft.position?.n ?? null,
+      draft.user,
+      draft.peer,
+      draft.channel,
+      draft.id ?? null,
+      draft.mapping ?? null,
+      refused?.condition ?? null,
+      refused?.text ?? null,
+      key(draft.archiveKey),
+      key(draft.contentKey),
+      key(draft.requestKey),
+      key(draft.requestDigest),
+    );
+    body.run(seq, draft.topic ?? null, draft.payload, draft.original ?? null);
+    derived.added(seq, draft);
+    tally.add(lane, state);
+  };
+}

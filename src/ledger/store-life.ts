@@ -1,0 +1,158 @@
+// The store's verbs on one entry's life: sent, answered, refused, parked, ended (DESIGN §8, the states).
+
+import type { DatabaseSync } from 'node:sqlite';
+import {
+  accepted,
+  acked,
+  dead,
+  discarded,
+  parked,
+  returned,
+  sent,
+  seqOf,
+  settled,
+  sole,
+  toMqtt,
+  toXmpp,
+} from './codes.ts';
+import type { Derived } from './derived.ts';
+import type { Operations } from './ledger.ts';
+import type { Tally } from './tally.ts';
+
+type Life = Pick<
+  Operations,
+  'answered' | 'sent' | 'refused' | 'parked' | 'discard' | 'returned' | 'takenBack' | 'discardRest' | 'appAcked'
+>;
+
+interface Standing {
+  seq: number;
+  user: string;
+  lane: number;
+  state: number;
+}
+
+export function lifeOperations(db: DatabaseSync, tally: Tally, derived: Derived, space: string): Life {
+  const end = ender(db, tally, derived);
+  const standing = db.prepare('SELECT seq, user, lane, state FROM entry WHERE seq = ?');
+  const toEnd = (seqs: number[]) =>
+    seqs.map((seq) => standing.get(seq) as unknown as Standing).filter((row) => row !== undefined && row.state <= dead);
+  const takenBack = db.prepare(
+    `SELECT seq, user, lane, state FROM entry WHERE seq IN (SELECT seq FROM open WHERE user = ?) AND n > ?
+       AND link = (SELECT id FROM link WHERE name = ? AND epoch = ?)`,
+  );
+  const notReturned = db.prepare(
+    `SELECT seq, user, lane, state FROM entry WHERE seq IN (SELECT seq FROM open WHERE user = ?) AND lane = ${toMqtt}
+       AND (custody <> ${sole} OR app_acked_at IS NOT NULL)`,
+  );
+  return {
+    ...answerOperations(db, tally, end),
+    appAcked: appAckedOperation(db, space),
+    discard({ seqs, at, reason }) {
+      for (const row of toEnd(seqs)) end(row, discarded, at, reason);
+    },
+    returned({ seqs, at }) {
+      for (const row of toEnd(seqs)) end(row, returned, at);
+    },
+    takenBack({ user, link, epoch, h, at }) {
+      const rows = takenBack.all(user, h, link, epoch) as unknown as Standing[];
+      for (const row of rows) end(row, discarded, at, 'taken-back');
+      return rows.length;
+    },
+    discardRest({ user, at, reason }) {
+      const rows = notReturned.all(user) as unknown as Standing[];
+      for (const row of rows) end(row, discarded, at, reason);
+      return rows.length;
+    },
+  };
+}
+
+/** Ends an entry: the body goes; `returned` and `discarded` lose their repeat keys too, so the message may come again. */
+function ender(db: DatabaseSync, tally: Tally, derived: Derived) {
+  const dropBody = db.prepare('DELETE FROM body WHERE seq = ?');
+  const settle = db.prepare(
+    `UPDATE entry SET state = ${settled}, acked_at = ?, ended_at = ?, attempts = attempts + ? WHERE seq = ?`,
+  );
+  const leave = db.prepare(
+    `UPDATE entry SET state = ?, ended_at = ?, condition = coalesce(?, condition),
+       archive_key = NULL, content_key = NULL, request_key = NULL, request_digest = NULL WHERE seq = ?`,
+  );
+  return (row: Standing, to: typeof settled | typeof returned | typeof discarded, at: number, reason?: string) => {
+    if (to === settled) settle.run(at, at, row.state === accepted ? 1 : 0, row.seq);
+    else leave.run(to, at, reason ?? null, row.seq);
+    dropBody.run(row.seq);
+    derived.ended(row.user, row.seq);
+    tally.move(row.lane, row.state, to);
+  };
+}
+
+function answerOperations(
+  db: DatabaseSync,
+  tally: Tally,
+  end: ReturnType<typeof ender>,
+): Pick<Life, 'answered' | 'sent' | 'refused' | 'parked'> {
+  const standing = db.prepare('SELECT seq, user, lane, state FROM entry WHERE seq = ?');
+  const find = (seq: number) => standing.get(seq) as unknown as Standing | undefined;
+  // Apps that never acknowledge: a device that is online at, or was online after, the PUBACK stands for their word.
+  const ack = db.prepare(
+    `UPDATE entry SET state = ${acked}, acked_at = ?1, attempts = attempts + ?2, app_has = app_acked_at IS NOT NULL OR (
+         NOT EXISTS (SELECT 1 FROM acking WHERE acking.user = entry.user)
+         AND EXISTS (SELECT 1 FROM device WHERE device.user = entry.user AND (online OR last_online_at > ?1)))
+       WHERE seq = ?3`,
+  );
+  const sending = db.prepare(`UPDATE entry SET state = ${sent}, sent_at = ?, attempts = attempts + 1 WHERE seq = ?`);
+  const park = db.prepare(`UPDATE entry SET state = ${parked}, sent_at = ?, attempts = attempts + ? WHERE seq = ?`);
+  // A refused id leaves no key: the app may use it again once the cause is mended.
+  const refuse = db.prepare(
+    `UPDATE entry SET state = ${dead}, ended_at = ?, condition = ?, text = ?, request_key = NULL, request_digest = NULL
+       WHERE seq = ?`,
+  );
+  return {
+    answered({ seq, at }) {
+      const row = find(seq);
+      if (!row || row.state > sent) return;
+      if (row.lane === toXmpp) return end(row, settled, at);
+      ack.run(at, row.state === accepted ? 1 : 0, seq);
+      tally.move(row.lane, row.state, acked);
+    },
+    sent({ seqs, at }) {
+      for (const seq of seqs) {
+        const row = find(seq);
+        if (!row || row.state > sent) continue;
+        sending.run(at, seq);
+        tally.move(row.lane, row.state, sent);
+      }
+    },
+    refused({ seq, at, condition, text }) {
+      const row = find(seq);
+      if (!row || row.state > parked) return;
+      refuse.run(at, condition, text, seq);
+      tally.move(row.lane, row.state, dead);
+    },
+    parked({ seq, at }) {
+      const row = find(seq);
+      if (!row || row.state > sent) return;
+      park.run(at, row.state === accepted ? 1 : 0, seq);
+      tally.move(row.lane, row.state, parked);
+    },
+  };
+}
+
+function appAckedOperation(db: DatabaseSync, space: string): Life['appAcked'] {
+  const acknowledge = db.prepare(
+    `UPDATE entry SET app_acked_at = ?, app_has = 1 WHERE seq = ? AND user = ? AND lane = ${toMqtt} AND app_acked_at IS NULL`,
+  );
+  const firstAck = db.prepare('INSERT OR IGNORE INTO acking (user) VALUES (?)');
+  // From the first ack on the device's presence proves nothing any more.
+  const requireAcks = db.prepare(
+    `UPDATE entry SET app_has = 0 WHERE seq IN (SELECT seq FROM open WHERE user = ?) AND state = ${acked} AND app_acked_at IS NULL`,
+  );
+  return ({ user, keys, at }) => {
+    if (firstAck.run(user).changes) requireAcks.run(user);
+    let news = 0;
+    for (const key of keys) {
+      const seq = seqOf(space, key);
+      if (seq !== undefined) news += Number(acknowledge.run(at, seq, user).changes);
+    }
+    return news;
+  };
+}

@@ -1,0 +1,134 @@
+// The store's questions about entries: what to send, what to return, how much there is.
+
+import type { DatabaseSync } from 'node:sqlite';
+import { custodies, keyOf, lanes, seqOf, sole, states, toMqtt, toXmpp } from './codes.ts';
+import type { EntryView, Operations } from './ledger.ts';
+import { conversation } from './store-sweep.ts';
+import type { Tally } from './tally.ts';
+
+type Read = Pick<
+  Operations,
+  'conversations' | 'toSend' | 'toXmppWaiting' | 'toReturn' | 'withBroker' | 'position' | 'counts' | 'entries' | 'entry'
+>;
+
+type Row = Record<string, unknown>;
+const defaultLimit = 100;
+
+function optional<T>(value: unknown): T | undefined {
+  return value === null ? undefined : (value as T);
+}
+
+export function readOperations(db: DatabaseSync, tally: Tally, space: string): Read {
+  const position = db.prepare('SELECT epoch, n FROM link WHERE name = ?');
+  return {
+    ...deliveryQueries(db, space),
+    ...viewQueries(db, space),
+    position({ link }) {
+      const row = position.get(link);
+      return row ? { epoch: String(row.epoch), h: Number(row.n) } : null;
+    },
+    counts: () => tally.counts(),
+  };
+}
+
+function deliveryQueries(
+  db: DatabaseSync,
+  space: string,
+): Pick<Read, 'conversations' | 'toSend' | 'toXmppWaiting' | 'toReturn' | 'withBroker'> {
+  const conversations = db.prepare('SELECT DISTINCT lane, user, peer FROM entry WHERE state <= 1');
+  const toSend = db.prepare(
+    `SELECT seq, channel, id, topic, payload FROM entry JOIN body USING (seq)
+       WHERE state <= 1 AND lane = ? AND user = ? AND peer = ? AND seq > ? ORDER BY seq LIMIT ?`,
+  );
+  const toXmppWaiting = db.prepare(
+    `SELECT count(*) AS n FROM entry WHERE state <= 1 AND lane = ${toXmpp} AND user = ?`,
+  );
+  const toReturn = db.prepare(
+    `SELECT seq, at, original FROM entry JOIN body USING (seq)
+       WHERE entry.seq IN (SELECT seq FROM open WHERE user = ?) AND lane = ${toMqtt} AND custody = ${sole} AND app_acked_at IS NULL
+         AND original IS NOT NULL ORDER BY seq LIMIT ?`,
+  );
+  const withBroker = db.prepare(
+    `SELECT user, count(*) AS n FROM entry
+       WHERE state = 2 AND app_has = 0 AND acked_at > coalesce(
+         (SELECT max(iif(online, 9e15, last_online_at)) FROM device WHERE device.user = entry.user), -1)
+       GROUP BY user ORDER BY user`,
+  );
+  return {
+    conversations: () => conversations.all().map(conversation),
+    toSend: ({ lane, user, peer, after, limit }) =>
+      toSend.all(lanes.indexOf(lane), user, peer, after, limit).map((row) => ({
+        seq: Number(row.seq),
+        key: keyOf(space, Number(row.seq)),
+        lane,
+        user,
+        peer,
+        channel: String(row.channel),
+        id: optional<string>(row.id),
+        topic: optional<string>(row.topic),
+        payload: String(row.payload),
+      })),
+    toXmppWaiting: ({ user }) => Number(toXmppWaiting.get(user)?.n),
+    toReturn: ({ user, limit }) =>
+      toReturn.all(user, limit).map((row) => ({
+        seq: Number(row.seq),
+        key: keyOf(space, Number(row.seq)),
+        at: Number(row.at),
+        original: String(row.original),
+      })),
+    withBroker: () => withBroker.all().map((row) => ({ user: String(row.user), count: Number(row.n) })),
+  };
+}
+
+function viewQueries(db: DatabaseSync, space: string): Pick<Read, 'entries' | 'entry'> {
+  const columns = 'SELECT entry.*, topic FROM entry LEFT JOIN body USING (seq)';
+  const bySeq = db.prepare(`${columns} WHERE entry.seq = ?`);
+  // No index: asked by people, seldom, while each index is paid for by every message.
+  const byId = db.prepare(`${columns} WHERE id = ? ORDER BY entry.seq LIMIT ${defaultLimit}`);
+  const view = (row: Row): EntryView => ({
+    key: keyOf(space, Number(row.seq)),
+    seq: Number(row.seq),
+    lane: lanes[Number(row.lane)]!,
+    state: states[Number(row.state)]!,
+    user: String(row.user),
+    peer: String(row.peer),
+    channel: String(row.channel),
+    id: optional(row.id),
+    custody: custodies[Number(row.custody)]!,
+    topic: optional(row.topic),
+    mapping: optional(row.mapping),
+    condition: optional(row.condition),
+    text: optional(row.text),
+    attempts: Number(row.attempts),
+    at: Number(row.at),
+    acceptedAt: Number(row.accepted_at),
+    sentAt: optional(row.sent_at),
+    ackedAt: optional(row.acked_at),
+    appAckedAt: optional(row.app_acked_at),
+    endedAt: optional(row.ended_at),
+  });
+  return {
+    entries({ lane, user, state, limit = defaultLimit, after = 0 }) {
+      const where = ['entry.seq > ?'];
+      const values: (string | number)[] = [after];
+      if (lane) where.push(`lane = ${lanes.indexOf(lane)}`);
+      if (state) where.push(state === 'waiting' ? 'state <= 2' : `state = ${states.indexOf(state)}`);
+      if (user !== undefined) {
+        where.push('user = ?');
+        values.push(user);
+      }
+      const query = `${columns} WHERE ${where.join(' AND ')} ORDER BY entry.seq LIMIT ?`;
+      return db
+        .prepare(query)
+        .all(...values, limit)
+        .map(view);
+    },
+    entry({ key, id }) {
+      const rows: Row[] = [];
+      const seq = key === undefined ? undefined : seqOf(space, key);
+      if (seq !== undefined) rows.push(...bySeq.all(seq));
+      if (id !== undefined) rows.push(...byId.all(id));
+      return rows.map(view);
+    },
+  };
+}

@@ -1,0 +1,79 @@
+// The store's verbs on many entries at once: settle, republish, unpark, forget (DESIGN §8).
+
+import type { DatabaseSync } from 'node:sqlite';
+import { accepted, acked, lanes, parked, settled, toMqtt } from './codes.ts';
+import type { Derived } from './derived.ts';
+import type { Conversation, Operations } from './ledger.ts';
+import type { Tally } from './tally.ts';
+
+type Sweep = Pick<Operations, 'settle' | 'republish' | 'unpark' | 'forget'>;
+
+export function conversation(row: Record<string, unknown>): Conversation {
+  return { lane: lanes[Number(row.lane)]!, user: String(row.user), peer: String(row.peer) };
+}
+
+export function sweepOperations(db: DatabaseSync, tally: Tally, derived: Derived): Sweep {
+  return {
+    settle: settleOperation(db, tally, derived),
+    forget: forgetOperation(db),
+    ...requeueOperations(db, tally),
+  };
+}
+
+function settleOperation(db: DatabaseSync, tally: Tally, derived: Derived): Sweep['settle'] {
+  // Both conditions are in the index, so those that wait for the app or the horizon cost nothing.
+  const ripe = db.prepare(
+    'SELECT seq, user FROM entry WHERE state = 2 AND app_has = 1 AND acked_at <= ? ORDER BY acked_at LIMIT ?',
+  );
+  const settle = db.prepare(`UPDATE entry SET state = ${settled}, ended_at = ? WHERE seq = ?`);
+  const dropBody = db.prepare('DELETE FROM body WHERE seq = ?');
+  return ({ now, horizonMs, limit }) => {
+    const rows = ripe.all(now - horizonMs, limit);
+    for (const { seq, user } of rows) {
+      settle.run(now, seq!);
+      dropBody.run(seq!);
+      derived.ended(String(user), Number(seq));
+    }
+    tally.move(toMqtt, acked, settled, rows.length);
+    return rows.length;
+  };
+}
+
+function forgetOperation(db: DatabaseSync): Sweep['forget'] {
+  const old = db.prepare('SELECT seq FROM entry WHERE state >= 5 AND ended_at < ? ORDER BY ended_at LIMIT ?');
+  const drop = db.prepare('DELETE FROM entry WHERE seq = ?');
+  // Gives back to the file system what is free, a little at a time.
+  const shrink = db.prepare('PRAGMA incremental_vacuum(256)');
+  return ({ before, limit }) => {
+    const rows = old.all(before, limit);
+    for (const { seq } of rows) drop.run(seq!);
+    if (rows.length > 0) shrink.all();
+    return rows.length;
+  };
+}
+
+/** Back to `accepted`: the number stays, so the place in the conversation does, too. */
+function requeueOperations(db: DatabaseSync, tally: Tally): Pick<Sweep, 'republish' | 'unpark'> {
+  const requeue = (from: typeof acked | typeof parked, which: string) => {
+    const concerned = db.prepare(`SELECT DISTINCT lane, user, peer FROM entry WHERE state = ${from} ${which}`);
+    const perLane = db.prepare(`SELECT lane, count(*) AS n FROM entry WHERE state = ${from} ${which} GROUP BY lane`);
+    // What a device's presence proved was about the publish before.
+    const move = db.prepare(
+      `UPDATE entry SET state = ${accepted}, acked_at = NULL, app_has = app_acked_at IS NOT NULL WHERE state = ${from} ${which}`,
+    );
+    return (...values: string[]) => {
+      const conversations = concerned.all(...values).map(conversation);
+      for (const { lane, n } of perLane.all(...values)) tally.move(Number(lane), from, accepted, Number(n));
+      move.run(...values);
+      return conversations;
+    };
+  };
+  const republishAll = requeue(acked, '');
+  const republishOf = requeue(acked, 'AND seq IN (SELECT seq FROM open WHERE user = ?) AND app_acked_at IS NULL');
+  const unparkAll = requeue(parked, '');
+  const unparkOf = requeue(parked, 'AND user = ?');
+  return {
+    republish: ({ user }) => (user === undefined ? republishAll() : republishOf(user)),
+    unpark: ({ user }) => (user === undefined ? unparkAll() : unparkOf(user)),
+  };
+}

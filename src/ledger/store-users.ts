@@ -1,0 +1,117 @@
+// The store's rows about users: phase, devices, audit, and named values.
+
+import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
+import { acked } from './codes.ts';
+import type { AuditRow, Operations, UserRow } from './ledger.ts';
+
+type Users = Pick<
+  Operations,
+  'users' | 'putUser' | 'removeUser' | 'audit' | 'devices' | 'putDevice' | 'removeDevice' | 'getMeta' | 'putMeta'
+>;
+
+function text(value: SQLOutputValue | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+export function userOperations(db: DatabaseSync): Users {
+  const getMeta = db.prepare('SELECT value FROM meta WHERE name = ?');
+  const putMeta = db.prepare('INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)');
+  return {
+    ...userRows(db),
+    ...deviceRows(db),
+    getMeta: ({ name }) => text(getMeta.get(name)?.value) ?? null,
+    putMeta: ({ name, value }) => void putMeta.run(name, value),
+  };
+}
+
+function userRows(db: DatabaseSync): Pick<Users, 'users' | 'putUser' | 'removeUser' | 'audit'> {
+  const users = db.prepare(
+    `SELECT user.*, EXISTS (SELECT 1 FROM acking WHERE acking.user = jid) AS acks FROM user WHERE jid > ? ORDER BY jid LIMIT ?`,
+  );
+  const put = db.prepare(
+    'INSERT OR REPLACE INTO user (jid, phase, version, moving, attached, changed_at) VALUES (?, ?, ?, ?, ?, ?)',
+  );
+  // Only ever set: a row read before the first ack and written after it must not take it back.
+  const putAcks = db.prepare('INSERT OR IGNORE INTO acking (user) VALUES (?)');
+  const removals = [
+    db.prepare('DELETE FROM user WHERE jid = ?'),
+    db.prepare('DELETE FROM acking WHERE user = ?'),
+    db.prepare('DELETE FROM device WHERE user = ?'),
+  ];
+  const note = db.prepare('INSERT INTO audit (at, who, what, user, reason, detail) VALUES (?, ?, ?, ?, ?, ?)');
+  const record = (row: Omit<AuditRow, 'id'> | undefined) => {
+    if (row) note.run(row.at, row.who, row.what, row.user ?? null, row.reason ?? null, row.detail ?? null);
+  };
+  const audit = db.prepare('SELECT * FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?');
+  const auditOf = db.prepare('SELECT * FROM audit WHERE user = ? AND id < ? ORDER BY id DESC LIMIT ?');
+  return {
+    users: ({ after, limit }) => users.all(after, limit).map(userRow),
+    putUser({ row, audit }) {
+      put.run(row.jid, row.phase, row.version, row.moving ?? null, row.attached ?? null, row.changedAt);
+      if (row.acks) putAcks.run(row.jid);
+      record(audit);
+    },
+    removeUser({ jid, audit }) {
+      for (const removal of removals) removal.run(jid);
+      record(audit);
+    },
+    audit({ user, before = Number.MAX_SAFE_INTEGER, limit }) {
+      const rows = user === undefined ? audit.all(before, limit) : auditOf.all(user, before, limit);
+      return rows.map(auditRow);
+    },
+  };
+}
+
+function userRow(row: Record<string, SQLOutputValue>): UserRow {
+  return {
+    jid: String(row.jid),
+    phase: String(row.phase),
+    version: Number(row.version),
+    moving: text(row.moving),
+    attached: text(row.attached),
+    acks: row.acks === 1,
+    changedAt: Number(row.changed_at),
+  };
+}
+
+function auditRow(row: Record<string, SQLOutputValue>): AuditRow {
+  return {
+    id: Number(row.id),
+    at: Number(row.at),
+    who: String(row.who),
+    what: String(row.what),
+    user: text(row.user),
+    reason: text(row.reason),
+    detail: text(row.detail),
+  };
+}
+
+function deviceRows(db: DatabaseSync): Pick<Users, 'devices' | 'putDevice' | 'removeDevice'> {
+  const devices = db.prepare('SELECT * FROM device ORDER BY user, client');
+  const wasOnline = db.prepare('SELECT 1 FROM device WHERE user = ? AND online LIMIT 1');
+  const put = db.prepare(
+    `INSERT INTO device (user, client, online, seen_at) VALUES (?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET online = excluded.online, seen_at = excluded.seen_at,
+         last_online_at = iif(online AND NOT excluded.online, excluded.seen_at, last_online_at)`,
+  );
+  const remove = db.prepare('DELETE FROM device WHERE user = ? AND client = ?');
+  // A device online after the PUBACK: all the word there is of apps that never acknowledge.
+  const appHas = db.prepare(
+    `UPDATE entry SET app_has = 1 WHERE seq IN (SELECT seq FROM open WHERE user = ?1) AND state = ${acked} AND app_has = 0
+       AND NOT EXISTS (SELECT 1 FROM acking WHERE acking.user = ?1)`,
+  );
+  return {
+    devices: () =>
+      devices.all().map((row) => ({
+        user: String(row.user),
+        client: String(row.client),
+        online: row.online === 1,
+        seenAt: Number(row.seen_at),
+      })),
+    putDevice({ user, client, online, seenAt }) {
+      if (online && !wasOnline.get(user)) appHas.run(user);
+      put.run(user, client, online ? 1 : 0, seenAt);
+    },
+    removeDevice: ({ user, client }) => void remove.run(user, client),
+  };
+}

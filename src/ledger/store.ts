@@ -1,0 +1,115 @@
+// The half of the ledger that owns the database: executes calls in order, many in one commit. Synchronous, no clock, no thread.
+
+import type { DatabaseSync } from 'node:sqlite';
+import { derive } from './derived.ts';
+import type { AcceptArgs, Call, Result } from './engine.ts';
+import type { Operations, Outcome } from './ledger.ts';
+import { migrate } from './schema.ts';
+import { acceptOperation } from './store-accept.ts';
+import { lifeOperations } from './store-life.ts';
+import { readOperations } from './store-read.ts';
+import { sweepOperations } from './store-sweep.ts';
+import { userOperations } from './store-users.ts';
+import { Tally } from './tally.ts';
+
+/** Primary result codes that speak of one statement (error, toobig, constraint, mismatch, range), not of the disk. https://sqlite.org/rescode.html */
+const ownFaults = new Set([1, 18, 19, 20, 25]);
+
+function isOwnFault(error: unknown): boolean {
+  const code = (error as { errcode?: number }).errcode;
+  return code === undefined || ownFaults.has(code & 0xff);
+}
+
+export class Store {
+  readonly space: string;
+  readonly operations: Operations;
+  readonly #accept: (args: AcceptArgs) => Outcome;
+  readonly #db: DatabaseSync;
+  readonly #tally: Tally;
+  readonly #putLastSeq;
+  #lastSeq: number;
+
+  /** Brings the schema up to date. Throws as `migrate` does. `path` is for the texts. */
+  constructor(db: DatabaseSync, path: string) {
+    migrate(db, path);
+    const derived = derive(db);
+    this.#db = db;
+    const file = db.prepare('SELECT space, last_seq FROM file').get();
+    this.space = String(file?.space);
+    this.#lastSeq = Number(file?.last_seq);
+    this.#putLastSeq = db.prepare('UPDATE file SET last_seq = ?');
+    this.#tally = new Tally(db);
+    this.#accept = acceptOperation(db, this.#tally, derived);
+    this.operations = {
+      ...lifeOperations(db, this.#tally, derived, this.space),
+      ...sweepOperations(db, this.#tally, derived),
+      ...readOperations(db, this.#tally, this.space),
+      ...userOperations(db),
+    };
+  }
+
+  /** The highest number ever written down as handed out. */
+  get lastSeq(): number {
+    return this.#lastSeq;
+  }
+
+  /**
+   * Executes all calls in one commit. A call that fails by itself becomes a fault and leaves the others alone. Throws
+   * when the commit fails (full disk): then nothing of the batch is written.
+   */
+  run(calls: Call[]): Result[] {
+    try {
+      return this.#transaction(calls, (call) => ({ value: this.#execute(call) }));
+    } catch (error) {
+      if (!isOwnFault(error)) throw error;
+    }
+    return this.#transaction(calls, (call) => this.#isolated(call));
+  }
+
+  #transaction(calls: Call[], step: (call: Call) => Result): Result[] {
+    const saved = this.#tally.save();
+    this.#db.exec('BEGIN');
+    try {
+      const results = calls.map(step);
+      const lastSeq = calls.reduce(highest, this.#lastSeq);
+      if (lastSeq > this.#lastSeq) this.#putLastSeq.run(lastSeq);
+      this.#tally.write();
+      this.#db.exec('COMMIT');
+      this.#tally.committed();
+      this.#lastSeq = lastSeq;
+      return results;
+    } catch (error) {
+      this.#tally.restore(saved);
+      // A full disk may have rolled back already.
+      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  /** Slower, so only for a batch in which something failed. */
+  #isolated(call: Call): Result {
+    const saved = this.#tally.save();
+    this.#db.exec('SAVEPOINT call');
+    try {
+      const value = this.#execute(call);
+      this.#db.exec('RELEASE call');
+      return { value };
+    } catch (error) {
+      if (!isOwnFault(error)) throw error;
+      this.#tally.restore(saved);
+      this.#db.exec('ROLLBACK TO call; RELEASE call');
+      return { fault: `${call.name}: ${(error as Error).message}` };
+    }
+  }
+
+  #execute(call: Call): unknown {
+    if (call.name === 'accept') return this.#accept(call.args);
+    const operation = this.operations[call.name] as (args: Call['args']) => unknown;
+    return operation(call.args);
+  }
+}
+
+/** Numbers of repeats count as well: their keys have been seen. */
+function highest(top: number, call: Call): number {
+  return call.name === 'accept' ? Math.max(top, call.args.seq + (call.args.copy ? 1 : 0)) : top;
+}

@@ -1,0 +1,82 @@
+// A batch as it crosses to the worker thread: rows of plain values, which clone at a third of the cost of objects.
+
+import type { AcceptArgs, Call, Result } from './engine.ts';
+import type { Draft } from './ledger.ts';
+
+type DraftRow = ReturnType<typeof draftRow>;
+type AcceptRow = [seq: number, at: number, draft: DraftRow, copy?: DraftRow];
+
+/** An accept is an array, every other call goes as it is. */
+export type WireCall = AcceptRow | Exclude<Call, { name: 'accept' }>;
+
+export type ToWorker = { run: WireCall[] } | { close: true };
+export type FromWorker =
+  | { opened: { space: string; lastSeq: number } }
+  | { refused: string }
+  | { results: Result[] }
+  | { failed: string };
+
+export function packCall(call: Call): WireCall {
+  if (call.name !== 'accept') return call;
+  const { seq, at, draft, copy } = call.args;
+  return copy ? [seq, at, draftRow(draft), draftRow(copy)] : [seq, at, draftRow(draft)];
+}
+
+export function unpackCall(call: WireCall): Call {
+  if (!Array.isArray(call)) return call;
+  const [seq, at, draft, copy] = call;
+  const args: AcceptArgs = { seq, at, draft: draftOf(draft), copy: copy && draftOf(copy) };
+  return { name: 'accept', args };
+}
+
+function draftRow(draft: Draft) {
+  const { position, refused } = draft;
+  return [
+    draft.lane,
+    draft.user,
+    draft.peer,
+    draft.channel,
+    draft.id,
+    draft.custody,
+    draft.at,
+    draft.late,
+    position?.link,
+    position?.epoch,
+    position?.n,
+    draft.archiveKey,
+    draft.contentKey,
+    draft.requestKey,
+    draft.requestDigest,
+    draft.topic,
+    draft.payload,
+    draft.original,
+    draft.mapping,
+    refused?.condition,
+    refused?.text,
+  ] as const;
+}
+
+function draftOf(row: DraftRow): Draft {
+  const [lane, user, peer, channel, id, custody, at, late, link, epoch, n, ...rest] = row;
+  const [archiveKey, contentKey, requestKey, requestDigest, topic, payload, original, mapping, condition, text] = rest;
+  return {
+    lane,
+    user,
+    peer,
+    channel,
+    id,
+    custody,
+    at,
+    late,
+    position: link === undefined ? undefined : { link, epoch: epoch!, n: n! },
+    archiveKey,
+    contentKey,
+    requestKey,
+    requestDigest,
+    topic,
+    payload,
+    original,
+    mapping,
+    refused: condition === undefined ? undefined : { condition, text: text ?? '' },
+  };
+}

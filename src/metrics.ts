@@ -1,0 +1,52 @@
+// What the gateway counts, for Prometheus: every name, unit and label in one place.
+
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+
+export interface Metrics {
+  readonly registry: Registry;
+  readonly accepted: Counter<'lane'>;
+  readonly repeated: Counter<'lane'>;
+  readonly refused: Counter<'lane' | 'reason'>;
+  readonly answered: Counter<'lane' | 'result'>;
+  readonly ephemeral: Counter<'lane' | 'result'>;
+  readonly automatic: Counter<'kind'>;
+  readonly inFlight: Gauge<'lane'>;
+  readonly linkUp: Gauge<'link'>;
+  readonly ledgerWritable: Gauge;
+  readonly ledgerEntries: Gauge<'lane' | 'state'>;
+  readonly users: Gauge<'phase'>;
+}
+
+export function makeMetrics(): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+    new Counter({ name: `crossfade_${name}_total`, help, labelNames, registers });
+  const gauge = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+    new Gauge({ name: `crossfade_${name}`, help, labelNames, registers });
+  return {
+    registry,
+    accepted: counter('accepted', 'Messages written to the ledger', ['lane']),
+    repeated: counter('repeated', 'Messages that came again and were known by the ledger', ['lane']),
+    refused: counter('refused', 'Messages refused, by reason', ['lane', 'reason']),
+    answered: counter('answered', 'Answers of the receiving side: delivered, parked, dead, retried, lost', [
+      'lane',
+      'result',
+    ]),
+    ephemeral: counter('ephemeral', 'Chat states and presence passed on, or dropped because nobody is there', [
+      'lane',
+      'result',
+    ]),
+    automatic: counter('automatic_answers', 'Requests the gateway answered for its users', ['kind']),
+    inFlight: gauge('in_flight', 'Entries sent and not yet answered', ['lane']),
+    linkUp: gauge('link_up', '1 while the link stands: component, attach, mqtt', ['link']),
+    ledgerWritable: gauge('ledger_writable', '1 while commits succeed', []),
+    ledgerEntries: gauge(
+      'ledger_entries',
+      'Entries in the ledger by state; settled, returned and discarded leave with the history',
+      ['lane', 'state'],
+    ),
+    users: gauge('users', 'Known users by phase', ['phase']),
+  };
+}

@@ -1,0 +1,182 @@
+// The users' apps as far as the broker tells: which devices are known, which are online, and whether that can be believed.
+
+import { type Clock, every, type Timer } from '../clock.ts';
+import type { DeviceRow, Ledger } from '../ledger/ledger.ts';
+import type { Log } from '../log.ts';
+import type { AppStatus } from './wanted.ts';
+
+/** An app may lose its connection for this long before contacts hear of it. */
+const awayAfterMs = 5_000;
+/** Retained presence has arrived this long after the SUBACK. */
+const startMs = 5_000;
+/** A broker that died fires no wills: after its restart devices have this long to speak. */
+const restartMs = 90_000;
+const dayMs = 86_400_000;
+
+interface Device {
+  online: boolean;
+  seenAt: number;
+  /** It has spoken since the last time nothing was known. */
+  heard: boolean;
+}
+
+interface Owner {
+  devices: Map<string, Device>;
+  /** Runs between the last device's going and the moment that counts. */
+  leaving?: Timer;
+}
+
+export class Devices {
+  readonly #clock: Clock;
+  readonly #ledger: Ledger;
+  readonly #log: Log;
+  readonly #keepMs: number;
+  readonly #owners = new Map<string, Owner>();
+  #knowing?: Timer;
+  #known = false;
+  #pruning?: Timer;
+
+  /** A user's status changed; `null`: that of every user may have. */
+  onStatus: (user: string | null) => void = () => {};
+  /** A device came online; what waits for it can go. */
+  onOnline: (user: string) => void = () => {};
+  /** The last known device of the user was forgotten. */
+  onForgotten: (user: string) => void = () => {};
+
+  /** `deviceDays`: after so many days of silence a device is forgotten. */
+  constructor(parts: { clock: Clock; ledger: Ledger; log: Log; deviceDays: number }) {
+    this.#clock = parts.clock;
+    this.#ledger = parts.ledger;
+    this.#log = parts.log;
+    this.#keepMs = parts.deviceDays * dayMs;
+  }
+
+  async load(): Promise<void> {
+    for (const row of await this.#ledger.do('devices', {})) {
+      this.#owner(row.user).devices.set(row.client, { online: row.online, seenAt: row.seenAt, heard: false });
+    }
+    const failed = (error: unknown) => this.#log.error({ event: 'ledger.failed', error: String(error) });
+    this.#pruning = every(this.#clock, 3_600_000, () => this.#prune(), failed);
+  }
+
+  stop(): void {
+    this.#pruning?.cancel();
+    this.#knowing?.cancel();
+    for (const owner of this.#owners.values()) owner.leaving?.cancel();
+  }
+
+  /** The subscription stands: retained presence is coming in. Called at every SUBACK; only the first starts from nothing. */
+  subscribed(): void {
+    if (!this.#known && !this.#knowing) this.#learn(startMs);
+  }
+
+  /** The broker forgot who was online: nothing is believed until the device speaks. */
+  brokerRestarted(): void {
+    this.#known = false;
+    this.#knowing?.cancel();
+    for (const owner of this.#owners.values()) for (const device of owner.devices.values()) device.heard = false;
+    this.#learn(restartMs);
+    this.onStatus(null);
+  }
+
+  /** A device's own word, or its will's: retained under `presence/{clientId}`. Resolves when on disk. */
+  heard(user: string, client: string, online: boolean): Promise<void> {
+    const owner = this.#owner(user);
+    const before = owner.devices.get(client);
+    const cameOnline = online && !(before?.online && before.heard);
+    const device = { online, seenAt: this.#clock.now(), heard: true };
+    owner.devices.set(client, device);
+    const written = this.#ledger.do('putDevice', { user, client, online, seenAt: device.seenAt });
+    if (online) {
+      owner.leaving?.cancel();
+      owner.leaving = undefined;
+      this.onStatus(user);
+      if (cameOnline) this.onOnline(user);
+    } else if (this.online(user) === 0) {
+      this.#leave(user, owner);
+    }
+    return written;
+  }
+
+  /** The retained presence was cleared: the device is no more. */
+  async gone(user: string, client: string): Promise<void> {
+    const owner = this.#owners.get(user);
+    if (!owner?.devices.delete(client)) return;
+    await this.#ledger.do('removeDevice', { user, client });
+    if (owner.devices.size === 0) this.onForgotten(user);
+    if (this.online(user) === 0) this.#leave(user, owner);
+  }
+
+  /** `out/ack` named this device: it is known, and was alive just now. */
+  async acked(user: string, client: string): Promise<void> {
+    const owner = this.#owner(user);
+    const device = owner.devices.get(client);
+    const seenAt = this.#clock.now();
+    if (device) device.seenAt = seenAt;
+    else {
+      owner.devices.set(client, { online: false, seenAt, heard: true });
+      await this.#ledger.do('putDevice', { user, client, online: false, seenAt });
+    }
+  }
+
+  statusOf(user: string): AppStatus {
+    const owner = this.#owners.get(user);
+    if (owner?.leaving) return 'here';
+    let heard = false;
+    for (const device of owner?.devices.values() ?? []) {
+      if (device.heard && device.online) return 'here';
+      heard ||= device.heard;
+    }
+    return this.#known || heard ? 'away' : 'unknown';
+  }
+
+  /** How many devices of the user are online now, undebounced. */
+  online(user: string): number {
+    let count = 0;
+    for (const device of this.#owners.get(user)?.devices.values() ?? []) if (device.online && device.heard) count++;
+    return count;
+  }
+
+  list(user: string): DeviceRow[] {
+    return [...(this.#owners.get(user)?.devices ?? [])].map(([client, device]) => ({
+      user,
+      client,
+      online: device.online && device.heard,
+      seenAt: device.seenAt,
+    }));
+  }
+
+  #owner(user: string): Owner {
+    let owner = this.#owners.get(user);
+    if (!owner) {
+      owner = { devices: new Map() };
+      this.#owners.set(user, owner);
+    }
+    return owner;
+  }
+
+  #leave(user: string, owner: Owner): void {
+    owner.leaving ??= this.#clock.after(awayAfterMs, () => {
+      owner.leaving = undefined;
+      this.onStatus(user);
+    });
+  }
+
+  #learn(durationMs: number): void {
+    this.#knowing = this.#clock.after(durationMs, () => {
+      this.#knowing = undefined;
+      this.#known = true;
+      this.onStatus(null);
+    });
+  }
+
+  async #prune(): Promise<void> {
+    const before = this.#clock.now() - this.#keepMs;
+    for (const [user, owner] of this.#owners) {
+      for (const [client, device] of owner.devices) {
+        if (!device.online && device.seenAt < before) await this.gone(user, client);
+      }
+      if (owner.devices.size === 0 && !owner.leaving) this.#owners.delete(user);
+    }
+  }
+}

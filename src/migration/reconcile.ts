@@ -1,0 +1,175 @@
+// The one loop that brings the legacy server to what is wanted: for moves, restarts, lost sessions and apps that come and go.
+
+import type { Clock } from '../clock.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Log } from '../log.ts';
+import type { Devices } from './devices.ts';
+import { rollBack } from './rollback.ts';
+import type { Failed, LegacyServer } from './server.ts';
+import type { User, Users } from './users.ts';
+import { type Shown, wanted } from './wanted.ts';
+
+/** So many users at once: more would make legacy clients wait (FACTS: the presence storm of a mass attach). */
+const concurrent = 8;
+const firstRetryMs = 1_000;
+const lastRetryMs = 30_000;
+
+/** What reconcile needs to know of the deliveries under way. */
+export interface Deliveries {
+  /** Resolves once nothing of the user's is between us and the broker. */
+  published(user: string): Promise<void>;
+  /** The user's session can take stanzas now. */
+  sessionUp(user: string): void;
+  /** toMqtt stanzas of the user that have come since the start, recorded or on their way to the ledger. */
+  arrivals(user: string): number;
+}
+
+export interface Parts {
+  users: Users;
+  devices: Devices;
+  server: LegacyServer;
+  ledger: Ledger;
+  deliveries: Deliveries;
+  clock: Clock;
+  log: Log;
+}
+
+export class Reconcile {
+  readonly #parts: Parts;
+  readonly #waiting = new Set<User>();
+  readonly #busy = new Set<User>();
+  readonly #attempts = new Map<User, number>();
+  #stopped = false;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Something about this user may have changed; null: about all. */
+  poke(user: User | null): void {
+    if (user) this.#waiting.add(user);
+    else for (const each of this.#parts.users.all()) if (mayDiffer(each)) this.#waiting.add(each);
+    this.#run();
+  }
+
+  /** The server knows none of our sessions any more: every one is made again. */
+  epochChanged(): void {
+    const { users, server } = this.#parts;
+    for (const user of users.all()) if (user.attached && user.attached.epoch !== server.epoch) users.sessionGone(user);
+    this.poke(null);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #run(): void {
+    for (const user of this.#waiting) {
+      if (this.#stopped || !this.#parts.server.up || this.#busy.size >= concurrent) return;
+      if (this.#busy.has(user)) continue;
+      this.#waiting.delete(user);
+      this.#busy.add(user);
+      void this.#turn(user);
+    }
+  }
+
+  async #turn(user: User): Promise<void> {
+    let failed: Failed | null;
+    try {
+      failed = await this.#bring(user);
+    } catch (error) {
+      failed = { kind: 'wait', condition: 'internal-server-error', text: String(error) };
+    }
+    this.#busy.delete(user);
+    if (this.#stopped) return;
+    if (failed) this.#again(user, failed);
+    else this.#attempts.delete(user);
+    this.#run();
+  }
+
+  /** Brings one user one difference further; answers with what failed, or null. */
+  async #bring(user: User): Promise<Failed | null> {
+    const { devices, server } = this.#parts;
+    if (user.own) return null;
+    const target = wanted(user.phase, devices.statusOf(user.jid)).session;
+    if (target === 'none')
+      return user.moving ? rollBack(user, this.#parts, (shown) => this.#attach(user, shown)) : null;
+    const shown = target === 'unchanged' ? (user.moving ? 'away' : user.attached?.shown) : target;
+    if (shown && user.attached?.epoch !== server.epoch) return this.#attach(user, shown);
+    if (shown && user.attached && user.attached.shown !== shown) return this.#show(user, user.attached.jid, shown);
+    return this.#finish(user);
+  }
+
+  async #attach(user: User, shown: Shown): Promise<Failed | null> {
+    const { server, users, clock, deliveries, log } = this.#parts;
+    const epoch = server.epoch;
+    const answer = await server.attach(user.jid, shown);
+    if (answer.kind === 'refused' && user.moving && user.phase !== 'legacy')
+      return this.#fail(user, answer.text || answer.condition);
+    if (answer.kind !== 'attached') return answer;
+    await users.change(user, () => ({ attached: { jid: answer.jid, epoch, shown } }), clock.now());
+    log.info({ event: 'user.attached', user: user.jid, jid: answer.jid, shown });
+    deliveries.sessionUp(user.jid);
+    return this.#finish(user);
+  }
+
+  async #show(user: User, jid: string, shown: Shown): Promise<Failed | null> {
+    const { server, users, clock } = this.#parts;
+    const answer = await server.show(jid, shown);
+    if (answer.kind !== 'processed') {
+      if (answer.kind !== 'lost' && answer.condition === 'item-not-found') users.sessionGone(user);
+      return answer;
+    }
+    await users.change(user, (now) => (now.attached ? { attached: { ...now.attached, shown } } : null), clock.now());
+    return this.#finish(user);
+  }
+
+  /** A move towards the apps is done once the session stands. */
+  async #finish(user: User): Promise<null> {
+    const { users, clock, log } = this.#parts;
+    if (!user.moving || user.phase === 'legacy') return null;
+    const from = user.moving.from;
+    const done = await users.change(
+      user,
+      (now) => (now.phase === 'legacy' ? null : { moving: undefined }),
+      clock.now(),
+      {
+        who: 'crossfade',
+        what: 'move.done',
+        detail: `${from} → ${user.phase}`,
+      },
+    );
+    if (done) log.info({ event: 'user.moved', user: user.jid, from, phase: user.phase });
+    return null;
+  }
+
+  /** The server will never give this user a session: the phase is as before the move. */
+  async #fail(user: User, reason: string): Promise<null> {
+    const { users, clock, log } = this.#parts;
+    const moving = user.moving;
+    if (!moving) return null;
+    const back = (now: User) =>
+      now.moving === moving ? { phase: moving.from, moving: undefined, attached: undefined } : null;
+    await users.change(user, back, clock.now(), { who: 'crossfade', what: 'move.failed', reason });
+    log.warn({ event: 'move.failed', user: user.jid, reason });
+    return null;
+  }
+
+  #again(user: User, failed: Failed): void {
+    const { clock, log, server } = this.#parts;
+    if (failed.kind === 'lost' && !server.up) {
+      this.#waiting.add(user);
+      return;
+    }
+    const attempt = this.#attempts.get(user) ?? 0;
+    this.#attempts.set(user, attempt + 1);
+    const delayMs = Math.min(lastRetryMs, firstRetryMs * 2 ** attempt) * (0.5 + clock.random() / 2);
+    log.warn({ event: 'reconcile.retry', user: user.jid, delayMs: Math.round(delayMs), ...failed });
+    clock.after(delayMs, () => this.poke(user));
+  }
+}
+
+/** Only users that are moved or moving can differ from what is wanted. */
+function mayDiffer(user: User): boolean {
+  return !user.own && (user.phase !== 'legacy' || user.moving !== undefined);
+}

@@ -1,0 +1,127 @@
+// The way back to `legacy`, step by step, each written down before the next: after a crash the move goes on where it stood.
+
+import type { Parts } from './reconcile.ts';
+import type { Failed } from './server.ts';
+import type { Step, User } from './users.ts';
+import type { Shown } from './wanted.ts';
+
+const pollMs = 50;
+const returnPage = 200;
+/** Live traffic may bring new stanzas while the last are handed back; so often we go round before detaching anyway. */
+const maxRounds = 100;
+
+/** What a step answers: null = done; a failure = try again later. */
+type Done = Failed | null;
+
+/**
+ * DESIGN §5: the new phase has stopped the apps already. Send what is accepted · await what is in flight · return what no
+ * app has acknowledged, in order · detach, which gives back what we have not acknowledged · end the rest.
+ * `attach` makes the session again where it was lost and something must still be sent through it.
+ */
+export async function rollBack(user: User, parts: Parts, attach: (shown: Shown) => Promise<Done>): Promise<Done> {
+  const run: Partial<Record<Step, () => Promise<Done>>> = {
+    drain: () => drain(user, parts, attach),
+    stop: async () => {
+      await parts.deliveries.published(user.jid);
+      return null;
+    },
+    return: () => giveBackAll(user, parts),
+    detach: () => detach(user, parts),
+    discard: () => discard(user, parts),
+  };
+  for (const step of ['drain', 'stop', 'return', 'detach', 'discard'] as const) {
+    if (user.phase !== 'legacy' || !user.moving) return null;
+    if (!isAt(user, step)) continue;
+    const failed = await run[step]!();
+    if (failed) return failed;
+    await goOn(user, step, parts);
+  }
+  return null;
+}
+
+const order: readonly Step[] = ['drain', 'stop', 'return', 'detach', 'discard'];
+
+function isAt(user: User, step: Step): boolean {
+  return user.moving?.step === step;
+}
+
+/** Writes the next step down, or the end. A move in the other direction that came meanwhile has the last word. */
+async function goOn(user: User, step: Step, { users, clock, log }: Parts): Promise<void> {
+  const next = order[order.indexOf(step) + 1];
+  const from = user.moving?.from;
+  const change = (now: User) => {
+    if (now.phase !== 'legacy' || now.moving?.step !== step) return null;
+    return { moving: next && { ...now.moving, step: next } };
+  };
+  const note = next ? undefined : { who: 'crossfade', what: 'move.done', detail: `${from} → legacy` };
+  const changed = await users.change(user, change, clock.now(), note);
+  if (changed && !next) log.info({ event: 'user.moved', user: user.jid, from, phase: 'legacy' });
+}
+
+/** What the apps were promised is sent, while the session still stands. */
+async function drain(user: User, parts: Parts, attach: (shown: Shown) => Promise<Done>): Promise<Done> {
+  const { ledger, server, clock } = parts;
+  while ((await ledger.do('toXmppWaiting', { user: user.jid })) > 0) {
+    if (user.phase !== 'legacy') return null;
+    if (!server.up) return { kind: 'lost' };
+    if (user.attached?.epoch !== server.epoch) {
+      const failed = await attach('away');
+      if (failed) return failed;
+    }
+    await new Promise<void>((resolve) => clock.after(pollMs, resolve));
+  }
+  return null;
+}
+
+/** Hands back, one after the other, what came to us alone and no app has acknowledged. */
+async function giveBackAll(user: User, { ledger, server, clock, log }: Parts): Promise<Done> {
+  for (let page = returnPage; page === returnPage; ) {
+    const entries = await ledger.do('toReturn', { user: user.jid, limit: returnPage });
+    page = entries.length;
+    for (const entry of entries) {
+      if (user.phase !== 'legacy') return null;
+      const answer = await server.giveBack({ user: user.jid, key: entry.key, at: entry.at, stanza: entry.original });
+      if (answer.kind === 'lost' || answer.kind === 'wait') return answer;
+      if (answer.kind === 'refused') {
+        log.error({ event: 'return.refused', user: user.jid, key: entry.key, condition: answer.condition });
+        await ledger.do('discard', {
+          seqs: [entry.seq],
+          at: clock.now(),
+          reason: `return refused: ${answer.condition}`,
+        });
+      } else {
+        await ledger.do('returned', { seqs: [entry.seq], at: clock.now() });
+      }
+    }
+  }
+  return null;
+}
+
+/**
+ * Ends the session when nothing of the user's is left here that the server believes delivered: whatever arrives after
+ * the detach was written has n > h, and the server takes it back itself, behind all that was returned before.
+ */
+async function detach(user: User, parts: Parts): Promise<Done> {
+  const { ledger, server, users, clock, deliveries } = parts;
+  if (!user.attached || user.attached.epoch !== server.epoch) return giveBackAll(user, parts);
+  for (let round = 0; round < maxRounds; round++) {
+    const before = deliveries.arrivals(user.jid);
+    const failed = await giveBackAll(user, parts);
+    if (failed) return failed;
+    if (user.phase !== 'legacy') return null;
+    if (deliveries.arrivals(user.jid) === before) break;
+  }
+  const answer = await server.detach(user.attached.jid);
+  if (answer.kind === 'lost' || answer.kind === 'wait') return answer;
+  if (answer.kind === 'detached') {
+    const { link, epoch } = server;
+    await ledger.do('takenBack', { user: user.jid, link, epoch, h: answer.h, at: clock.now() });
+  }
+  await users.change(user, () => ({ attached: undefined }), clock.now());
+  return giveBackAll(user, parts);
+}
+
+async function discard(user: User, { ledger, clock }: Parts): Promise<Done> {
+  await ledger.do('discardRest', { user: user.jid, at: clock.now(), reason: 'rolled back' });
+  return null;
+}

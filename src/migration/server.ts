@@ -1,0 +1,34 @@
+// What migration needs done on the legacy server. Declared here, done by an adapter that gateway.ts hands in.
+
+import type { Shown } from './wanted.ts';
+
+/** `wait`: not now, try again; `refused`: never. Conditions are those of RFC 6120 §8.3.3. */
+export type Failed =
+  | { kind: 'lost' }
+  | { kind: 'wait'; condition: string; text: string }
+  | { kind: 'refused'; condition: string; text: string };
+
+export interface GiveBack {
+  user: string;
+  key: string;
+  /** The message's own time, ms since 1970. */
+  at: number;
+  /** As it came. */
+  stanza: string;
+}
+
+export interface LegacyServer {
+  readonly up: boolean;
+  /** Names the server's memory of us: another epoch = it knows none of our sessions any more. */
+  readonly epoch: string;
+  /** The link's name, as in an entry's position. */
+  readonly link: string;
+  /** Makes the session, or finds it; shows it to contacts. Idempotent. */
+  attach(user: string, shown: Shown): Promise<{ kind: 'attached'; jid: string } | Failed>;
+  /** Shows an attached session otherwise. */
+  show(jid: string, shown: Shown): Promise<{ kind: 'processed' } | Failed>;
+  /** Ends the session; the server took back all its stanzas with n > h. Idempotent within an epoch. */
+  detach(jid: string): Promise<{ kind: 'detached'; h: number } | Failed>;
+  /** Hands an undelivered stanza back to the user's legacy devices or offline storage. A repeated key is ignored. */
+  giveBack(stanza: GiveBack): Promise<{ kind: 'processed' } | Failed>;
+}

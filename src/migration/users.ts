@@ -1,0 +1,145 @@
+// The users the gateway knows: all of them in memory, each change on disk before it counts.
+
+import type { AuditRow, Ledger, UserRow } from '../ledger/ledger.ts';
+import { isOpenToApps, type Phase } from './phase.ts';
+import type { Shown } from './wanted.ts';
+
+/** The steps of a move, in order; a move to `mqtt` has the first only. */
+export const steps = ['attach', 'drain', 'stop', 'return', 'detach', 'discard'] as const;
+export type Step = (typeof steps)[number];
+
+export interface Moving {
+  from: Phase;
+  step: Step;
+}
+
+/** The attached session as the server knew it last. */
+export interface Attached {
+  jid: string;
+  epoch: string;
+  shown: Shown;
+}
+
+export interface User {
+  readonly jid: string;
+  phase: Phase;
+  version: number;
+  moving?: Moving;
+  attached?: Attached;
+  /** Its apps acknowledge with `out/ack`. */
+  acks: boolean;
+  changedAt: number;
+  /** An address on the component's own domain: declared in the configuration, always `mqtt`, no row, not movable. */
+  own?: true;
+}
+
+export type Change = Partial<Pick<User, 'phase' | 'moving' | 'attached'>>;
+/** Who did what and why, for the audit. */
+export type Note = Pick<AuditRow, 'who' | 'what' | 'reason' | 'detail'>;
+
+const pageSize = 10_000;
+
+export class Users {
+  readonly #ledger: Ledger;
+  readonly #byJid = new Map<string, User>();
+  /** The last change under way of each user that has one: changes of one user go one after the other. */
+  readonly #writing = new Map<User, Promise<unknown>>();
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+  }
+
+  /** Reads every row; `own` are the bare JIDs declared on the component's own domain. */
+  async load(own: readonly string[]): Promise<void> {
+    for (let after = ''; ; ) {
+      const rows = await this.#ledger.do('users', { after, limit: pageSize });
+      for (const row of rows) this.#byJid.set(row.jid, fromRow(row));
+      if (rows.length < pageSize) break;
+      after = rows.at(-1)!.jid;
+    }
+    for (const jid of own) {
+      this.#byJid.set(jid, { jid, phase: 'mqtt', version: 1, acks: false, changedAt: 0, own: true });
+    }
+  }
+
+  get(jid: string): User | undefined {
+    return this.#byJid.get(jid);
+  }
+
+  all(): IterableIterator<User> {
+    return this.#byJid.values();
+  }
+
+  get size(): number {
+    return this.#byJid.size;
+  }
+
+  /** A user that `user set` names for the first time; on disk with its first change. */
+  add(jid: string, now: number): User {
+    const user: User = { jid, phase: 'legacy', version: 0, acks: false, changedAt: now };
+    this.#byJid.set(jid, user);
+    return user;
+  }
+
+  /**
+   * Writes a change, then makes it true in memory: what is seen there survives a crash. `decide` runs when all earlier
+   * changes of this user are done, and answers with the change, or with null for none. `undefined` clears a field.
+   * The version counts the changes of phase, for those who watch. Resolves to whether anything was changed.
+   */
+  async change(user: User, decide: (now: User) => Change | null, at: number, audit?: Note): Promise<boolean> {
+    const before = this.#writing.get(user);
+    const mine = (async () => {
+      await before;
+      const change = decide(user);
+      if (change) await this.#write(user, change, at, audit);
+      return change !== null;
+    })();
+    this.#writing.set(user, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#writing.get(user) === mine) this.#writing.delete(user);
+    }
+  }
+
+  async #write(user: User, change: Change, at: number, audit?: Note): Promise<void> {
+    const version = change.phase === undefined ? user.version : user.version + 1;
+    const next: User = { ...user, ...change, version, changedAt: at };
+    await this.#ledger.do('putUser', { row: toRow(next), audit: audit && { ...audit, at, user: user.jid } });
+    Object.assign(user, change, { version, changedAt: at });
+  }
+
+  /** The server told us that this session is gone; a later start finds out by itself, so nothing is written. */
+  sessionGone(user: User): void {
+    user.attached = undefined;
+  }
+
+  isOpen(jid: string): boolean {
+    const user = this.#byJid.get(jid);
+    return user !== undefined && isOpenToApps(user.phase);
+  }
+}
+
+function fromRow(row: UserRow): User {
+  return {
+    jid: row.jid,
+    phase: row.phase as Phase,
+    version: row.version,
+    moving: row.moving === undefined ? undefined : JSON.parse(row.moving),
+    attached: row.attached === undefined ? undefined : JSON.parse(row.attached),
+    acks: row.acks,
+    changedAt: row.changedAt,
+  };
+}
+
+function toRow(user: User): UserRow {
+  return {
+    jid: user.jid,
+    phase: user.phase,
+    version: user.version,
+    moving: user.moving && JSON.stringify(user.moving),
+    attached: user.attached && JSON.stringify(user.attached),
+    acks: user.acks,
+    changedAt: user.changedAt,
+  };
+}

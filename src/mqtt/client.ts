@@ -1,0 +1,72 @@
+// The broker as the parts above see it: two MQTT connections, one that publishes and one that subscribes.
+
+import type { Clock } from '../clock.ts';
+import type { Log } from '../log.ts';
+import type { Broker, BrokerUp, IncomingHandler } from './broker.ts';
+import type { Address } from './connect-once.ts';
+import { startPublisher } from './publisher.ts';
+import { startSubscriber } from './subscriber.ts';
+
+export interface BrokerOptions extends Address {
+  /** The client ids are this with `-pub` and `-sub`; the second names the session that survives on the broker. */
+  clientId: string;
+  /** Topic filters of what the gateway takes, see `makeTopics`. */
+  filters: { out: string; presence: string };
+  clock: Clock;
+  log: Log;
+  /** May be called before `onUp`: a resumed session delivers at once. */
+  onMessage: IncomingHandler;
+  onUp(up: BrokerUp): void;
+  onDown(reason: string): void;
+  /** Once per connection, when the broker's first live `$SYS/broker/uptime` comes; never on a broker without one. */
+  onBoot(bootMs: number): void;
+}
+
+export interface BrokerClient extends Broker {
+  /** At most one more message is handed over until `resumeReading`; the broker keeps the rest. */
+  pauseReading(): void;
+  resumeReading(): void;
+  /** Writes the PUBACKs that may go, sends DISCONNECT on both connections; what is unanswered resolves as `lost`. */
+  close(): Promise<void>;
+}
+
+/** Connects, and connects again for as long as it is not closed. Never throws; what fails is in the log, with what to do. */
+export function connectBroker(options: BrokerOptions): BrokerClient {
+  const { url, username, password, tls, clientId, clock, log } = options;
+  const parts = { address: { url, username, password, tls }, versions: { refusesFive: false }, clock, log };
+  let up = false;
+  const change = (reason: string) => {
+    const isUp = publisher.isOpen && subscriber.isOpen;
+    if (isUp === up) return;
+    up = isUp;
+    if (!up) return options.onDown(reason);
+    const { reasonCodes, maximumPacketSize } = publisher;
+    options.onUp({ reasonCodes, maximumPacketSize });
+  };
+  const told = { onUp: () => change(''), onDown: change };
+  const publisher = startPublisher(parts, `${clientId}-pub`, { ...told, onBoot: options.onBoot });
+  const subscriber = startSubscriber(parts, `${clientId}-sub`, options.filters, {
+    ...told,
+    onMessage: options.onMessage,
+  });
+  return {
+    get up() {
+      return up;
+    },
+    get window() {
+      return publisher.window;
+    },
+    get reasonCodes() {
+      return publisher.reasonCodes;
+    },
+    get maximumPacketSize() {
+      return publisher.maximumPacketSize;
+    },
+    publish: (message) => publisher.publish(message),
+    pauseReading: () => subscriber.pauseReading(),
+    resumeReading: () => subscriber.resumeReading(),
+    async close() {
+      await Promise.all([subscriber.close(), publisher.close()]);
+    },
+  };
+}

@@ -1,0 +1,85 @@
+// A connection that is opened again whenever it ends: a fresh client each time (mqtt.js would repeat from a store of its
+// own, and only the ledger repeats), MQTT 5 first and 3.1.1 where the broker refuses it, jittered back-off.
+
+import type { Clock, Timer } from '../clock.ts';
+import type { Log } from '../log.ts';
+import { type Address, type ConnectionEvents, connectOnce, type SessionOptions } from './connect-once.ts';
+import type { ProtocolVersion } from './packet.ts';
+
+/** What is known of the broker's protocol version, for all connections to it; a new start of the process asks again. */
+export interface VersionMemory {
+  refusesFive: boolean;
+}
+
+/** The handlers for one connection; `onClosed` comes last and exactly once. */
+export interface Handlers extends Omit<ConnectionEvents, 'onEnd'> {
+  onClosed(reason: string): void;
+}
+
+export interface ConnectionParts {
+  address: Address;
+  versions: VersionMemory;
+  clock: Clock;
+  log: Log;
+}
+
+export interface Connection {
+  /** Ends the connection with a DISCONNECT and stays closed; resolves when the socket is closed. */
+  close(): Promise<void>;
+}
+
+const firstPauseMs = 250;
+const longestPauseMs = 30_000;
+/** After a connection that lasted this long the back-off starts anew. */
+const stableMs = 5_000;
+
+/** The pause before the next attempt: 0.25 s doubling to 30 s with `failures`, its upper half by chance (0 ≤ chance < 1). */
+export function pauseMs(failures: number, chance: number): number {
+  const full = Math.min(longestPauseMs, firstPauseMs * 2 ** failures);
+  return Math.round(full * (0.5 + chance / 2));
+}
+
+/**
+ * Keeps a connection open until `close()`; `attach` makes the handlers for each. Never throws: a failed attempt is logged
+ * with what to do about it, and made again.
+ */
+export function keepConnected(parts: ConnectionParts, session: SessionOptions, attach: () => Handlers): Connection {
+  const { address, versions, clock, log } = parts;
+  const client = session.clientId;
+  let failures = 0;
+  let closing = false;
+  let pause: Timer | undefined;
+  let end: (() => Promise<void>) | undefined;
+
+  const open = (version: ProtocolVersion = versions.refusesFive ? 4 : 5) => {
+    const startedAt = clock.now();
+    const { onClosed, ...handlers } = attach();
+    end = connectOnce(address, session, version, clock, {
+      ...handlers,
+      onOpen(live, connack) {
+        log.info({ event: 'mqtt.connected', client, protocol: version === 5 ? '5.0' : '3.1.1' });
+        handlers.onOpen(live, connack);
+      },
+      onEnd({ reason, opened, refusesFive, mayRefuseFive }) {
+        end = undefined;
+        onClosed(reason);
+        if (closing) return;
+        if (refusesFive) versions.refusesFive = true;
+        if (refusesFive || mayRefuseFive) return open(4);
+        if (opened && clock.now() - startedAt >= stableMs) failures = 0;
+        const retryInMs = pauseMs(failures++, clock.random());
+        const text = opened ? 'the connection to the broker ended' : 'cannot connect to the broker';
+        log.warn({ event: 'mqtt.disconnected', client, reason, retryInMs }, text);
+        pause = clock.after(retryInMs, open);
+      },
+    });
+  };
+  open();
+  return {
+    async close() {
+      closing = true;
+      pause?.cancel();
+      await end?.();
+    },
+  };
+}

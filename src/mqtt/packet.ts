@@ -1,0 +1,55 @@
+// The two packets that Crossfade writes itself: PUBLISH and PUBACK (MQTT 5 §3.3, §3.4; 3.1.1 the same but properties). Pure.
+
+import type { Publish } from './broker.ts';
+
+export type ProtocolVersion = 4 | 5;
+
+const publishHeader = 0x30;
+const maxTopicBytes = 65_535;
+
+/**
+ * A PUBLISH, whole, in one buffer. `packetId` counts for QoS 1 only. `null` if no broker would take the topic: empty, over
+ * 65535 bytes, a wildcard or U+0000 in it [MQTT-3.3.2-2] [MQTT-1.5.4-2]; to send it would end the connection.
+ */
+export function encodePublish(message: Publish, packetId: number, version: ProtocolVersion): Buffer | null {
+  const { topic, payload, qos } = message;
+  const topicBytes = Buffer.byteLength(topic);
+  if (topicBytes === 0 || topicBytes > maxTopicBytes || /[+#\0]/.test(topic)) return null;
+  const payloadBytes = Buffer.byteLength(payload);
+  const remaining = 2 + topicBytes + (qos === 1 ? 2 : 0) + (version === 5 ? 1 : 0) + payloadBytes;
+  const packet = Buffer.allocUnsafe(1 + lengthBytes(remaining) + remaining);
+  packet[0] = publishHeader | (qos << 1) | (message.retain ? 1 : 0);
+  let at = writeLength(packet, 1, remaining);
+  at = packet.writeUInt16BE(topicBytes, at);
+  at += packet.write(topic, at);
+  if (qos === 1) at = packet.writeUInt16BE(packetId, at);
+  if (version === 5) packet[at++] = 0; // no properties
+  packet.write(payload, at);
+  return packet;
+}
+
+/** PUBACKs with reason code 0, one after the other in one buffer; the short form is the same in 3.1.1 and 5. */
+export function encodePubacks(packetIds: readonly number[]): Buffer {
+  const packets = Buffer.allocUnsafe(4 * packetIds.length);
+  let at = 0;
+  for (const packetId of packetIds) at = packets.writeUInt32BE(0x4002_0000 + packetId, at);
+  return packets;
+}
+
+/** A variable byte integer (§1.5.5) takes 1 to 4 bytes. */
+function lengthBytes(length: number): number {
+  if (length < 0x80) return 1;
+  if (length < 0x4000) return 2;
+  return length < 0x20_0000 ? 3 : 4;
+}
+
+function writeLength(packet: Buffer, start: number, length: number): number {
+  let at = start;
+  let rest = length;
+  while (rest >= 0x80) {
+    packet[at++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  packet[at++] = rest;
+  return at;
+}

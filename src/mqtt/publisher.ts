@@ -1,0 +1,192 @@
+// The connection that publishes: packet ids, window and PUBACKs of our own (MQTT 5 §3.3, §3.4, §4.9).
+
+import type { Packet } from 'mqtt';
+import { readBoot, uptimeTopic } from './boot.ts';
+import type { Publish, PublishResult } from './broker.ts';
+import type { Live } from './connect-once.ts';
+import { type ConnectionParts, type Handlers, keepConnected } from './connection.ts';
+import { encodePublish } from './packet.ts';
+
+export interface Publisher {
+  readonly isOpen: boolean;
+  readonly window: number;
+  readonly reasonCodes: boolean;
+  readonly maximumPacketSize: number;
+  publish(message: Publish): Promise<PublishResult>;
+  close(): Promise<void>;
+}
+
+const ownWindow = 500;
+/** Below these are the packet ids of mqtt.js's own SUBSCRIBE. */
+const firstPacketId = 16;
+const lastPacketId = 65_535;
+const maxQueuedBytes = 1024 * 1024;
+/** What the encoding of the length allows (MQTT 5 §2.1.4), for a broker that names no limit. */
+const largestPacket = 268_435_460;
+
+const lost: PublishResult = { kind: 'lost' };
+const taken: PublishResult = { kind: 'acked', code: 0 };
+const topicInvalid: PublishResult = { kind: 'acked', code: 144 };
+const packetTooLarge: PublishResult = { kind: 'acked', code: 149 };
+
+/**
+ * Keeps the publishing connection open. A clean session: what it had in flight is not the broker's to remember, the ledger
+ * sends it again. `$SYS/broker/uptime` is read here too, since a clean session never brings an old one.
+ */
+export function startPublisher(
+  parts: ConnectionParts,
+  clientId: string,
+  told: { onUp(): void; onDown(reason: string): void; onBoot(bootMs: number): void },
+): Publisher {
+  let link: PublishLink | null = null;
+  let window = ownWindow;
+  let reasonCodes = false;
+  let maximumPacketSize = largestPacket;
+
+  const attach = (): Handlers => {
+    let bootKnown = false;
+    return {
+      onOpen(live, connack) {
+        window = Math.min(ownWindow, connack.properties?.receiveMaximum ?? ownWindow);
+        maximumPacketSize = connack.properties?.maximumPacketSize ?? largestPacket;
+        reasonCodes = live.version === 5;
+        link = new PublishLink(live, window, maximumPacketSize);
+        live.client.subscribe(uptimeTopic, { qos: 0 }, (error) => {
+          if (error) parts.log.debug({ event: 'mqtt.no-uptime', reason: error.message });
+        });
+        told.onUp();
+      },
+      onPacket: (packet) => link?.takePacket(packet),
+      onPublish(packet, _live, release) {
+        const bootMs =
+          bootKnown || packet.retain || packet.topic !== uptimeTopic
+            ? null
+            : readBoot(Buffer.from(packet.payload), parts.clock.now());
+        if (bootMs !== null) {
+          bootKnown = true;
+          told.onBoot(bootMs);
+        }
+        release();
+      },
+      onClosed(reason) {
+        if (!link) return;
+        const ended = link;
+        link = null;
+        ended.close();
+        told.onDown(reason);
+      },
+    };
+  };
+  const connection = keepConnected(parts, { clientId, clean: true }, attach);
+  return {
+    get isOpen() {
+      return link !== null;
+    },
+    get window() {
+      return window;
+    },
+    get reasonCodes() {
+      return reasonCodes;
+    },
+    get maximumPacketSize() {
+      return maximumPacketSize;
+    },
+    publish: (message) => link?.publish(message) ?? Promise.resolve(lost),
+    close: () => connection.close(),
+  };
+}
+
+/**
+ * Publishes on one connection. It writes PUBLISH packets to the socket itself and reads the PUBACKs itself, because
+ * mqtt.js's publish() hides the reason code 16, keeps no window, and clones every message into a store that nobody needs
+ * (an eighth to a third more of the main thread per message). mqtt.js ignores PUBACKs of packet ids that it does not know,
+ * and its pings do not depend on what it sends.
+ */
+class PublishLink {
+  private readonly live: Live;
+  private readonly window: number;
+  private readonly maximumPacketSize: number;
+  private readonly unanswered = new Map<number, (result: PublishResult) => void>();
+  private waiting: { message: Publish; resolve: (result: PublishResult) => void }[] = [];
+  private unwritten: Buffer[] = [];
+  private packetId = firstPacketId;
+
+  constructor(live: Live, window: number, maximumPacketSize: number) {
+    this.live = live;
+    this.window = window;
+    this.maximumPacketSize = maximumPacketSize;
+  }
+
+  /** QoS 1 beyond the window waits in line; whoever publishes is to keep to the window, so that the line stays short. */
+  publish(message: Publish): Promise<PublishResult> {
+    if (message.qos === 0) return Promise.resolve(this.sendOnce(message));
+    return new Promise((resolve) => {
+      if (this.unanswered.size < this.window) this.send(message, resolve);
+      else this.waiting.push({ message, resolve });
+    });
+  }
+
+  takePacket(packet: Packet): void {
+    if (packet.cmd !== 'puback' || packet.messageId === undefined) return;
+    const resolve = this.unanswered.get(packet.messageId);
+    if (!resolve) return;
+    this.unanswered.delete(packet.messageId);
+    resolve(packet.reasonCode ? { kind: 'acked', code: packet.reasonCode } : taken);
+    while (this.waiting.length > 0 && this.unanswered.size < this.window) {
+      const next = this.waiting.shift()!;
+      this.send(next.message, next.resolve);
+    }
+  }
+
+  close(): void {
+    for (const resolve of this.unanswered.values()) resolve(lost);
+    for (const { resolve } of this.waiting) resolve(lost);
+    this.unanswered.clear();
+    this.waiting = [];
+    this.unwritten = [];
+  }
+
+  private send(message: Publish, resolve: (result: PublishResult) => void): void {
+    const id = this.nextPacketId();
+    const packet = encodePublish(message, id, this.live.version);
+    const refused = this.refusalOf(packet);
+    if (refused) {
+      resolve(refused);
+    } else {
+      this.unanswered.set(id, resolve);
+      this.write(packet!);
+    }
+  }
+
+  private sendOnce(message: Publish): PublishResult {
+    const packet = encodePublish(message, 0, this.live.version);
+    const refused = this.refusalOf(packet);
+    if (refused) return refused;
+    if (this.live.client.stream.writableLength > maxQueuedBytes) return lost;
+    this.write(packet!);
+    return taken;
+  }
+
+  /** The answer for a packet that would make the broker end the connection, and everybody's messages with it. */
+  private refusalOf(packet: Buffer | null): PublishResult | null {
+    if (packet === null) return topicInvalid;
+    return packet.length > this.maximumPacketSize ? packetTooLarge : null;
+  }
+
+  private nextPacketId(): number {
+    do this.packetId = this.packetId === lastPacketId ? firstPacketId : this.packetId + 1;
+    while (this.unanswered.has(this.packetId));
+    return this.packetId;
+  }
+
+  /** All packets of one turn of the event loop go out in one write. */
+  private write(packet: Buffer): void {
+    if (this.unwritten.push(packet) === 1) setImmediate(() => this.flush());
+  }
+
+  private flush(): void {
+    if (this.unwritten.length === 0) return;
+    this.live.client.stream.write(Buffer.concat(this.unwritten));
+    this.unwritten = [];
+  }
+}

@@ -1,0 +1,145 @@
+// The topics of apps (docs: the MQTT side): {root}/{user}/in|out/{channel} and {root}/{user}/presence/{clientId}. Pure.
+
+import { type Refusal, refuse } from '../refusal.ts';
+
+/** Channels from the gateway to the user. */
+export const inChannels = [
+  'message',
+  'receipt',
+  'roster',
+  'room',
+  'reply',
+  'ack',
+  'error',
+  'stanza',
+  'chatstate',
+  'presence',
+] as const;
+
+/** Channels from the user to the gateway. */
+export const outChannels = ['message', 'receipt', 'presence', 'room', 'request', 'ack', 'stanza', 'chatstate'] as const;
+
+export type InChannel = (typeof inChannels)[number];
+export type OutChannel = (typeof outChannels)[number];
+
+/** What a topic from the broker names; `user` is a prepared bare JID, `client` the MQTT client id as it stands there. */
+export type ReadTopic =
+  | { kind: 'out'; user: string; channel: OutChannel }
+  | { kind: 'presence'; user: string; client: string };
+
+/** The prepared (RFC 7622) form of a bare JID, or null if it is none. */
+export type PrepareJid = (bareJid: string) => string | null;
+
+const plain = /^[A-Za-z0-9_-]+$/;
+const encoded = /^(?:[A-Za-z0-9_-]|%[0-9A-F]{2})+$/;
+const maxClientIdBytes = 256;
+const maxCached = 100_000;
+
+/**
+ * The user level of `bareJid`: its local part, or all of it if its domain is not `domain`; every byte outside
+ * `[A-Za-z0-9_-]` percent-encoded as UTF-8 in upper-case hex. This is also the user's MQTT username.
+ */
+export function encodeUser(bareJid: string, domain: string): string {
+  const at = bareJid.indexOf('@');
+  const text = at > 0 && bareJid.slice(at + 1) === domain ? bareJid.slice(0, at) : bareJid;
+  if (plain.test(text)) return text;
+  // encodeURIComponent leaves . ! ~ * ' ( ) as they are
+  return encodeURIComponent(text.toWellFormed()).replace(
+    /[.!~*'()]/g,
+    (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}
+
+/** `{root}/{user}/in/{channel}` or the same with `out`; `user` is a bare JID. */
+export function userTopic(
+  root: string,
+  user: string,
+  domain: string,
+  direction: 'in' | 'out',
+  channel: InChannel | OutChannel,
+): string {
+  return `${root}/${encodeUser(user, domain)}/${direction}/${channel}`;
+}
+
+export interface Topics {
+  /** What the gateway subscribes to. */
+  readonly out: string;
+  readonly presence: string;
+  /** `{root}/{user}/in/{channel}` */
+  toUser(user: string, channel: InChannel): string;
+  /** Reads a topic that came from the broker; one that is not exactly as this gateway would write it is refused. */
+  read(topic: string): ReadTopic | Refusal;
+}
+
+/** The topics under one root. Encodings and decodings of users are remembered, since each message needs one. */
+export function makeTopics(given: { root: string; domain: string; prepare: PrepareJid }): Topics {
+  const { root, domain, prepare } = given;
+  const prefix = `${root}/`;
+  const inPrefixes = new Map<string, string>();
+  const users = new Map<string, string | null>();
+  return {
+    out: `${root}/+/out/+`,
+    presence: `${root}/+/presence/+`,
+    toUser(user, channel) {
+      const start = remembered(inPrefixes, user, () => `${prefix}${encodeUser(user, domain)}/in/`);
+      return start + channel;
+    },
+    read(topic) {
+      if (!topic.startsWith(prefix)) return refuse('bad-request', 'this topic is not under the root');
+      const levels = topic.slice(prefix.length).split('/');
+      const [level = '', kind, last = ''] = levels;
+      if (levels.length !== 3 || (kind !== 'out' && kind !== 'presence'))
+        return refuse('bad-request', 'this topic has no meaning here');
+      const user = remembered(users, level, () => decodeUser(level, domain, prepare));
+      if (user === null) return refuse('jid-malformed', 'the user level of this topic is not in its canonical form');
+      return kind === 'out' ? readChannel(user, last) : readClient(user, last);
+    },
+  };
+}
+
+/** One topic, without the memory of `makeTopics`. */
+export function readTopic(
+  topic: string,
+  given: { root: string; domain: string; prepare: PrepareJid },
+): ReadTopic | Refusal {
+  return makeTopics(given).read(topic);
+}
+
+function readChannel(user: string, channel: string): ReadTopic | Refusal {
+  if (!isOutChannel(channel)) return refuse('bad-request', 'there is no such channel');
+  return { kind: 'out', user, channel };
+}
+
+function readClient(user: string, client: string): ReadTopic | Refusal {
+  if (client === '' || Buffer.byteLength(client) > maxClientIdBytes)
+    return refuse('bad-request', `the client id must have 1 to ${maxClientIdBytes} bytes`);
+  return { kind: 'presence', user, client };
+}
+
+function isOutChannel(channel: string): channel is OutChannel {
+  return (outChannels as readonly string[]).includes(channel);
+}
+
+/** The bare JID for a user level, or null unless the level equals encode(prepare(decode(level))). */
+function decodeUser(level: string, domain: string, prepare: PrepareJid): string | null {
+  if (!encoded.test(level)) return null;
+  let text: string;
+  try {
+    text = decodeURIComponent(level);
+  } catch {
+    return null; // bytes that are no UTF-8
+  }
+  const user = prepare(text.includes('@') ? text : `${text}@${domain}`);
+  return user?.includes('@') && encodeUser(user, domain) === level ? user : null;
+}
+
+/** Bounded by forgetting everything: hostile topics cannot fill the memory, and a refill is cheap. */
+function remembered<V>(memory: Map<string, V>, key: string, make: () => V): V {
+  let value = memory.get(key);
+  if (value === undefined) {
+    value = make();
+    if (memory.size >= maxCached) memory.clear();
+    memory.set(key, value);
+  }
+  return value;
+}

@@ -1,0 +1,63 @@
+// `<d/>` of the attach protocol (docs/attach-protocol.md): what is in one, whole or skipped. Pure.
+
+import { Element } from 'ltx';
+import { prepareBare } from './jid.ts';
+import { NS_CLIENT } from './namespaces.ts';
+import type { Arrival } from './session.ts';
+import { elementsOf, isStanza } from './stanza.ts';
+import type { Skipped } from './xml-reader.ts';
+
+export interface SkippedContent {
+  name?: string;
+  from?: string;
+  id?: string;
+  bytes: number;
+  reason: Skipped['reason'] | 'malformed';
+}
+
+export interface Arriving {
+  epoch: string;
+  /** 0 where there is no number. */
+  n: number;
+  /** Prepared bare JID; the host where there is no valid one. */
+  user: string;
+  content:
+    | { kind: 'stanza'; stanza: Element; arrival: Pick<Arrival, 'dir' | 'seen' | 'sid'> }
+    /** The server took this one back: the envelope is empty and keeps its number. */
+    | { kind: 'hole' }
+    | { kind: 'skipped'; what: SkippedContent };
+}
+
+/** Takes the stanza out of its envelope: alone, and without the `xmlns` it has there. */
+export function readEnvelope(d: Element, host: string): Arriving {
+  const where = place(d, host);
+  const { dir, seen, sid } = d.attrs;
+  const inner = elementsOf(d);
+  const [stanza] = inner;
+  if (stanza === undefined) return { ...where, content: { kind: 'hole' } };
+  if (stanza.attrs.xmlns === NS_CLIENT) delete stanza.attrs.xmlns;
+  if (inner.length > 1 || !isStanza(stanza) || !where.valid) {
+    return { ...where, content: { kind: 'skipped', what: { ...names(stanza), bytes: 0, reason: 'malformed' } } };
+  }
+  stanza.parent = null;
+  const way: Arrival['dir'] = dir === 'in' || dir === 'out' ? dir : undefined;
+  const arrival = { dir: way, seen: seen === '1', sid };
+  return { ...where, content: { kind: 'stanza', stanza, arrival } };
+}
+
+/** An envelope that was over a limit: as much of it as was read. */
+export function readSkipped(d: Element, host: string, { bytes, reason }: Skipped): Arriving {
+  const inner = d.children.find((child) => child instanceof Element);
+  return { ...place(d, host), content: { kind: 'skipped', what: { ...names(inner), bytes, reason } } };
+}
+
+function place({ attrs }: Element, host: string): Omit<Arriving, 'content'> & { valid: boolean } {
+  const user = prepareBare(attrs.to ?? '');
+  const { epoch = '', n = '' } = attrs;
+  return { epoch, n: /^[1-9]\d{0,14}$/.test(n) ? Number(n) : 0, user: user ?? host, valid: user !== null };
+}
+
+function names(stanza: Element | string | undefined): Pick<SkippedContent, 'name' | 'from' | 'id'> {
+  if (!(stanza instanceof Element)) return {};
+  return { name: stanza.name, from: stanza.attrs.from, id: stanza.attrs.id };
+}

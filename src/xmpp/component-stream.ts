@@ -1,0 +1,183 @@
+// One XEP-0114 stream from connect to close, on @xmpp/component.
+//
+// component() also brings middleware, iq caller and callee and reconnect; each is no more than listeners on the entity, so
+// taking those off leaves the bare connection. An entity is used once and thrown away: nothing of a broken stream lives on in the next.
+// What it would do by itself when a stream breaks (close slowly, follow see-other-host, throw at late data) is replaced here.
+
+import { component, type Entity } from '@xmpp/component';
+import type { Element } from 'ltx';
+import type { Clock, Timer } from '../clock.ts';
+import { NS_STREAM_ERRORS } from './namespaces.ts';
+import { elementsOf } from './stanza.ts';
+import { type ReaderLimits, type Skipped, XmlFault, XmlReader } from './xml-reader.ts';
+import { tag } from './xml-writer.ts';
+
+export interface StreamTarget {
+  /** Where the component port is: a host name or address. */
+  host: string;
+  port: number;
+  /** The component's own domain. */
+  domain: string;
+  secret: string;
+}
+
+export interface StreamListener {
+  /** The handshake is accepted. Stanzas may follow before this returns to the event loop. */
+  onOnline(): void;
+  onElement(element: Element): void;
+  onSkipped(skipped: Skipped): void;
+  /** Once, whatever ended it. `refused`: the server does not accept the secret. */
+  onClosed(reason: string, refused: boolean): void;
+}
+
+const goodbyeMs = 1000;
+
+/** Opens a stream when made. Never throws; everything is told to the listener. */
+export class ComponentStream {
+  readonly #entity: Entity;
+  readonly #clock: Clock;
+  readonly #listener: StreamListener;
+  #closed = false;
+  #online = false;
+  #deadline: Timer;
+  #whenGone = () => {};
+
+  /** `openMs`: for connecting and the server's header; `handshakeMs`: for its answer to the handshake. */
+  constructor(
+    target: StreamTarget,
+    timing: { openMs: number; handshakeMs: number },
+    limits: Partial<ReaderLimits>,
+    clock: Clock,
+    listener: StreamListener,
+  ) {
+    this.#clock = clock;
+    this.#listener = listener;
+    this.#deadline = clock.after(timing.openMs, () => this.close('the server does not answer'));
+    const { host, port, domain, secret } = target;
+    const entity = component({ service: 'xmpp://component', domain, password: secret });
+    entity.removeAllListeners();
+    entity.socketParameters = () => ({ host, port });
+    entity.timeout = timing.openMs + timing.handshakeMs;
+    this.#entity = entity;
+    this.#replace(limits);
+    this.#listen();
+    this.#shakeHands(target, timing.handshakeMs).catch((fault: unknown) => {
+      this.close(fault instanceof Error ? fault.message : String(fault));
+    });
+  }
+
+  /** Hands text to the kernel; only between onOnline and onClosed. */
+  write(text: string): void {
+    this.#entity.socket?.write(text);
+  }
+
+  pause(): void {
+    this.#entity.socket?.pause();
+  }
+
+  resume(): void {
+    this.#entity.socket?.resume();
+  }
+
+  /** Destroys the socket; onClosed is called before this returns. */
+  close(reason: string, refused = false): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#deadline.cancel();
+    const { socket } = this.#entity;
+    // Lets go the promises of connect, open and authenticate, and their timers.
+    this.#entity.emit('error', new Error(reason));
+    socket?.destroy(new Error(reason));
+    this.#whenGone();
+    this.#listener.onClosed(reason, refused);
+  }
+
+  /** Ends the stream in order, but waits no longer than a second for the server to do the same. */
+  end(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#closed) {
+        resolve();
+        return;
+      }
+      const limit = this.#clock.after(goodbyeMs, () => this.close('stopped'));
+      this.#whenGone = () => {
+        limit.cancel();
+        resolve();
+      };
+      if (this.#online) this.#entity.socket?.end('</stream:stream>');
+      else this.close('stopped');
+    });
+  }
+
+  async #shakeHands({ domain, secret }: StreamTarget, handshakeMs: number): Promise<void> {
+    const entity = this.#entity;
+    await entity.connect('');
+    const root = await entity.open({ domain });
+    if (this.#closed) return;
+    this.#deadline.cancel();
+    this.#deadline = this.#clock.after(handshakeMs, () => this.close('the server does not answer the handshake'));
+    await entity.authenticate(root.attrs.id ?? '', secret);
+  }
+
+  #listen(): void {
+    const entity = this.#entity;
+    entity.on('connect', () => {
+      // A character cut by a chunk border stays whole.
+      entity.socket?.setEncoding('utf8');
+      entity.socket?.setNoDelay(true);
+    });
+    entity.on('error', (error: Error) => this.close(error.message));
+    entity.on('close', () => this.close('the server closed the stream'));
+    entity.on('disconnect', () => this.close('the connection is gone'));
+    entity.on('element', (element: Element) => this.#take(element));
+  }
+
+  /** The handshake counts at once, not when @xmpp/component's promise comes round: stanzas may follow it in the same chunk. */
+  #take(element: Element): void {
+    if (this.#closed) return;
+    if (this.#online) {
+      this.#listener.onElement(element);
+    } else if (element.name === 'handshake') {
+      this.#online = true;
+      this.#deadline.cancel();
+      this.#listener.onOnline();
+    }
+  }
+
+  #replace(limits: Partial<ReaderLimits>): void {
+    const entity = this.#entity;
+    const onSkipped = (skipped: Skipped) => {
+      if (!this.#closed) this.#listener.onSkipped(skipped);
+    };
+    entity.Parser = class extends XmlReader {
+      constructor() {
+        super(limits);
+        this.on('skipped', onSkipped);
+      }
+    };
+    entity._onData = (data) => {
+      if (this.#closed) return;
+      try {
+        entity.parser?.write(data);
+      } catch (fault) {
+        this.close(`a fault of our own: ${String(fault)}`);
+      }
+    };
+    entity._onParserError = (fault) => {
+      const condition = fault instanceof XmlFault ? fault.condition : 'bad-format';
+      this.write(`${tag('stream:error', {}, tag(condition, { xmlns: NS_STREAM_ERRORS }))}</stream:stream>`);
+      this.close(`what the server sent is refused: ${fault.message}`);
+    };
+    entity._onStreamError = (element) => {
+      const { condition, text } = readStreamError(element);
+      this.close(text === '' ? condition : `${condition} (${text})`, condition === 'not-authorized' && !this.#online);
+    };
+    entity._end = async () => {};
+  }
+}
+
+function readStreamError(element: Element): { condition: string; text: string } {
+  const parts = elementsOf(element).filter((part) => part.attrs.xmlns === NS_STREAM_ERRORS);
+  const text = parts.find((part) => part.name === 'text')?.getText() ?? '';
+  return { condition: parts.find((part) => part.name !== 'text')?.name ?? 'undefined-condition', text };
+}

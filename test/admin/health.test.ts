@@ -1,0 +1,127 @@
+// What machines ask: liveness, readiness, metrics, and the OpenAPI document.
+
+import { Ajv } from 'ajv';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type AdminSide, ask, move, startAdminSide } from './admin-side.ts';
+
+let side: AdminSide;
+let key: string;
+
+beforeAll(async () => {
+  side = await startAdminSide();
+  key = await side.write({});
+  await move(side.url, 'bob@example.com', { phase: 'legacy', reason: 'made known' });
+});
+afterAll(() => side.close());
+
+const withoutToken = { headers: { authorization: '' } };
+
+test('liveness is answered without a token', async () => {
+  const { status, body } = await ask(side.url, '/healthz', withoutToken);
+  expect({ status, body }).toEqual({ status: 200, body: { alive: true, version: '0.0.0-test' } });
+});
+
+test('readiness without a token: 200 when all is up', async () => {
+  const { status, body } = await ask(side.url, '/readyz', withoutToken);
+  expect({ status, body }).toEqual({
+    status: 200,
+    body: { ready: true, component: true, attach: true, mqtt: true, ledger: true },
+  });
+});
+
+test.each(['component', 'attach', 'mqtt', 'ledger'] as const)(
+  'readiness: 503 when %s is down, and says so',
+  async (name) => {
+    side.health[name] = false;
+    const { status, body } = await ask(side.url, '/readyz', withoutToken);
+    const metrics = await ask(side.url, '/metrics');
+    side.health[name] = true;
+    expect(status).toBe(503);
+    expect(body).toEqual({ ready: false, component: true, attach: true, mqtt: true, ledger: true, [name]: false });
+    expect(metrics.text).toContain(
+      name === 'ledger' ? 'crossfade_ledger_writable 0' : `crossfade_link_up{link="${name}"} 0`,
+    );
+  },
+);
+
+test('the metrics are these, by name', async () => {
+  const { status, type, text } = await ask(side.url, '/metrics');
+  expect(status).toBe(200);
+  expect(type).toMatch(/^text\/plain; version=/);
+  const names = [...text.matchAll(/^# TYPE (crossfade_\w+) (\w+)$/gm)].map(([, name, kind]) => `${name} ${kind}`);
+  expect(names.sort()).toEqual([
+    'crossfade_accepted_total counter',
+    'crossfade_answered_total counter',
+    'crossfade_automatic_answers_total counter',
+    'crossfade_ephemeral_total counter',
+    'crossfade_in_flight gauge',
+    'crossfade_ledger_entries gauge',
+    'crossfade_ledger_writable gauge',
+    'crossfade_link_up gauge',
+    'crossfade_refused_total counter',
+    'crossfade_repeated_total counter',
+    'crossfade_users gauge',
+  ]);
+});
+
+test('users and ledger entries are counted at the scrape', async () => {
+  const before = await ask(side.url, '/metrics');
+  expect(before.text).toContain('crossfade_users{phase="legacy"} 1');
+  expect(before.text).toContain('crossfade_users{phase="mqtt"} 0');
+  expect(before.text).toContain('crossfade_ledger_entries{lane="toMqtt",state="accepted"} 1');
+  await move(side.url, 'carol@example.com', { phase: 'legacy', reason: 'made known' });
+  await side.write({});
+  const { text } = await ask(side.url, '/metrics');
+  expect(text).toContain('crossfade_users{phase="legacy"} 2');
+  expect(text).toContain('crossfade_ledger_entries{lane="toMqtt",state="accepted"} 2');
+});
+
+const routes = [
+  'GET /api/v1/audit',
+  'GET /api/v1/ledger',
+  'GET /api/v1/ledger/counts',
+  'GET /api/v1/ledger/{key}',
+  'GET /api/v1/users',
+  'GET /api/v1/users/{jid}',
+  'GET /healthz',
+  'GET /metrics',
+  'GET /openapi.json',
+  'GET /readyz',
+  'PUT /api/v1/users/{jid}/phase',
+];
+const open = ['GET /healthz', 'GET /openapi.json', 'GET /readyz'];
+
+test('the OpenAPI document names every route, and whether it needs the token', async () => {
+  const { status, body } = await ask(side.url, '/openapi.json', withoutToken);
+  expect(status).toBe(200);
+  expect(body.openapi).toBe('3.1.0');
+  const operations = Object.entries<Record<string, { security?: [] }>>(body.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { security }]) => ({ name: `${method.toUpperCase()} ${path}`, security })),
+  );
+  expect(operations.map(({ name }) => name).sort()).toEqual(routes);
+  expect(
+    operations
+      .filter(({ security }) => security)
+      .map(({ name }) => name)
+      .sort(),
+  ).toEqual(open);
+});
+
+test.each(routes)('%s is served, and answers as the document says', async (route) => {
+  const [method = '', path = ''] = route.split(' ');
+  const real = path.replace('{jid}', 'bob%40example.com').replace('{key}', key);
+  const body = method === 'PUT' ? JSON.stringify({ phase: 'legacy', reason: 'again' }) : undefined;
+  const answer = await ask(side.url, real, {
+    method,
+    body,
+    headers: body ? { 'content-type': 'application/json' } : {},
+  });
+  expect(answer.status).toBe(200);
+  const document = (await ask(side.url, '/openapi.json')).body;
+  const { content } = document.paths[path][method.toLowerCase()].responses['200'];
+  if (path === '/metrics') return expect(Object.keys(content)).toEqual(['text/plain']);
+  const matches = new Ajv({ allowUnionTypes: true, validateFormats: false }).compile(
+    content['application/json'].schema,
+  );
+  expect(matches(answer.body), JSON.stringify(matches.errors)).toBe(true);
+});

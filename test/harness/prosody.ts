@@ -1,0 +1,147 @@
+// A private Prosody: own configuration, data and ports, nothing outside its directory. For tests and for the demo.
+
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { luaString, type ProsodySettings, prosodyConfig } from './prosody-config.ts';
+
+export interface ProsodyOptions {
+  /** Local part → password, in the domain example.com. ASCII local parts. */
+  accounts: Record<string, string>;
+  components: { domain: string; secret: string }[];
+  /** Where configuration, data and log go; kept afterwards. Default: a temporary directory that `stop` removes. */
+  dir?: string;
+  /** Where mod_crossfade_attach is. Default: this checkout's server-modules/prosody. */
+  moduleDir?: string;
+  /** Message archive (mod_mam) for every account. Default false. */
+  archive?: boolean;
+  /** Lua lines for the VirtualHost's section. */
+  options?: string;
+}
+
+export interface Prosody {
+  readonly domain: 'example.com';
+  readonly c2sPort: number;
+  readonly componentPort: number;
+  readonly dir: string;
+  /** Ends it as an operator would (SIGTERM), then removes its directory if it was a temporary one. */
+  stop(): Promise<void>;
+  /** Ends it with SIGKILL; the data stays for `restart`. */
+  kill9(): Promise<void>;
+  /** Ends it if it runs, and starts it again on the same ports and data. */
+  restart(): Promise<void>;
+  /** What it has logged so far. */
+  log(): Promise<string>;
+  /** Runs one line of Prosody's admin shell, such as `module:reload("crossfade_attach", "example.com")`. */
+  shell(line: string): Promise<string>;
+}
+
+const START_TIMEOUT_MS = 15_000;
+const STOP_TIMEOUT_MS = 10_000;
+
+/**
+ * Starts Prosody in the foreground, as our own process, and resolves when both ports take connections. Rejects with the
+ * end of its log if it does not come up, and with ENOENT if it is not installed.
+ */
+export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
+  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'crossfade-prosody-')));
+  const moduleDir = options.moduleDir ?? fileURLToPath(new URL('../../server-modules/prosody', import.meta.url));
+  const accountsDir = join(dir, 'data', 'example%2ecom', 'accounts');
+  await mkdir(accountsDir, { recursive: true });
+  await mkdir(join(dir, 'certs'), { recursive: true });
+  for (const [name, password] of Object.entries(options.accounts)) {
+    const file = name.replace(/[^A-Za-z0-9]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
+    await writeFile(join(accountsDir, `${file}.dat`), `return { ["password"] = ${luaString(password)}; };\n`);
+  }
+  const [c2sPort, componentPort] = await freePorts(2);
+  const settings: ProsodySettings = {
+    dir,
+    moduleDir,
+    c2sPort: c2sPort!,
+    componentPort: componentPort!,
+    components: options.components,
+    archive: options.archive ?? false,
+    options: options.options ?? '',
+  };
+  const configFile = join(dir, 'prosody.cfg.lua');
+  await writeFile(configFile, prosodyConfig(settings), { mode: 0o600 });
+  const log = () => readFile(join(dir, 'prosody.log'), 'utf8').catch(() => '');
+
+  let child = await run(configFile, settings, log);
+  const prosody: Prosody = {
+    domain: 'example.com',
+    c2sPort: settings.c2sPort,
+    componentPort: settings.componentPort,
+    dir,
+    log,
+    async stop() {
+      await end(child, 'SIGTERM');
+      if (options.dir === undefined) await rm(dir, { recursive: true, force: true });
+    },
+    kill9: () => end(child, 'SIGKILL'),
+    async restart() {
+      await end(child, 'SIGTERM');
+      child = await run(configFile, settings, log);
+    },
+    async shell(line) {
+      const { stdout } = await promisify(execFile)('prosodyctl', ['--config', configFile, 'shell', line]);
+      return stdout;
+    },
+  };
+  return prosody;
+}
+
+async function run(configFile: string, settings: ProsodySettings, log: () => Promise<string>): Promise<ChildProcess> {
+  const seenBefore = (await log()).length;
+  const child = spawn('prosody', ['-F', '--config', configFile], { stdio: 'ignore', cwd: settings.dir });
+  await once(child, 'spawn');
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  for (;;) {
+    const lines = (await log()).slice(seenBefore);
+    // Its own lines say that it is our child, not a stranger, that listens on these ports.
+    const ready = [settings.c2sPort, settings.componentPort].every((port) => isListening(lines, port));
+    if (ready && (await accepts(settings.c2sPort)) && (await accepts(settings.componentPort))) return child;
+    if (child.exitCode !== null || Date.now() > deadline) {
+      await end(child, 'SIGKILL');
+      throw new Error(`Prosody did not start:\n${lines.split('\n').slice(-25).join('\n')}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+function isListening(lines: string, port: number): boolean {
+  return new RegExp(`Activated service '[^']+' on .*\\]:${port}\\b`).test(lines);
+}
+
+async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill(signal);
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+  await exited;
+  clearTimeout(timer);
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return ports;
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}

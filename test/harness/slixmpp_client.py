@@ -1,0 +1,90 @@
+"""A legacy client on slixmpp, driven by JSON lines: commands on standard input, events on standard output.
+
+Usage: slixmpp_client.py JID PASSWORD PORT. Commands: {"do": "send", "to", "body", "id"}, {"do": "presence", "priority"},
+{"do": "raw", "xml"}, {"do": "quit"}. Events: {"event": "online"}, {"event": "message", "from", "to", "id", "type", "body", "delay", "xml"},
+{"event": "presence", "from", "type", "show"}, {"event": "failed", "reason"}.
+"""
+
+import asyncio
+import json
+import ssl
+import sys
+
+import slixmpp
+
+
+def tell(event, **fields):
+    print(json.dumps({"event": event, **fields}), flush=True)
+
+
+class Client(slixmpp.ClientXMPP):
+    def __init__(self, jid, password):
+        super().__init__(jid, password)
+        for plugin in ("xep_0030", "xep_0199", "xep_0203", "xep_0184"):
+            self.register_plugin(plugin)
+        self.plugin["xep_0184"].auto_ack = False
+        self["feature_mechanisms"].unencrypted_plain = True
+        self["feature_mechanisms"].unencrypted_scram = True
+        self.add_event_handler("session_start", self.started)
+        self.add_event_handler("failed_all_auth", lambda _: tell("failed", reason="auth"))
+        self.add_event_handler("disconnected", lambda reason: tell("disconnected", reason=str(reason)))
+        self.add_event_handler("presence", self.on_presence)
+        # Not the "message" event: that one hides errors and messages without a body.
+        self.register_handler(
+            slixmpp.xmlstream.handler.Callback(
+                "all messages", slixmpp.xmlstream.matcher.MatchXPath("{jabber:client}message"), self.on_message
+            )
+        )
+
+    async def started(self, _):
+        await self.get_roster()
+        tell("online", jid=str(self.boundjid))
+
+    def on_message(self, message):
+        delay = message["delay"]["stamp"] if message.get_plugin("delay", check=True) else None
+        tell(
+            "message",
+            **{"from": str(message["from"])},
+            to=str(message["to"]),
+            id=message["id"],
+            type=message["type"],
+            body=message["body"],
+            delay=delay.isoformat() if delay else None,
+            xml=str(message),
+        )
+
+    def on_presence(self, presence):
+        tell("presence", **{"from": str(presence["from"])}, type=presence["type"], show=presence["show"])
+
+    def obey(self, command):
+        what = command["do"]
+        if what == "send":
+            message = self.make_message(mto=command["to"], mbody=command["body"], mtype="chat")
+            if "id" in command:
+                message["id"] = command["id"]
+            message.send()
+        elif what == "presence":
+            self.send_presence(ppriority=command.get("priority"), ptype=command.get("type"))
+        elif what == "raw":
+            self.send_raw(command["xml"])
+        elif what == "quit":
+            self.disconnect()
+
+
+async def main():
+    jid, password, port = sys.argv[1:4]
+    client = Client(jid, password)
+    client.connect(("127.0.0.1", int(port)), use_ssl=False, force_starttls=False, disable_starttls=True)
+    reader = asyncio.StreamReader(limit=2**24)
+    loop = asyncio.get_event_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        command = json.loads(line)
+        client.obey(command)
+        if command["do"] == "quit":
+            break
+    await asyncio.wait_for(client.disconnected, 5)
+
+
+if __name__ == "__main__":
+    asyncio.get_event_loop().run_until_complete(main())

@@ -1,0 +1,201 @@
+// The gateway's half of the attach protocol as the parts under test see it: requests, arrivals, cumulative acks.
+
+import type { Element } from 'ltx';
+import type { GiveBack, LegacyServer as Server } from '../../src/migration/server.ts';
+import type { Shown } from '../../src/migration/wanted.ts';
+import type { Arrival, SendResult } from '../../src/xmpp/session.ts';
+import type { LegacyServer } from './legacy-server.ts';
+import type { Life } from './life.ts';
+import { Connection } from './pipe.ts';
+import type { Frame, Link } from './server-link.ts';
+import { chatStanza, noiseStanza, readChat } from './stanzas.ts';
+import type { World } from './world.ts';
+
+export const linkName = 'gw.example.com/example.com';
+
+export interface LinkParts {
+  world: World;
+  server: LegacyServer;
+  life: Life;
+  /** What is on disk about the link. */
+  position(): Promise<{ epoch: string; h: number } | null>;
+  receive(stanza: Element, arrival: Arrival, accepted: () => void): void;
+  onUp(resumed: boolean): void;
+  onDetached(jid: string): void;
+  /** The server was told that it may forget everything up to h. */
+  onAcknowledged(epoch: string, h: number): void;
+}
+
+export class AttachLink implements Server {
+  readonly link = linkName;
+  readonly #parts: LinkParts;
+  #connection: Connection | null = null;
+  #welcomed = false;
+  #epoch = '';
+  /** Every stanza up to here is accepted. */
+  #h = 0;
+  #received = 0;
+  readonly #done = new Set<number>();
+  #ackDue = false;
+  readonly #pending = new Set<() => void>();
+
+  constructor(parts: LinkParts) {
+    this.#parts = parts;
+  }
+
+  get up(): boolean {
+    return this.#welcomed && this.#parts.life.isAlive;
+  }
+
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  async connect(): Promise<void> {
+    const { world, server, life, position } = this.#parts;
+    const stored = this.#epoch === '' ? await position() : null;
+    if (!life.step('hello')) return;
+    if (stored) this.#reached(stored);
+    const connection = new Connection(world, world.between(1, 30));
+    this.#connection = connection;
+    connection.onEnd(() => this.#lost(connection));
+    connection.up(() => {
+      if (!server.isUp) return connection.cut();
+      const resumed = server.link !== null && server.link.epoch === this.#epoch;
+      const link = resumed ? server.link! : server.newLink();
+      if (resumed) link.ack(this.#h);
+      const welcome = { epoch: link.epoch, h: link.acked, resumed };
+      connection.down(() => this.#welcome(welcome));
+      link.connect(connection, { hear: (frame) => this.#hear(frame), hearDetached: (jid) => this.#hearDetached(jid) });
+    });
+  }
+
+  /** The network loses the connection. */
+  cut(): void {
+    this.#connection?.cut();
+  }
+
+  attach(user: string, shown: Shown) {
+    return this.#ask(`attach ${user} ${shown}`, (link) => link.attach(user, shown));
+  }
+
+  show(jid: string) {
+    return this.#ask(`show ${jid}`, (link) => link.show(jid)) as Promise<{ kind: 'processed' }>;
+  }
+
+  detach(jid: string) {
+    this.#acknowledge();
+    return this.#ask(`detach ${jid}`, (link) => link.detach(jid)) as Promise<{ kind: 'detached'; h: number }>;
+  }
+
+  giveBack({ user, key, at, stanza }: GiveBack) {
+    const chat = readChat(stanza, this.#parts.server.witness)!;
+    const stamp = Math.floor(at / 1000) * 1000;
+    return this.#ask(`return ${chat.message.name}`, (link) => {
+      this.#parts.life.told.returned(key, chat.message.name);
+      return link.giveBack(user, key, chat, stamp);
+    }) as Promise<{ kind: 'processed' }>;
+  }
+
+  sendAttached(jid: string, stanza: string, key: string): Promise<SendResult> {
+    const chat = readChat(stanza, this.#parts.server.witness);
+    const what = `send ${chat?.message.name ?? 'an answer'} as ${jid}`;
+    return this.#ask(what, (link) => link.send(jid, key, chat)) as Promise<SendResult>;
+  }
+
+  #ask<Answer extends { kind: string }>(what: string, work: (link: Link) => Answer): Promise<Answer | { kind: 'lost' }> {
+    const { life, server, world } = this.#parts;
+    const connection = this.#connection;
+    if (!life.step(what)) return new Promise(() => {});
+    if (!this.#welcomed || !connection?.isOpen) return Promise.resolve({ kind: 'lost' });
+    return new Promise((resolve) => {
+      const lost = () => resolve({ kind: 'lost' });
+      this.#pending.add(lost);
+      connection.up(() => {
+        const answer = work(server.link!);
+        world.say('server', () => `${what}: ${answer.kind}`);
+        connection.down(() => {
+          this.#pending.delete(lost);
+          if (life.step(`the result of ${what}`)) resolve(answer);
+        });
+      });
+    });
+  }
+
+  /** The server's h may be beyond what is on disk: presence and requests leave no trace there. */
+  #welcome({ epoch, h, resumed }: { epoch: string; h: number; resumed: boolean }): void {
+    const { life, world, onUp } = this.#parts;
+    if (!life.step('welcome')) return;
+    world.say('gateway', () => `link up, epoch ${epoch}, ${resumed ? `resumed at ${this.#h}` : 'new'}`);
+    this.#welcomed = true;
+    if (!resumed) {
+      this.#epoch = epoch;
+      this.#h = 0;
+      this.#done.clear();
+    }
+    this.#reached({ epoch, h });
+    this.#received = this.#h;
+    onUp(resumed);
+  }
+
+  #lost(connection: Connection): void {
+    const { life, world } = this.#parts;
+    if (this.#connection !== connection || !life.isAlive) return;
+    world.say('gateway', () => 'link lost');
+    this.#connection = null;
+    this.#welcomed = false;
+    for (const lost of this.#pending) lost();
+    this.#pending.clear();
+    life.clock.after(world.between(100, world.isRough && world.chance(0.1) ? 30_000 : 2_000), () => void this.connect());
+  }
+
+  #hear({ epoch, n, user, jid, seen, load }: Frame): void {
+    const { life, world, receive } = this.#parts;
+    if (!life.step(`d n=${n}`)) return;
+    if (n !== this.#received + 1) return world.broke(`the link has a gap: ${n} came after ${this.#received}`);
+    this.#received = n;
+    if ('taken' in load) return this.#accepted(epoch, n);
+    const arrival = { user, seen, position: { link: linkName, epoch, n } };
+    const stanza = 'chat' in load ? chatStanza(load.chat) : noiseStanza(load.noise, jid, n);
+    let calls = 0;
+    receive(stanza, arrival, () => {
+      if (++calls > 1) world.broke(`accepted was called twice for n=${n}`);
+      this.#accepted(epoch, n);
+    });
+  }
+
+  #hearDetached(jid: string): void {
+    if (this.#parts.life.step('detached')) this.#parts.onDetached(jid);
+  }
+
+  #accepted(epoch: string, n: number): void {
+    if (!this.#parts.life.step(`accepted n=${n}`) || epoch !== this.#epoch || n <= this.#h) return;
+    this.#done.add(n);
+    while (this.#done.delete(this.#h + 1)) this.#h++;
+    if (this.#ackDue) return;
+    this.#ackDue = true;
+    this.#parts.life.clock.after(this.#parts.world.between(0, 100), () => {
+      this.#ackDue = false;
+      this.#acknowledge();
+    });
+  }
+
+  /** What is on disk, or forgotten by the server, needs no second coming. */
+  #reached({ epoch, h }: { epoch: string; h: number }): void {
+    this.#epoch = epoch;
+    this.#h = Math.max(this.#h, h);
+    for (const n of this.#done) if (n <= this.#h) this.#done.delete(n);
+    while (this.#done.delete(this.#h + 1)) this.#h++;
+  }
+
+  #acknowledge(): void {
+    const { life, server, onAcknowledged } = this.#parts;
+    if (!this.#welcomed || !life.step('a')) return;
+    const [epoch, h] = [this.#epoch, this.#h];
+    this.#connection?.up(() => {
+      if (server.link?.epoch !== epoch) return;
+      onAcknowledged(epoch, h);
+      server.link.ack(h);
+    });
+  }
+}

@@ -1,0 +1,142 @@
+// The gateway's process: the real core on an in-memory ledger and modelled links; it may die at any step and starts anew on what was committed.
+
+import { DatabaseSync } from 'node:sqlite';
+import { Core, type Outside } from '../../src/core.ts';
+import { BatchedLedger } from '../../src/ledger/batch.ts';
+import type { Engine } from '../../src/ledger/engine.ts';
+import { LocalEngine } from '../../src/ledger/local-engine.ts';
+import { migrate } from '../../src/ledger/schema.ts';
+import type { Log } from '../../src/log.ts';
+import { compile } from '../../src/mapping/compile.ts';
+import { load } from '../../src/mapping/load.ts';
+import type { Metrics } from '../../src/metrics.ts';
+import { AttachLink } from './attach-link.ts';
+import { BrokerLink } from './broker-link.ts';
+import type { LegacyServer } from './legacy-server.ts';
+import { Life } from './life.ts';
+import type { MqttBroker } from './mqtt-broker.ts';
+import type { World } from './world.ts';
+
+export interface GatewayParts {
+  world: World;
+  server: LegacyServer;
+  broker: MqttBroker;
+  settings: { crashChance: number; commitMs: number; brokerWindow: number; offlineWindow: number; horizonMs: number };
+  /** Breaks something on purpose: for the tests that the simulation can fail. */
+  sabotage?: (outside: Outside, core: () => Core) => Outside;
+  onReturned(key: string, name: string): void;
+  onAcknowledged(epoch: string, h: number): void;
+  onMoved(user: string, phase: string): void;
+}
+
+const mappings = compile(load([new URL('../../mappings', import.meta.url).pathname]));
+const nothing = new Proxy({}, { get: () => ({ inc: () => {}, set: () => {} }) }) as unknown as Metrics;
+const questions = ['conversations', 'toSend', 'toXmppWaiting', 'toReturn', 'withBroker', 'position', 'counts', 'users', 'devices', 'getMeta'];
+/** Errors in the log that belong to the faults we make. */
+const expectedErrors = ['ledger.unwritable'];
+
+export class Gateway {
+  readonly db = new DatabaseSync(':memory:');
+  core!: Core;
+  link!: AttachLink;
+  brokerLink!: BrokerLink;
+  life!: Life;
+  isReady = false;
+  diskFull = false;
+  lives = 0;
+  readonly #parts: GatewayParts;
+
+  constructor(parts: GatewayParts) {
+    this.#parts = parts;
+    migrate(this.db, 'the ledger');
+    // The same seed tells the same story, keys included.
+    this.db.exec("UPDATE file SET space = 'k'");
+    this.#begin();
+  }
+
+  #begin(): void {
+    const { world, server, broker, settings, onReturned, onAcknowledged } = this.#parts;
+    this.lives++;
+    this.isReady = false;
+    const life = new Life(world, settings.crashChance, { returned: onReturned }, () => {
+      this.core.stop();
+      this.link.cut();
+      this.brokerLink.cut('publisher');
+      this.brokerLink.cut('subscriber');
+      world.after(world.between(100, world.chance(0.2) ? 20_000 : 3_000), () => this.#begin());
+    });
+    this.life = life;
+    world.say('gateway', () => 'starts');
+    const ledger = new BatchedLedger({ engine: this.#engine(life), clock: life.clock, log: this.#log() });
+    this.link = new AttachLink({
+      ...{ world, server, life, onAcknowledged },
+      position: () => ledger.do('position', { link: this.link.link }),
+      receive: (stanza, arrival, accepted) => core.toMqtt.receive(stanza, arrival, accepted),
+      onUp: (resumed) => core.linkUp(resumed),
+      onDetached: (jid) => core.detached(jid),
+    });
+    this.brokerLink = new BrokerLink({
+      ...{ world, broker, life, window: settings.brokerWindow },
+      receive: (message, accepted) => core.toXmpp.receive(message, accepted),
+      onUp: () => core.brokerUp(),
+      onDown: () => core.brokerDown(),
+      onBoot: (bootMs) => core.brokerBooted(bootMs),
+    });
+    const outside: Outside = {
+      ...{ ledger, broker: this.brokerLink, server: this.link },
+      sendAttached: (jid, stanza, key) => this.link.sendAttached(jid, stanza, key),
+      ownSession: () => undefined,
+      sendOwn: () => {},
+    };
+    const core: Core = new Core(this.#settings(), this.#parts.sabotage?.(outside, () => core) ?? outside, {
+      ...{ mappings, features: [], clock: life.clock, metrics: nothing, log: this.#log() },
+    });
+    this.core = core;
+    void core.start().then(() => {
+      if (!life.isAlive) return;
+      this.isReady = true;
+      void this.link.connect();
+      this.brokerLink.connect();
+    });
+  }
+
+  #settings() {
+    const { offlineWindow, horizonMs } = this.#parts.settings;
+    return {
+      ...{ domain: 'example.com', ownUsers: [], root: 'chat', maxStanzaBytes: 262_144, offlineWindow, deviceDays: 30 },
+      ...{ brokerHorizonMs: horizonMs, historyMs: 7 * 86_400_000,  version: '0' },
+    };
+  }
+
+  /** A full disk refuses what writes; questions are answered. */
+  #engine(life: Life): Engine {
+    const { world, settings } = this.#parts;
+    const engine = new LocalEngine(this.db, async (step) => {
+      if (!life.step(step === 'commit' ? 'the commit' : 'the answer of the commit')) await new Promise(() => {});
+      if (step === 'commit') await new Promise<void>((next) => life.clock.after(world.between(0, settings.commitMs), next));
+    });
+    return {
+      space: engine.space,
+      lastSeq: engine.lastSeq,
+      run: (batch) => {
+        const isFull = this.diskFull && !batch.every(({ name }) => questions.includes(name));
+        return isFull ? Promise.reject(new Error('the disk is full')) : engine.run(batch);
+      },
+      close: () => engine.close(),
+    };
+  }
+
+  #log(): Log {
+    const { world, onMoved } = this.#parts;
+    const hear = (fields: { event: string; [field: string]: unknown }) => {
+      world.say('gateway', () => `log ${JSON.stringify(fields)}`);
+      if (fields.event === 'user.moved') onMoved(String(fields.user), String(fields.phase));
+    };
+    const error = (fields: { event: string; [field: string]: unknown }) => {
+      hear(fields);
+      if (!expectedErrors.includes(fields.event)) world.broke(`the gateway logs an error: ${JSON.stringify(fields)}`);
+    };
+    return { debug: hear, info: hear, warn: hear, error };
+  }
+}
+

@@ -1,0 +1,160 @@
+// What must be true, whatever happened. Each check says in its comment what it promises and which exceptions it knows.
+
+import type { Scene } from './scenario.ts';
+import { bare } from './legacy-server.ts';
+
+interface Row {
+  seq: number;
+  custody: number;
+  state: number;
+  app_acked_at: number | null;
+}
+
+/** A rollback returns only what was `sole` and no app had acknowledged. */
+export function checkReturned({ world, gateway }: Scene, key: string, name: string): void {
+  const seq = Number.parseInt(key.slice(key.indexOf('-') + 1), 36);
+  const row = gateway.db.prepare('SELECT * FROM entry WHERE seq = ?').get(seq) as unknown as Row | undefined;
+  if (!row) return world.broke(`${name} was returned and is no entry`);
+  if (row.custody !== 0) world.broke(`${name} was returned and is a copy`);
+  // The app's word may come while the stanza is on its way back: then both have it.
+}
+
+/** A rollback returns all that was `sole` and unacknowledged: nothing of it is left when it is done. */
+export function checkMoved({ world, gateway, moves }: Scene, user: string, phase: string): void {
+  if (phase !== 'legacy') return;
+  if (moves.get(user)?.at(-1)?.phase !== 'legacy') return;
+  const left = gateway.db
+    .prepare('SELECT id FROM entry WHERE user = ? AND lane = 0 AND ended = 0 AND custody = 0 AND app_acked_at IS NULL')
+    .all(user);
+  if (left.length > 0) world.broke(`the rollback of ${user} left ${left.map(({ id }) => id).join(', ')}`);
+}
+
+/** Record, then answer: what the server may forget is on disk. */
+export function checkAcknowledged({ world, gateway, server }: Scene, epoch: string, h: number): void {
+  let last = 0;
+  for (const { n, load } of server.link!.queue.values()) if (n <= h && 'chat' in load) last = Math.max(last, n);
+  const row = gateway.db.prepare('SELECT epoch, n FROM link').get();
+  if (last > 0 && (row?.epoch !== epoch || Number(row.n) < last)) world.broke(`n=${last} was acknowledged and is not on disk`);
+}
+
+/** Record, then answer: what `in/ack` names is on disk. */
+export function checkInAck({ world, gateway }: Scene, ids: string[]): void {
+  const find = gateway.db.prepare('SELECT 1 FROM entry WHERE lane = 1 AND id = ?');
+  for (const id of ids) if (!find.get(id)) world.broke(`in/ack names ${id}, which is not on disk`);
+}
+
+/** At the end, when nothing fails any more and everybody was there for long enough. */
+export function checkEnd(scene: Scene): void {
+  checkBooks(scene);
+  checkPhases(scene);
+  for (const user of scene.users) checkReceived(scene, user);
+  for (const contact of scene.contacts) checkSent(scene, contact);
+  for (const device of scene.devices) {
+    checkOrder(scene, device.place);
+    checkKeys(scene, device.place);
+  }
+}
+
+/** accepted = settled + waiting + parked + dead + returned + discarded, and nothing is left waiting. */
+function checkBooks({ world, gateway }: Scene): void {
+  const rows = gateway.db.prepare('SELECT lane, state, count(*) AS n FROM entry GROUP BY lane, state').all();
+  const tally = gateway.db.prepare('SELECT lane, state, n FROM tally WHERE n > 0').all();
+  const text = (list: typeof rows) => list.map(({ lane, state, n }) => `${lane}:${state}:${n}`).sort().join(' ');
+  if (text(rows) !== text(tally)) world.broke(`the tally says ${text(tally)}, the entries ${text(rows)}`);
+}
+
+/** Every user stands where the operator was told, or where a later request without an answer would have put it. */
+function checkPhases({ world, gateway, moves }: Scene): void {
+  for (const [jid, asked] of moves) {
+    const lastDone = asked.findLastIndex(({ done }) => done);
+    const possible = asked.slice(Math.max(0, lastDone)).map(({ phase }) => phase);
+    if (lastDone < 0) possible.push('legacy');
+    const user = gateway.core.users.get(jid);
+    if (!possible.includes(user?.phase ?? 'legacy')) world.broke(`${jid} is in ${user?.phase}, not in ${possible.join(' or ')}`);
+    if (user?.moving) world.broke(`the move of ${jid} hangs in ${user.moving.step}`);
+  }
+}
+
+function placesOf({ devices }: Scene, user: string): string[] {
+  const local = user.slice(0, user.indexOf('@'));
+  return devices.filter(({ parts }) => parts.user === local).map(({ place }) => place);
+}
+
+/**
+ * Nothing the server took for a user is lost; and it is seen in one world only, unless the server gave it to both, or it
+ * was handed back while the app's word for it was not on disk, or the server forgot its epoch and with it what we had said.
+ */
+function checkReceived(scene: Scene, user: string): void {
+  const { world, witness, server } = scene;
+  const inApp = new Set(placesOf(scene, user).flatMap((place) => witness.at(place).map(({ name }) => name)));
+  const inClient = new Map<string, number>();
+  for (const { name } of witness.at(user)) inClient.set(name, (inClient.get(name) ?? 0) + 1);
+  for (const { name, to, accepted } of witness.messages.values()) {
+    if (to !== user || !accepted) continue;
+    const times = inClient.get(name) ?? 0;
+    const backs = witness.handedBack.get(name) ?? 0;
+    if (!inApp.has(name) && times === 0) {
+      const isStored = server.accounts.get(user)!.offline.some(({ message }) => message.name === name);
+      world.broke(`${name} is lost${isStored ? ': it lies in offline storage' : ''}`);
+    }
+    if (inApp.has(name) && times > 0 && backs === 0 && !witness.toBoth.has(name)) {
+      world.broke(`${name} was seen by the app and by the legacy client without having been handed back`);
+    }
+    const forgiven = witness.rerouted.get(name) ?? 0;
+    if (times > 1 + forgiven) world.broke(`the legacy client of ${user} saw ${name} ${times} times`);
+  }
+}
+
+/** What the gateway took from an app reaches the contact: in the order of the ledger, and once, unless an epoch ended. */
+function checkSent(scene: Scene, contact: string): void {
+  const { world, witness, gateway, server, devices } = scene;
+  const seen = witness.at(contact).map(({ name }) => name);
+  const rows = gateway.db.prepare('SELECT id, state FROM entry WHERE lane = 1 AND peer = ? ORDER BY seq').all(contact);
+  const bySeq = rows.filter(({ state }) => state === 5).map(({ id }) => String(id));
+  for (const id of bySeq) if (!seen.includes(id)) world.broke(`${id} is settled, and ${contact} never saw it`);
+  for (const { pending, accepted, refused } of devices) {
+    for (const id of pending.keys()) world.broke(`nobody ever said what became of ${id}`);
+    for (const id of accepted) {
+      if (!refused.has(id) && witness.messages.get(id)?.to === contact && !seen.includes(id)) world.broke(`${id} was accepted, and ${contact} never saw it`);
+    }
+  }
+  if (server.epochs <= 1 && new Set(seen).size < seen.length) world.broke(`${contact} saw something twice: ${seen.join(' ')}`);
+  for (const user of scene.users) {
+    const order = bySeq.filter((name) => bare(witness.messages.get(name)!.from) === user);
+    const first = [...new Set(seen)].filter((name) => order.includes(name));
+    if (order.join() !== first.join()) world.broke(`${contact} saw ${first.join(' ')} where the ledger has ${order.join(' ')}`);
+  }
+}
+
+/**
+ * An app sees a sender's messages in the order they were sent. Exception: what was stored or handed back on its way comes
+ * late, with its original time.
+ */
+function checkOrder({ world, witness }: Scene, place: string): void {
+  const last = new Map<string, { n: number; name: string }>();
+  for (const { name } of witness.at(place)) {
+    const message = witness.messages.get(name)!;
+    if (witness.stored.has(name)) continue;
+    const before = last.get(message.from);
+    if (before && before.n > message.n) world.broke(`${place} saw ${name} after ${before.name}`);
+    last.set(message.from, message);
+  }
+}
+
+/**
+ * No repeat that an app honouring `key` would show: never the same content under two keys. Exceptions: no id and handed
+ * back by the server (nothing tells it from a second message); returned to the legacy side and come again.
+ */
+function checkKeys({ world, witness }: Scene, place: string): void {
+  for (const where of [place, `${place}/sent`]) {
+    const seen = new Set<string>();
+    for (const { name } of witness.at(where)) {
+      const backs = witness.handedBack.get(name) ?? 0;
+      const { id } = witness.messages.get(name)!;
+      if (seen.has(name) && !(id === undefined && backs > 0) && !witness.returned.has(name)) {
+        world.broke(`${where} saw ${name} under two keys`);
+      }
+      seen.add(name);
+    }
+  }
+}

@@ -1,0 +1,170 @@
+// A model of the broker: persistent sessions, QoS 1 with redelivery, retained presence, wills, and a disk written now and then.
+
+import type { Connection } from './pipe.ts';
+import type { World } from './world.ts';
+
+export interface Publication {
+  topic: string;
+  payload: string;
+  qos: 0 | 1;
+  retain: boolean;
+}
+
+/** A client's end: takes one publication; `puback` is to be called once it may be forgotten (QoS 1). */
+export type Receiver = (publication: Publication, puback: () => void) => void;
+
+interface Stored {
+  client: string;
+  /** Which topics it has subscribed to. */
+  wants: ((topic: string) => boolean) | null;
+  queue: { id: number; publication: Publication }[];
+}
+
+interface Session extends Stored {
+  connection: Connection | null;
+  receive: Receiver;
+  will: Publication | null;
+}
+
+export class MqttBroker {
+  readonly #world: World;
+  readonly #sessions = new Map<string, Session>();
+  #retained = new Map<string, string>();
+  #snapshot: { sessions: Stored[]; retained: Map<string, string> } = { sessions: [], retained: new Map() };
+  #ids = 0;
+  isUp = true;
+  bootAt: number;
+  /** MQTT 5. On 3.1.1 every PUBACK says 0. */
+  readonly reasonCodes: boolean;
+
+  constructor(world: World, options: { autosaveMs: number; reasonCodes: boolean }) {
+    this.#world = world;
+    this.bootAt = world.now;
+    this.reasonCodes = options.reasonCodes;
+    const save = () => {
+      if (this.isUp) this.#save();
+      world.after(options.autosaveMs, save);
+    };
+    world.after(options.autosaveMs, save);
+  }
+
+  /** CONNECT with a persistent session: takes an older connection over, and sends again what was not acknowledged. */
+  connect(client: string, connection: Connection, receive: Receiver, will: Publication | null): void {
+    const old = this.#sessions.get(client);
+    old?.connection?.cut();
+    if (old?.will) this.#leave(old);
+    const session: Session = old ?? { client, wants: null, queue: [], connection, receive, will };
+    Object.assign(session, { connection, receive, will });
+    this.#sessions.set(client, session);
+    connection.onEnd(() => this.#lost(session, connection));
+    for (const item of session.queue) this.#deliver(session, item);
+  }
+
+  /** SUBSCRIBE: what is retained follows, whether subscribed before or not. */
+  subscribe(client: string, wants: (topic: string) => boolean): void {
+    const session = this.#sessions.get(client)!;
+    session.wants = wants;
+    for (const [topic, payload] of this.#retained) {
+      if (wants(topic)) this.#enqueue(session, { topic, payload, qos: 1, retain: true });
+    }
+  }
+
+  /** DISCONNECT: no will. */
+  disconnect(client: string): void {
+    const session = this.#sessions.get(client);
+    if (session) session.will = null;
+    session?.connection?.cut();
+  }
+
+  /** Answers with the PUBACK's reason code. */
+  publish(publication: Publication): number {
+    if (publication.retain) {
+      if (publication.payload === '') this.#retained.delete(publication.topic);
+      else this.#retained.set(publication.topic, publication.payload);
+    }
+    let heard = 0;
+    for (const session of this.#sessions.values()) {
+      if (!session.wants?.(publication.topic)) continue;
+      heard++;
+      this.#enqueue(session, { ...publication, retain: false });
+    }
+    if (!this.reasonCodes) return 0;
+    return heard > 0 ? 0 : 16;
+  }
+
+  /** kill -9: back to the last snapshot, no wills; another boot. */
+  crash(downMs: number): void {
+    if (!this.isUp) return;
+    this.#world.say('broker', () => `dies, away for ${downMs} ms`);
+    this.isUp = false;
+    for (const session of this.#sessions.values()) {
+      session.will = null;
+      session.connection?.cut();
+    }
+    this.#sessions.clear();
+    this.#world.after(downMs, () => {
+      this.isUp = true;
+      this.bootAt = this.#world.now;
+      this.#retained = new Map(this.#snapshot.retained);
+      for (const { client, wants, queue } of this.#snapshot.sessions) {
+        const dead = { connection: null, receive: () => {}, will: null };
+        this.#sessions.set(client, { client, wants, queue: [...queue], ...dead });
+      }
+    });
+  }
+
+  /** An orderly restart keeps everything that is on its way. */
+  restart(downMs: number): void {
+    if (!this.isUp) return;
+    this.#save();
+    this.crash(downMs);
+  }
+
+  /** Entries that a device has not fetched yet. */
+  get queued(): number {
+    let queued = 0;
+    for (const { queue } of this.#sessions.values()) queued += queue.length;
+    return queued;
+  }
+
+  #save(): void {
+    const sessions = [...this.#sessions.values()];
+    this.#snapshot = {
+      sessions: sessions.map(({ client, wants, queue }) => ({ client, wants, queue: [...queue] })),
+      retained: new Map(this.#retained),
+    };
+  }
+
+  #enqueue(session: Session, publication: Publication): void {
+    const item = { id: ++this.#ids, publication };
+    if (publication.qos === 1) session.queue.push(item);
+    if (session.connection) this.#deliver(session, item);
+  }
+
+  #deliver(session: Session, item: { id: number; publication: Publication }): void {
+    const { connection, receive } = session;
+    if (!connection) return;
+    const puback = () =>
+      connection.up(() => {
+        session.queue = session.queue.filter(({ id }) => id !== item.id);
+      });
+    connection.down(() => receive(item.publication, puback));
+  }
+
+  /** The network took a connection: the broker finds out when the keep-alive runs out. */
+  #lost(session: Session, connection: Connection): void {
+    if (session.connection !== connection) return;
+    session.connection = null;
+    const { will } = session;
+    if (!will) return;
+    this.#world.after(this.#world.between(0, 15_000), () => {
+      if (session.will === will && session.connection === null) this.#leave(session);
+    });
+  }
+
+  #leave(session: Session): void {
+    const { will } = session;
+    session.will = null;
+    if (will && this.isUp) this.publish(will);
+  }
+}

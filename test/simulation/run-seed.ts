@@ -1,0 +1,128 @@
+// One seed from beginning to end: a rough time full of faults, then a calm one in which everything must come right.
+
+import type { Core, Outside } from '../../src/core.ts';
+import { Device } from './device.ts';
+import { Gateway } from './gateway.ts';
+import { checkAcknowledged, checkEnd, checkInAck, checkMoved, checkReturned } from './invariants.ts';
+import { LegacyServer } from './legacy-server.ts';
+import { MqttBroker } from './mqtt-broker.ts';
+import { move, plan, type Scene } from './scenario.ts';
+import { Witness } from './witness.ts';
+import { Violation, World } from './world.ts';
+
+export interface Options {
+  /** Keep the lines of the story. */
+  tellsStory?: boolean;
+  /** Breaks the gateway on purpose. */
+  sabotage?: (outside: Outside, core: () => Core) => Outside;
+}
+
+/** `fault`: the invariant that was broken, if one was. */
+export interface Story {
+  seed: number;
+  lines: string[];
+  fault: string | null;
+  /** How many messages were sent in all. */
+  messages: number;
+  lives: number;
+}
+
+const calmStepMs = 5_000;
+const calmMs = 30 * 60_000;
+
+/** Plays a seed. Never rejects for a broken invariant: the story says it. */
+export async function runSeed(seed: number, options: Options = {}): Promise<Story> {
+  const world = new World(seed, options.tellsStory ?? false);
+  const scene = build(world, options);
+  const unhandled = (error: unknown) => world.broke(`a promise was rejected and nobody heard: ${(error as Error).stack}`);
+  process.on('unhandledRejection', unhandled);
+  let fault: string | null = null;
+  try {
+    world.after(1_000, () => move(scene, 'mqtt'));
+    const roughMs = world.between(5, 60) * 1000;
+    plan(scene, world.now + roughMs);
+    await world.run(roughMs);
+    await calm(scene);
+  } catch (error) {
+    fault = error instanceof Violation ? error.message : String((error as Error).stack);
+  } finally {
+    process.off('unhandledRejection', unhandled);
+    scene.gateway.db.close();
+  }
+  return { seed, lines: world.story, fault, messages: scene.witness.messages.size, lives: scene.gateway.lives };
+}
+
+function build(world: World, { sabotage }: Options): Scene {
+  const witness = new Witness(world);
+  const server = new LegacyServer(world, witness, {
+    resumeTimeoutMs: world.chance(0.3) ? 10_000 : 3_600_000,
+    maxUnacked: world.chance(0.2) ? 4 : 20_000,
+  });
+  const users = ['bob@example.com', 'carol@example.com'].slice(0, world.chance(0.5) ? 1 : 2);
+  const contacts = ['alice@example.com', 'dave@example.com'];
+  for (const user of users) server.addAccount(user, world.chance(0.5));
+  for (const contact of contacts) server.addAccount(contact, true);
+  const broker = new MqttBroker(world, { autosaveMs: 5_000, reasonCodes: world.chance(0.85) });
+  const devices: Device[] = [];
+  const scene = { world, witness, server, broker, users, contacts, devices, moves: new Map() } as unknown as Scene & { gateway: Gateway };
+  scene.gateway = new Gateway({
+    ...{ world, server, broker, sabotage },
+    settings: {
+      crashChance: world.pick([0, 0, 0.0005, 0.003]),
+      commitMs: world.pick([1, 5, 30]),
+      brokerWindow: world.pick([1, 3, 500]),
+      offlineWindow: world.pick([2, 500]),
+      horizonMs: 10_000,
+    },
+    onReturned: (key, name) => {
+      witness.returned.add(name);
+      checkReturned(scene, key, name);
+    },
+    onAcknowledged: (epoch, h) => checkAcknowledged(scene, epoch, h),
+    onMoved: (user, phase) => checkMoved(scene, user, phase),
+  });
+  for (const jid of users) {
+    const user = jid.slice(0, jid.indexOf('@'));
+    const acks = world.chance(0.8);
+    for (let count = world.chance(0.7) ? 1 : 2; count > 0; count--) {
+      const client = `phone${count}-${user}`;
+      devices.push(new Device({ world, witness, broker, user, client, acks, onAcked: (ids) => checkInAck(scene, ids) }));
+    }
+  }
+  return scene;
+}
+
+/** The faults are over: all links stay, all apps are there, moved users leave their legacy client alone. */
+async function calm(scene: Scene): Promise<void> {
+  const { world, gateway, server, users, devices } = scene;
+  world.isRough = false;
+  world.say('', () => 'the faults are over');
+  gateway.diskFull = false;
+  await world.run(60_000);
+  for (const device of devices) device.connect();
+  for (const jid of users) {
+    if ((gateway.core.users.get(jid)?.phase ?? 'legacy') === 'legacy') server.clientOnline(jid);
+  }
+  for (let spentMs = 0; ; spentMs += calmStepMs) {
+    await world.run(calmStepMs);
+    const left = unfinished(scene);
+    if (left === null) break;
+    if (spentMs >= calmMs) return world.broke(`it never ends: ${left}`), world.run(1);
+  }
+  checkEnd(scene);
+  await world.run(1);
+}
+
+/** What still moves, or null. */
+function unfinished({ gateway, server, users, devices, broker }: Scene): string | null {
+  const waiting = gateway.db.prepare('SELECT lane, id, state FROM entry WHERE state <= 3').all();
+  if (waiting.length > 0) return `entries wait: ${JSON.stringify(waiting)}`;
+  for (const jid of users) {
+    const user = gateway.core.users.get(jid);
+    if (user?.moving) return `${jid} is moving: ${JSON.stringify(user.moving)}`;
+  }
+  if (server.link && server.link.acked < server.link.n) return `the link has unacknowledged stanzas up to ${server.link.n}`;
+  for (const { pending } of devices) if (pending.size > 0) return `unanswered: ${[...pending.keys()].join(' ')}`;
+  if (broker.queued > 0) return 'the broker has messages';
+  return null;
+}

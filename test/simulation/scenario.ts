@@ -1,0 +1,112 @@
+// What happens in one run: who is there, what they do and which faults strike, all drawn from the seed.
+
+import { Device } from './device.ts';
+import type { Gateway } from './gateway.ts';
+import type { LegacyServer } from './legacy-server.ts';
+import type { MqttBroker } from './mqtt-broker.ts';
+import type { Witness } from './witness.ts';
+import type { World } from './world.ts';
+
+export interface Scene {
+  world: World;
+  witness: Witness;
+  server: LegacyServer;
+  broker: MqttBroker;
+  gateway: Gateway;
+  users: readonly string[];
+  contacts: readonly string[];
+  devices: readonly Device[];
+  /** What the operator was told or may have brought about, the last at the end. */
+  moves: Map<string, { phase: string; done: boolean }[]>;
+}
+
+type Act = (scene: Scene) => void;
+
+/** The weight beside each act is how often it happens, relative to the others. */
+const acts: [number, Act][] = [
+  [30, contactWrites],
+  [14, appWrites],
+  [6, ({ world, devices }) => world.pick(devices).connect()],
+  [4, ({ world, devices }) => world.pick(devices).drop()],
+  [3, ({ world, devices }) => world.pick(devices).leave()],
+  [5, ({ world, server, users }) => server.clientOnline(world.pick(users))],
+  [5, ({ world, server, users }) => server.clientOffline(world.pick(users))],
+  [8, move],
+  [3, ({ world, server, users }) => server.link?.noise(world.pick(users), world.pick(['presence', 'ping']))],
+  [3, ({ gateway }) => gateway.link.cut()],
+  [3, ({ gateway, world }) => gateway.brokerLink.cut(world.pick(['publisher', 'subscriber']))],
+  [2, ({ gateway }) => gateway.life.end('is killed')],
+  [1, ({ server, world, users }) => server.link?.kick(world.pick(users))],
+  [1, ({ server, world }) => server.restart(world.between(200, 5_000))],
+  [1, ({ broker, world }) => broker.crash(world.between(200, 5_000))],
+  [1, ({ broker, world }) => broker.restart(world.between(200, 5_000))],
+  [1, fillDisk],
+];
+const total = acts.reduce((sum, [weight]) => sum + weight, 0);
+
+/** Something happens, and then the next thing, until `untilMs`. */
+export function plan(scene: Scene, untilMs: number): void {
+  const { world } = scene;
+  const next = () => {
+    const delayMs = world.chance(0.4) ? world.between(0, 30) : world.between(50, 2_500);
+    if (world.now + delayMs > untilMs) return;
+    world.after(delayMs, () => {
+      draw(world)(scene);
+      next();
+    });
+  };
+  next();
+}
+
+function draw(world: World): Act {
+  let rest = world.random() * total;
+  for (const [weight, act] of acts) {
+    rest -= weight;
+    if (rest < 0) return act;
+  }
+  return contactWrites;
+}
+
+function contactWrites({ world, witness, server, users, contacts }: Scene): void {
+  const to = world.pick(users);
+  const from = world.chance(0.1) ? world.pick(users) : world.pick(contacts);
+  if (from === to || !server.isUp || !server.accounts.get(from)!.clientOnline) return;
+  for (let count = world.chance(0.3) ? world.between(2, 5) : 1; count > 0; count--) {
+    const message = witness.compose(`${from}/desk`, to, world.chance(0.05) ? 'none' : 'own');
+    server.chat(message, world.chance(0.2) ? `${to}/mqtt` : to);
+  }
+}
+
+function appWrites({ world, devices, contacts, users }: Scene): void {
+  const device = world.pick(devices);
+  const to = world.chance(0.1) ? world.pick(users) : world.pick(contacts);
+  if (!device.isConnected && world.chance(0.8)) return;
+  for (let count = world.chance(0.3) ? world.between(2, 4) : 1; count > 0; count--) device.send(to);
+}
+
+/** The operator's request may be lost with the gateway: then it has happened or not. */
+export function move({ world, gateway, users, moves }: Scene, phase = world.pick(['legacy', 'mqtt', 'mqtt'])): void {
+  if (!gateway.isReady || !gateway.life.isAlive) return;
+  const jid = world.pick(users);
+  const asked = { phase, done: false };
+  const all = moves.get(jid) ?? [];
+  moves.set(jid, all);
+  all.push(asked);
+  const { life } = gateway;
+  world.say('operator', () => `moves ${jid} to ${phase}`);
+  void gateway.core.moves.request({ jid, phase, who: 'operator' }).then((answer) => {
+    if (!life.isAlive) return;
+    if ('refused' in answer) world.broke(`the move of ${jid} was refused: ${answer.text}`);
+    asked.done = true;
+    world.say('operator', () => `is told: ${jid} is in ${phase}`);
+  });
+}
+
+function fillDisk({ world, gateway }: Scene): void {
+  if (gateway.diskFull) return;
+  gateway.diskFull = true;
+  world.say('gateway', () => 'its disk is full');
+  world.after(world.between(100, 8_000), () => {
+    gateway.diskFull = false;
+  });
+}

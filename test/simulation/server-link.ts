@@ -1,0 +1,197 @@
+// A model of the server's half of the attach protocol (docs/attach-protocol.md): one link in one epoch.
+
+import type { Timer } from '../../src/clock.ts';
+import type { Shown } from '../../src/migration/wanted.ts';
+import type { SendResult } from '../../src/xmpp/session.ts';
+import { type Chat, type LegacyServer, toSeconds } from './legacy-server.ts';
+import type { Connection } from './pipe.ts';
+
+export interface AttachedSession {
+  user: string;
+  jid: string;
+  link: Link;
+}
+
+/** What `<d>` carries: a chat message, something small that needs no record, or nothing (taken back). */
+export type Load = { chat: Chat } | { noise: 'presence' | 'ping' } | { taken: true };
+
+export interface Frame {
+  epoch: string;
+  n: number;
+  user: string;
+  jid: string;
+  seen: boolean;
+  load: Load;
+}
+
+/** The gateway's end of the connection. */
+export interface LinkEnd {
+  hear(frame: Frame): void;
+  hearDetached(jid: string): void;
+}
+
+interface Queued extends Frame {
+  session: AttachedSession;
+  at: number;
+}
+
+export class Link {
+  readonly epoch: string;
+  readonly #server: LegacyServer;
+  n = 0;
+  acked = 0;
+  readonly queue = new Map<number, Queued>();
+  readonly #sessions = new Map<string, AttachedSession>();
+  readonly #ended = new Map<string, { h: number; untold: boolean }>();
+  readonly #keys = new Set<string>();
+  #connection: Connection | null = null;
+  #end: LinkEnd | null = null;
+  #expiry?: Timer;
+
+  constructor(server: LegacyServer, epoch: string) {
+    this.#server = server;
+    this.epoch = epoch;
+  }
+
+  /** After the welcome: what is not acknowledged follows again. */
+  connect(connection: Connection, end: LinkEnd): void {
+    this.#expiry?.cancel();
+    this.#connection = connection;
+    this.#end = end;
+    connection.onEnd(() => this.#lost(connection));
+    for (const [jid, ended] of this.#ended) if (ended.untold) connection.down(() => end.hearDetached(jid));
+    for (const frame of this.queue.values()) this.#write(frame);
+  }
+
+  #lost(connection: Connection): void {
+    if (this.#connection !== connection) return;
+    this.#connection = null;
+    this.#end = null;
+    this.#expiry = this.#server.world.after(this.#server.settings.resumeTimeoutMs, () => {
+      if (this.#server.link === this) this.#server.endLink('the gateway stayed away');
+    });
+  }
+
+  #write(frame: Queued): void {
+    const end = this.#end;
+    if (!end) return;
+    const { session: _session, at: _at, ...sent } = frame;
+    this.#connection!.down(() => end.hear(sent));
+  }
+
+  /** False: the queue is full, and the stanza is still the server's. */
+  push(session: AttachedSession, chat: Chat, seen: boolean): boolean {
+    if (this.n - this.acked >= this.#server.settings.maxUnacked) return false;
+    this.#queue(session, { chat }, seen);
+    return true;
+  }
+
+  noise(user: string, noise: 'presence' | 'ping'): void {
+    for (const session of this.#sessions.values()) if (session.user === user) this.#queue(session, { noise }, false);
+  }
+
+  #queue(session: AttachedSession, load: Load, seen: boolean): void {
+    const { user, jid } = session;
+    const frame: Queued = { epoch: this.epoch, n: ++this.n, user, jid, seen, load, session, at: this.#server.world.now };
+    this.queue.set(frame.n, frame);
+    this.#server.world.say('server', () => `d n=${frame.n} ${nameOf(load)} for ${jid}${seen ? ' (seen)' : ''}`);
+    this.#write(frame);
+  }
+
+  /** Cumulative. */
+  ack(h: number): void {
+    for (let n = this.acked + 1; n <= h; n++) this.queue.delete(n);
+    this.acked = Math.max(this.acked, h);
+  }
+
+  attach(user: string, shown: Shown): { kind: 'attached'; jid: string } {
+    let session = [...this.#sessions.values()].find((one) => one.user === user);
+    if (!session) {
+      session = { user, jid: `${user}/mqtt`, link: this };
+      this.#sessions.set(session.jid, session);
+      this.#ended.delete(session.jid);
+      this.#server.world.say('server', () => `attaches ${user} (${shown})`);
+      this.#server.sessionUp(session);
+    }
+    return { kind: 'attached', jid: session.jid };
+  }
+
+  show(jid: string): SendResult {
+    return this.#sessions.has(jid) ? { kind: 'processed' } : gone;
+  }
+
+  send(jid: string, key: string, chat: Chat | null): SendResult {
+    if (!this.#sessions.has(jid)) return gone;
+    if (this.#keys.has(key)) return { kind: 'processed' };
+    if (this.#server.world.isRough && this.#server.world.chance(0.02)) {
+      return { kind: 'wait', condition: 'resource-constraint', text: 'busy' };
+    }
+    if (chat?.message.name.endsWith('3') && chat.message.name.includes('carol')) {
+      return { kind: 'refused', condition: 'not-acceptable', text: 'carol sends no third message' };
+    }
+    this.#keys.add(key);
+    if (chat) this.#server.route(chat);
+    return { kind: 'processed' };
+  }
+
+  giveBack(user: string, key: string, chat: Chat, when: number): SendResult {
+    if (this.#keys.has(key)) return { kind: 'processed' };
+    this.#keys.add(key);
+    this.#server.witness.countHandedBack(chat.message.name, false);
+    this.#server.giveBack(user, chat, when);
+    return { kind: 'processed' };
+  }
+
+  detach(jid: string): { kind: 'detached'; h: number } | SendResult {
+    const session = this.#sessions.get(jid);
+    if (session) this.#finish(session, false);
+    const ended = this.#ended.get(jid);
+    if (!ended) return { ...gone, kind: 'refused' } as SendResult;
+    ended.untold = false;
+    return { kind: 'detached', h: ended.h };
+  }
+
+  /** The server ends a session by itself. */
+  kick(user: string): void {
+    const session = [...this.#sessions.values()].find((one) => one.user === user);
+    if (!session) return;
+    this.#server.world.say('server', () => `kicks ${session.jid}`);
+    this.#finish(session, true);
+    const end = this.#end;
+    if (end) this.#connection!.down(() => end.hearDetached(session.jid));
+  }
+
+  #finish(session: AttachedSession, untold: boolean): void {
+    this.#sessions.delete(session.jid);
+    this.#ended.set(session.jid, { h: this.acked, untold });
+    this.#server.sessionDown(session);
+    this.#reroute([...this.queue.values()].filter((frame) => frame.session === session), untold);
+  }
+
+  end(): void {
+    this.#expiry?.cancel();
+    this.#connection?.cut();
+    this.#expiry?.cancel();
+    for (const session of this.#sessions.values()) this.#server.sessionDown(session);
+    this.#sessions.clear();
+    this.#reroute([...this.queue.values()], true);
+  }
+
+  /** Takes frames out of the queue; their numbers stay, as empty `<d/>`. */
+  #reroute(frames: Queued[], unasked: boolean): void {
+    for (const frame of frames) {
+      const { load } = frame;
+      frame.load = { taken: true };
+      if (!('chat' in load)) continue;
+      this.#server.witness.countHandedBack(load.chat.message.name, unasked);
+      this.#server.giveBack(frame.user, load.chat, toSeconds(frame.at));
+    }
+  }
+}
+
+const gone = { kind: 'wait', condition: 'item-not-found', text: 'there is no such attached session' } as const;
+
+function nameOf(load: Load): string {
+  if ('chat' in load) return load.chat.message.name;
+  return 'noise' in load ? load.noise : 'nothing';
+}

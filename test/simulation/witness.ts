@@ -1,0 +1,79 @@
+// Writes down what every party sent and saw, as nobody inside the system can.
+
+import type { World } from './world.ts';
+
+/** One chat message; its body is its name, and no other has it. */
+export interface Message {
+  name: string;
+  /** Full JID. */
+  from: string;
+  /** Bare JID. */
+  to: string;
+  id?: string;
+  /** Its place among all this sender sent to this receiver. */
+  n: number;
+  /** The server has it: it came from a legacy client, or from an app and was sent on. */
+  accepted: boolean;
+}
+
+/** What one place (a legacy client, a device) saw, in order. */
+export interface Sight {
+  name: string;
+  /** Apps only: the ledger's key. */
+  key?: string;
+  /** Stored for a while on its way (delay stamp): out of the stream of the present. */
+  late: boolean;
+}
+
+export class Witness {
+  readonly messages = new Map<string, Message>();
+  /** By place: `bob@example.com` for a legacy client, `bob@example.com/phone1` for a device. */
+  readonly sights = new Map<string, Sight[]>();
+  /** Messages of which the server gave copies to the legacy client and to the attached session. */
+  readonly toBoth = new Set<string>();
+  /** Messages that left the gateway's or the link's custody and may come to somebody else: how often. */
+  readonly handedBack = new Map<string, number>();
+  /** Of those, the ones the server took out of its queue without the gateway's having asked for it. */
+  readonly rerouted = new Map<string, number>();
+  /** Messages that lay in offline storage or were handed back: they come late. */
+  readonly stored = new Set<string>();
+  /** Messages the gateway returned. */
+  readonly returned = new Set<string>();
+  readonly #world: World;
+  readonly #counters = new Map<string, number>();
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** Names a new message. */
+  compose(from: string, to: string, id: 'own' | 'none'): Message {
+    const sender = from.slice(0, from.indexOf('@'));
+    const receiver = to.slice(0, to.indexOf('@'));
+    const pair = `${from}>${to}`;
+    const n = (this.#counters.get(pair) ?? 0) + 1;
+    this.#counters.set(pair, n);
+    const device = from.includes('/phone') ? from.slice(from.indexOf('/phone') + 1) : '';
+    const name = `${sender}${device && `.${device}`}>${receiver}#${n}`;
+    const message: Message = { name, from, to, id: id === 'own' ? name : undefined, n, accepted: false };
+    this.messages.set(name, message);
+    return message;
+  }
+
+  saw(place: string, sight: Sight): void {
+    const seen = this.sights.get(place);
+    if (seen) seen.push(sight);
+    else this.sights.set(place, [sight]);
+  }
+
+  at(place: string): readonly Sight[] {
+    return this.sights.get(place) ?? [];
+  }
+
+  countHandedBack(name: string, unasked: boolean): void {
+    this.stored.add(name);
+    this.handedBack.set(name, (this.handedBack.get(name) ?? 0) + 1);
+    if (unasked) this.rerouted.set(name, (this.rerouted.get(name) ?? 0) + 1);
+    this.#world.say('server', () => `takes ${name} back`);
+  }
+}

@@ -1,0 +1,342 @@
+// The gateway's half of the attach protocol, and own-domain sessions, against the fake server.
+
+import type { Element } from 'ltx';
+import { describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { AckWindow } from '../../src/xmpp/ack-window.ts';
+import { AttachLink, type LinkUp, type SkippedArrival } from '../../src/xmpp/attach-link.ts';
+import type { ComponentOptions } from '../../src/xmpp/component.ts';
+import { NS_ATTACH } from '../../src/xmpp/namespaces.ts';
+import { OwnDomain } from '../../src/xmpp/own-domain.ts';
+import type { Arrival } from '../../src/xmpp/session.ts';
+import type { FakeServerOptions } from './fake-server.ts';
+import { stage, until } from './support.ts';
+
+const bob = 'bob@example.com/mqtt';
+const chat = (id: string | number) =>
+  `<message xmlns='jabber:client' id='${id}' from='alice@example.com/a'><body>x</body></message>`;
+
+/** A link that has begun to connect; what it hands out is kept, and accepted unless `hold` is set. */
+async function attachStage(server: FakeServerOptions = {}, component: Partial<ComponentOptions> = {}) {
+  const { fake, gateway, lines, log } = await stage(server, component);
+  const link = new AttachLink({ component: gateway, host: 'example.com', log, clock: systemClock });
+  const heard: { stanza: Element; arrival: Arrival; accepted: () => void }[] = [];
+  const skipped: SkippedArrival[] = [];
+  const ups: LinkUp[] = [];
+  const story = { hold: false, downs: 0 };
+  link.onStanza = (stanza, arrival, accepted) => {
+    heard.push({ stanza, arrival, accepted });
+    if (!story.hold) accepted();
+  };
+  link.onSkipped = (one, accepted) => {
+    skipped.push(one);
+    accepted();
+  };
+  link.onUp = (up) => ups.push(up);
+  link.onDown = () => {
+    story.downs += 1;
+  };
+  gateway.start();
+  return { fake, gateway, lines, link, heard, skipped, ups, story };
+}
+
+test('after hello the link is up, and sessions can be attached, many at once', async () => {
+  const { fake, link, ups } = await attachStage();
+  expect(await link.attach([{ user: 'bob', resource: 'mqtt', carbons: false }])).toEqual([{ kind: 'lost' }]);
+  await until(() => link.up);
+  expect([ups, link.name, link.epoch]).toEqual([
+    [{ resumed: false, epoch: fake.epoch, sessions: 0 }],
+    'gw.example.com/example.com',
+    fake.epoch,
+  ]);
+  const iqs: Element[] = [];
+  fake.onIq = (iq) => iqs.push(iq);
+  const results = await link.attach([
+    { user: 'bob', resource: 'mqtt', carbons: true, presence: '<presence/>' },
+    { user: 'carol', resource: 'mqtt', carbons: false },
+  ]);
+  expect(results).toEqual([
+    { kind: 'attached', jid: bob },
+    { kind: 'attached', jid: 'carol@example.com/mqtt' },
+  ]);
+  expect(iqs[0]?.children.join('')).toBe(
+    `<attach xmlns="${NS_ATTACH}" user="bob" resource="mqtt" carbons="1"><presence xmlns="jabber:client"/></attach><attach xmlns="${NS_ATTACH}" user="carol" resource="mqtt"/>`,
+  );
+});
+
+test('a stanza comes out of its envelope alone, in the canonical form, with all that is known of it', async () => {
+  const { fake, link, heard } = await attachStage();
+  await until(() => link.up);
+  fake.deliver(bob, chat(1), { seen: '1', sid: 's1', dir: 'out' });
+  await until(() => heard.length === 1);
+  const { stanza, arrival } = heard[0]!;
+  expect([stanza.toString(), stanza.parent, stanza.getNS()]).toEqual([
+    '<message id="1" from="alice@example.com/a"><body>x</body></message>',
+    null,
+    undefined,
+  ]);
+  expect(arrival).toEqual({
+    user: 'bob@example.com',
+    seen: true,
+    sid: 's1',
+    dir: 'out',
+    position: { link: link.name, epoch: fake.epoch, n: 1 },
+  });
+});
+
+test('acks are cumulative: none beyond what is accepted without a gap, few for many', async () => {
+  const { fake, link, heard, story } = await attachStage();
+  await until(() => link.up);
+  const acks: number[] = [];
+  fake.onAck = (h) => acks.push(h);
+  story.hold = true;
+  for (let n = 1; n <= 100; n += 1) fake.deliver(bob, chat(n));
+  await until(() => heard.length === 100);
+  for (const { accepted } of heard.slice(1)) accepted();
+  expect(acks).toEqual([]);
+  heard[0]!.accepted();
+  heard[0]!.accepted();
+  await until(() => fake.acked === 100);
+  expect(acks).toEqual([100]);
+});
+
+test('after a cut the same epoch resumes, and only what was not acked comes again', async () => {
+  const { fake, link, heard, story, ups } = await attachStage();
+  await until(() => link.up);
+  for (let n = 1; n <= 3; n += 1) fake.deliver(bob, chat(n));
+  await until(() => fake.acked === 3);
+  story.hold = true;
+  for (let n = 4; n <= 6; n += 1) fake.deliver(bob, chat(n));
+  await until(() => heard.length === 6);
+  // Accepted, but the ack cannot get out any more: the next hello says it.
+  fake.kill();
+  heard[3]!.accepted();
+  await until(() => ups.length === 2);
+  expect([ups[1]?.resumed, story.downs, fake.acked]).toEqual([true, 1, 4]);
+  await until(() => heard.length === 8);
+  expect(heard.slice(6).map(({ arrival }) => arrival.position?.n)).toEqual([5, 6]);
+  heard[4]!.accepted();
+  heard[7]!.accepted();
+  await until(() => fake.acked === 6);
+});
+
+test('in a new epoch counting starts anew, and what belongs to the old one acks nothing', async () => {
+  const { fake, link, heard, story, ups } = await attachStage();
+  await until(() => link.up);
+  story.hold = true;
+  fake.deliver(bob, chat(1));
+  await until(() => heard.length === 1);
+  fake.newEpoch();
+  fake.kill();
+  await until(() => ups.length === 2);
+  expect(ups[1]).toMatchObject({ resumed: false, epoch: fake.epoch });
+  fake.deliver(bob, chat('new'));
+  await until(() => heard.length === 2);
+  heard[0]!.accepted();
+  await link.send(bob, '<message/>', 'k');
+  expect(fake.acked).toBe(0);
+  heard[1]!.accepted();
+  await until(() => fake.acked === 1);
+});
+
+describe('the connection is closed, and the link comes back whole, after', () => {
+  test.each([
+    [
+      'a gap',
+      (n: number, epoch: string) =>
+        `<d xmlns='${NS_ATTACH}' epoch='${epoch}' n='${n + 2}' to='${bob}'>${chat('x')}</d>`,
+    ],
+    [
+      'a number twice',
+      (n: number, epoch: string) => `<d xmlns='${NS_ATTACH}' epoch='${epoch}' n='${n}' to='${bob}'>${chat('x')}</d>`,
+    ],
+    [
+      'no number',
+      (_: number, epoch: string) => `<d xmlns='${NS_ATTACH}' epoch='${epoch}' to='${bob}'>${chat('x')}</d>`,
+    ],
+    [
+      'a foreign epoch',
+      (n: number) => `<d xmlns='${NS_ATTACH}' epoch='another' n='${n + 1}' to='${bob}'>${chat('x')}</d>`,
+    ],
+  ])('%s', async (_, wrong) => {
+    const { fake, link, heard, ups, lines } = await attachStage();
+    await until(() => link.up);
+    fake.deliver(bob, chat(1));
+    await until(() => fake.acked === 1);
+    fake.raw(`<message from='example.com' to='gw.example.com'>${wrong(1, fake.epoch)}</message>`);
+    await until(() => ups.length === 2);
+    fake.deliver(bob, chat(2));
+    await until(() => fake.acked === 2);
+    expect(heard.map(({ stanza }) => stanza.attrs.id)).toEqual(['1', '2']);
+    expect(lines.map(({ event }) => event)).toContain('attach.gap');
+  });
+});
+
+test('an envelope from anybody but the server is no envelope', async () => {
+  const { fake, gateway, link, heard } = await attachStage();
+  const others: Element[] = [];
+  gateway.onStanza = (stanza) => others.push(stanza);
+  await until(() => link.up);
+  fake.raw(
+    `<message from='mallory@example.com'><d xmlns='${NS_ATTACH}' epoch='${fake.epoch}' n='1' to='${bob}'>${chat(1)}</d></message>`,
+  );
+  await until(() => others.length === 1);
+  expect([heard.length, link.up]).toEqual([0, true]);
+});
+
+describe('what cannot be handed on is reported, acked, and blocks nothing:', () => {
+  test.each([
+    [
+      'over the limit',
+      bob,
+      `<message xmlns='jabber:client' id='7' from='a@x'><body>${'x'.repeat(3000)}</body></message>`,
+      { user: 'bob@example.com', name: 'message', from: 'a@x', id: '7', reason: 'bytes' },
+    ],
+    ['two stanzas', bob, chat(1) + chat(2), { user: 'bob@example.com', reason: 'malformed' }],
+    ['no stanza', bob, `<message xmlns='urn:x'/>`, { reason: 'malformed' }],
+    ['no address', '@', chat(1), { user: 'example.com', reason: 'malformed' }],
+    ['a handler that throws', bob, chat('throw'), { id: 'throw', reason: 'fault' }],
+  ])('%s', async (_, to, inner, expected) => {
+    const { fake, link, heard, skipped } = await attachStage({}, { limits: { maxBytes: 2000 } });
+    const { onStanza } = link;
+    link.onStanza = (stanza, ...rest) => {
+      if (stanza.attrs.id === 'throw') throw new Error('a fault of the test');
+      onStanza(stanza, ...rest);
+    };
+    await until(() => link.up);
+    fake.deliver(to, inner);
+    fake.deliver(bob, chat('next'));
+    await until(() => fake.acked === 2);
+    expect(skipped).toMatchObject([{ ...expected, position: { n: 1, epoch: fake.epoch, link: link.name } }]);
+    expect(heard.map(({ stanza }) => stanza.attrs.id)).toEqual(['next']);
+    expect(fake.connections).toBe(1);
+  });
+
+  test('an empty envelope, whose stanza the server took back, is just acked', async () => {
+    const { fake, link, heard, skipped } = await attachStage();
+    await until(() => link.up);
+    fake.deliver(bob, '');
+    await until(() => fake.acked === 1);
+    expect([heard, skipped]).toEqual([[], []]);
+  });
+});
+
+describe('a send', () => {
+  test('is processed once, however often its key comes', async () => {
+    const { fake, link } = await attachStage();
+    await until(() => link.up);
+    const sent: string[] = [];
+    fake.onSent = ({ from, key, stanza }) => sent.push(`${from} ${key} ${stanza}`);
+    expect(await link.send(bob, '<message id="1"/>', 'k1')).toEqual({ kind: 'processed' });
+    expect(await link.send(bob, '<message id="1"/>', 'k1')).toEqual({ kind: 'processed' });
+    expect(sent).toEqual([`${bob} k1 <message xmlns="jabber:client" id="1"/>`]);
+  });
+
+  test.each([
+    ['wait', 'resource-constraint', 'wait'],
+    ['cancel', 'item-not-found', 'wait'],
+    ['modify', 'bad-request', 'refused'],
+  ])('refused with %s %s means %s', async (type, condition, kind) => {
+    const { fake, link } = await attachStage();
+    await until(() => link.up);
+    fake.refuseSend = { type, condition };
+    expect(await link.send(bob, '<message/>', 'k')).toEqual({ kind, condition, text: '' });
+  });
+
+  test('cut off before the answer is lost, every one that was under way', async () => {
+    const { fake, link } = await attachStage();
+    await until(() => link.up);
+    let sent = 0;
+    fake.onSent = () => {
+      sent += 1;
+      if (sent === 20) fake.kill();
+    };
+    const results = await Promise.all(Array.from({ length: 100 }, (_, at) => link.send(bob, '<message/>', `k${at}`)));
+    expect(results.at(-1)).toEqual({ kind: 'lost' });
+    await until(() => link.up);
+    expect(await link.send(bob, '<message/>', 'k0')).toEqual({ kind: 'processed' });
+  });
+});
+
+test('a stanza is given back with its address, key and time', async () => {
+  const { fake, link } = await attachStage();
+  await until(() => link.up);
+  const iqs: Element[] = [];
+  fake.onIq = (iq) => iqs.push(iq);
+  const stamp = '2026-01-02T03:04:05.000Z';
+  expect(await link.giveBack({ to: 'bob@example.com', key: 'k', stamp, stanza: '<message id="1"/>' })).toEqual({
+    kind: 'processed',
+  });
+  expect(String(iqs[0]?.children[0])).toBe(
+    `<return xmlns="${NS_ATTACH}" to="bob@example.com" key="k" stamp="${stamp}"><message xmlns="jabber:client" id="1"/></return>`,
+  );
+});
+
+test('detach acks first, so that the server takes back no more than it must', async () => {
+  const { fake, link, heard, story } = await attachStage();
+  await until(() => link.up);
+  story.hold = true;
+  fake.deliver(bob, chat(1));
+  await until(() => heard.length === 1);
+  heard[0]!.accepted();
+  expect(await link.detach(bob)).toEqual({ kind: 'detached', epoch: fake.epoch, h: 1, returned: 0 });
+});
+
+test('a session that the server ends is told', async () => {
+  const { fake, link } = await attachStage();
+  await until(() => link.up);
+  const told = new Promise((resolve) => {
+    link.onDetached = resolve;
+  });
+  fake.raw(
+    `<message from='example.com'><detached xmlns='${NS_ATTACH}' jid='${bob}' reason='account deleted' h='3'/></message>`,
+  );
+  expect(await told).toEqual({ jid: bob, reason: 'account deleted', h: 3 });
+});
+
+test('without the module the link says what to do, and own-domain addresses still work', async () => {
+  const { fake, gateway, lines, link } = await attachStage({ refuseHello: 'service-unavailable' });
+  const refused = await until(() => lines.find(({ event }) => event === 'attach.refused'));
+  expect(refused.text).toContain('crossfade_attach');
+  expect([link.up, gateway.online, fake.connections]).toEqual([false, true, 1]);
+  const bot = new OwnDomain(gateway).session('bot@gw.example.com');
+  expect(await bot.send('<message/>', 'k')).toEqual({ kind: 'processed' });
+  expect(await link.send(bob, '<message/>', 'k')).toEqual({ kind: 'lost' });
+});
+
+describe('an own-domain session', () => {
+  test('settles on a fence after its stanzas, one for all of a turn', async () => {
+    const { fake, gateway } = await stage();
+    gateway.start();
+    await until(() => gateway.online);
+    const story: string[] = [];
+    fake.onStanza = ({ attrs }) => story.push(attrs.id ?? '');
+    fake.onIq = () => story.push('fence');
+    const bot = new OwnDomain(gateway).session('bot@gw.example.com');
+    const results = await Promise.all(
+      ['1', '2', '3'].map((id) => bot.send(`<message xmlns="jabber:client" id="${id}"/>`, id)),
+    );
+    expect(results).toEqual(Array(3).fill({ kind: 'processed' }));
+    expect(story).toEqual(['1', '2', '3', 'fence']);
+  });
+
+  test('is lost when the link goes before the fence is answered', async () => {
+    const { fake, gateway } = await stage();
+    const bot = new OwnDomain(gateway).session('bot@gw.example.com');
+    expect(await bot.send('<message/>', 'k')).toEqual({ kind: 'lost' });
+    gateway.start();
+    await until(() => gateway.online);
+    fake.answers = false;
+    fake.onIq = () => fake.kill();
+    expect(await bot.send('<message/>', 'k')).toEqual({ kind: 'lost' });
+  });
+});
+
+test('the window of numbers grows over what was accepted out of turn', () => {
+  const window = new AckWindow(3);
+  expect([window.accept(5), window.accept(6), window.accept(3), window.h]).toEqual([false, false, false, 3]);
+  expect([window.accept(4), window.h, window.has(6), window.has(7)]).toEqual([true, 6, true, false]);
+  window.accept(9);
+  window.acceptAll(8);
+  expect(window.h).toBe(9);
+});
