@@ -92,11 +92,12 @@ export class Core {
     const deliveries = {
       published: (user: string) => deliver.landed('toMqtt', user),
       sessionUp: (user: string) => deliver.wake('toXmpp', user),
+      reopened: (user: string) => this.#reopened(user),
       arrivals: (user: string) => toMqtt.arrivals(user),
     };
     const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, clock, log });
     const poke = (user: User) => {
-      deliver.wake('toMqtt', user.jid);
+      this.#reopened(user.jid);
       reconcile.poke(user);
     };
     this.moves = new Moves({ users, clock, domain, poke });
@@ -168,6 +169,7 @@ export class Core {
   }
 
   brokerDown(): void {
+    this.devices.brokerLost();
     this.#upkeep.brokerDown();
   }
 
@@ -180,6 +182,12 @@ export class Core {
     if (!user || user.own) return;
     this.users.sessionGone(user);
     this.#reconcile.poke(user);
+  }
+
+  /** The user's apps are published to from now on, those that are online already included. */
+  #reopened(user: string): void {
+    this.#deliver.reopen('toMqtt', user);
+    if (this.devices.online(user) > 0) void this.#upkeep.deviceOnline(user);
   }
 
   /** Apps that acknowledge are there: the broker may be given more. */

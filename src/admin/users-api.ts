@@ -52,7 +52,11 @@ const summary = {
   },
   app: { type: 'string', enum: ['here', 'away', 'unknown'] },
   acks: { type: 'boolean', description: "The user's apps acknowledge with out/ack." },
-  changedAt: time,
+  changedAt: {
+    ...time,
+    type: ['string', 'null'],
+    description: `${time.description}; null for addresses of the configuration`,
+  },
 };
 const userShape = shape({
   ...summary,
@@ -136,7 +140,16 @@ function findUser(parts: UsersParts, jid: string): User | Refusal {
 
 function summarize({ devices }: UsersParts, user: User) {
   const { jid, phase, version, moving = null, attached = null, acks, changedAt } = user;
-  return { jid, phase, version, moving, attached, app: devices.statusOf(jid), acks, changedAt: rfc3339(changedAt) };
+  return {
+    jid,
+    phase,
+    version,
+    moving,
+    attached,
+    app: devices.statusOf(jid),
+    acks,
+    changedAt: changedAt === 0 ? null : rfc3339(changedAt),
+  };
 }
 
 async function viewUser(parts: UsersParts, user: User) {

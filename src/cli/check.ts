@@ -24,7 +24,7 @@ export function addCheck(program: Command): void {
 }
 
 async function check(options: GatewayOptions & { json?: boolean }): Promise<void> {
-  const { file, config } = readConfig(options.config);
+  const { file, config } = await readConfig(options.config);
   const files = load(config.mappings);
   const { channels } = compile(files);
   const client = clientOf(options);

@@ -86,7 +86,7 @@ export class Client {
       return await fetch(this.url + path, { method, ...init, signal: AbortSignal.timeout(timeoutMs) });
     } catch (error) {
       const cause = (error as Error).cause as NodeJS.ErrnoException | undefined;
-      const reason = cause?.code ?? (error as Error).message;
+      const reason = cause?.code ?? cause?.message ?? (error as Error).message;
       const text = `no gateway answers at ${this.url} (${reason}). Start it with \`crossfade run\`, or name the right one with --config, --url or CROSSFADE_ADMIN_URL.`;
       throw new Unreachable(exitCodes.unavailable, text);
     }

@@ -58,8 +58,8 @@ export function addMap(program: Command): void {
     .action(mapPublish);
 }
 
-function mapStanza(file: string | undefined, options: Options): void {
-  const mappings = mappingsOf(options);
+async function mapStanza(file: string | undefined, options: Options): Promise<void> {
+  const mappings = await mappingsOf(options);
   const elements = parseXml(read(file)) ?? [];
   const [stanza] = elements;
   if (!stanza || elements.length > 1 || stanza.name !== 'message') {
@@ -69,15 +69,15 @@ function mapStanza(file: string | undefined, options: Options): void {
   printJson({ channel, qos, mapping, payload: fields });
 }
 
-function mapPublish(channel: string, file: string | undefined, options: Options): void {
-  const mappings = mappingsOf(options);
+async function mapPublish(channel: string, file: string | undefined, options: Options): Promise<void> {
+  const mappings = await mappingsOf(options);
   const stanza = mappings.toStanza(channel, readObject(read(file)));
   if (isRefusal(stanza)) throw new CliFault(exitCodes.failed, `refused (${stanza.name}): ${stanza.text}`);
   print(writeXml(stanza));
 }
 
-function mappingsOf({ config, mappings }: Options): Mappings {
-  return compile(load(mappings ?? readConfig(config).config.mappings));
+async function mappingsOf({ config, mappings }: Options): Promise<Mappings> {
+  return compile(load(mappings ?? (await readConfig(config)).config.mappings));
 }
 
 function readObject(text: string): Record<string, unknown> {

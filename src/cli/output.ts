@@ -43,7 +43,7 @@ export async function printList<Row>(
 }
 
 /** `2026-03-01T09:30:00.000Z` as `2026-03-01 09:30:00Z`. */
-export function shortTime(time: string | undefined): string | undefined {
+export function shortTime(time: string | null | undefined): string | undefined {
   return time?.replace(/^(\S+)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z$/, '$1 $2Z');
 }
 

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
 import { Command, CommanderError } from 'commander';
-import { ConfigFault } from '../config.ts';
+import { ConfigFault } from '../config-source.ts';
 import { MappingFault } from '../mapping/language.ts';
 import { addAudit } from './audit.ts';
 import { addCheck } from './check.ts';
@@ -16,7 +16,8 @@ import { addRun } from './run.ts';
 import { printable } from './table.ts';
 import { addUser } from './user.ts';
 
-function makeProgram(): Command {
+/** All commands, ready to parse. */
+export function makeProgram(): Command {
   const program = new Command('crossfade')
     .description('Moves a live XMPP chat to MQTT, one user at a time, without losing a message.')
     .version(version())

@@ -1,7 +1,6 @@
 // `crossfade run`: the gateway in the foreground, until a signal ends it.
 
 import type { Command } from 'commander';
-import type { Gateway } from '../gateway.ts';
 import { makeLog } from '../log.ts';
 import { CliFault, exitCodes } from './exit.ts';
 import { configOption, examples } from './options.ts';
@@ -20,30 +19,18 @@ export function addRun(program: Command): void {
 }
 
 async function run(options: { config?: string }): Promise<void> {
-  const { config } = readConfig(options.config);
+  const { config } = await readConfig(options.config);
   const log = makeLog(config.log.level);
+  const signal = firstSignal();
   // Loaded here, so that the other commands need not wait for all its adapters.
   const { startGateway } = await import('../gateway.ts');
-  const stopping = firstSignal();
-  const starting = startGateway(config, { log });
-  // Whoever stops it while it starts need not wait until the links stand.
-  const first = await Promise.race([starting, stopping]);
-  const gateway = typeof first === 'string' ? undefined : first;
-  if (gateway) {
-    log.info({ event: 'gateway.started', admin: gateway.adminUrl });
-    await endOf(gateway, stopping);
-  }
-  log.info({ event: 'gateway.stopping' });
-  await (await starting).stop();
-  log.info({ event: 'gateway.stopped' });
-}
-
-/** Resolves at a signal; throws when the gateway itself cannot go on. */
-async function endOf(gateway: Gateway, stopping: Promise<string>): Promise<void> {
-  const failed = await Promise.race([gateway.failed, stopping]);
-  if (typeof failed === 'string') return;
+  const gateway = await startGateway(config, { log });
+  log.info({ event: 'gateway.started', adminUrl: gateway.adminUrl });
+  const end = await Promise.race([gateway.failed, signal]);
+  log.info({ event: 'gateway.stopping', reason: end instanceof Error ? end.message : end });
   await gateway.stop();
-  throw new CliFault(exitCodes.failed, failed.message);
+  log.info({ event: 'gateway.stopped' });
+  if (end instanceof Error) throw new CliFault(exitCodes.failed, end.message);
 }
 
 /** The name of the first signal; the second one ends the process. */

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { readToken, tokenFile } from '../admin/token.ts';
-import { type Config, loadConfig } from '../config.ts';
+import type { Config } from '../config.ts';
 import { ConfigFault, ConfigSource, type Tree } from '../config-source.ts';
 import { CliFault, exitCodes } from './exit.ts';
 
@@ -22,8 +22,10 @@ function configFile(given: string | undefined): string | undefined {
 }
 
 /** The whole configuration, and the file it came from. Throws a ConfigFault, or a CliFault where there is no file. */
-export function readConfig(given: string | undefined): { file: string | undefined; config: Config } {
+export async function readConfig(given: string | undefined): Promise<{ file: string | undefined; config: Config }> {
   const file = configFile(given);
+  // Loaded here: most commands do without the whole schema, and start in half the time.
+  const { loadConfig } = await import('../config.ts');
   try {
     return { file, config: loadConfig({ file, env: process.env }) };
   } catch (error) {

@@ -8,7 +8,8 @@ export interface UserSummary {
   attached: { jid: string; shown: string } | null;
   app: string;
   acks: boolean;
-  changedAt: string;
+  /** Null for addresses that the configuration declares. */
+  changedAt: string | null;
 }
 
 export interface UserView extends UserSummary {

@@ -107,9 +107,18 @@ export class Deliver {
     }
   }
 
+  /** All of the user's conversations may have changed in the ledger. */
+  reopen(lane: Lane, user: string): void {
+    this.reread([...(this.#lanes[lane].outboxes.get(user)?.values() ?? [])].map(({ conversation }) => conversation));
+  }
+
   /** What was parked for the user is tried again: a device is there. */
   async unpark(user: string): Promise<void> {
     this.reread(await this.#parts.ledger.do('unpark', { user }));
+    // What held these back was returned or discarded meanwhile: nothing in the ledger names them any more.
+    for (const { parkedAt, conversation } of this.#lanes.toMqtt.outboxes.get(user)?.values() ?? []) {
+      if (parkedAt !== null) this.reread([conversation]);
+    }
   }
 
   /** Resolves once none of the user's entries is unanswered on this lane. */

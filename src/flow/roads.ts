@@ -54,7 +54,7 @@ export class MqttRoad implements Road {
 
   mayGo(user: string): boolean {
     const { broker, users, devices, offlineWindow } = this.#parts;
-    if (!this.open || !broker.up || !users.isOpen(user)) return false;
+    if (!this.open || !broker.up || !users.isPublished(user)) return false;
     const held = this.#withBroker.get(user);
     return held === undefined || held < offlineWindow || devices.online(user) > 0;
   }

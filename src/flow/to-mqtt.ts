@@ -212,7 +212,7 @@ export class ToMqtt {
   /** Ephemeral: of use only to a device that is there now. */
   #passOn(user: User, channel: InChannel, fields: Record<string, unknown>): void {
     const { devices, broker, topics, clock, metrics, users } = this.#parts;
-    if (!users.isOpen(user.jid) || devices.online(user.jid) === 0) {
+    if (!users.isPublished(user.jid) || devices.online(user.jid) === 0) {
       metrics.ephemeral.inc({ lane: 'toMqtt', result: 'dropped' });
       return;
     }

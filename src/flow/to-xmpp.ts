@@ -181,7 +181,7 @@ export class ToXmpp {
     const payload = readPayload(message.payload, { maxBytes: this.#parts.maxStanzaBytes });
     const presence = isRefusal(payload) ? payload : readPresence(payload);
     if (isRefusal(presence)) return this.#refuse(user, undefined, presence, accepted);
-    void devices.heard(user, client, presence.online).then(accepted);
+    void devices.heard(user, client, presence.online, message.retain).then(accepted);
   }
 
   /** A retained message would be a new one at every restart: it is taken away, and its sender told. */

@@ -100,7 +100,7 @@ export class Upkeep {
     const { ledger, deliver, users, devices, clock } = this.#parts;
     this.#repeats.get(user)?.cancel();
     this.#repeats.delete(user);
-    if (devices.online(user) === 0 || !users.isOpen(user)) return;
+    if (devices.online(user) === 0 || !users.isPublished(user)) return;
     // A user's first acknowledgement may come while the device is online: the rounds go on, for nothing until then.
     if (users.get(user)?.acks) deliver.reread(await ledger.do('republish', { user }));
     const delayMs = repeatAfterMs[round];

@@ -18,6 +18,8 @@ interface Device {
   seenAt: number;
   /** It has spoken since the last time nothing was known. */
   heard: boolean;
+  /** When it last spoke itself (ms); 0: what we know of it was found, not told. */
+  toldAt: number;
 }
 
 interface Owner {
@@ -34,6 +36,8 @@ export class Devices {
   readonly #owners = new Map<string, Owner>();
   #knowing?: Timer;
   #known = false;
+  /** When the connection to the broker was lost last. */
+  #lostAt = 0;
   #pruning?: Timer;
 
   /** A user's status changed; `null`: that of every user may have. */
@@ -53,7 +57,7 @@ export class Devices {
 
   async load(): Promise<void> {
     for (const row of await this.#ledger.do('devices', {})) {
-      this.#owner(row.user).devices.set(row.client, { online: row.online, seenAt: row.seenAt, heard: false });
+      this.#owner(row.user).devices.set(row.client, { online: row.online, seenAt: row.seenAt, heard: false, toldAt: 0 });
     }
     const failed = (error: unknown) => this.#log.error({ event: 'ledger.failed', error: String(error) });
     this.#pruning = every(this.#clock, 3_600_000, () => this.#prune(), failed);
@@ -70,21 +74,30 @@ export class Devices {
     if (!this.#known && !this.#knowing) this.#learn(startMs);
   }
 
-  /** The broker forgot who was online: nothing is believed until the device speaks. */
+  /** What is told from now on may come from a broker that was restarted. */
+  brokerLost(): void {
+    this.#lostAt = this.#clock.now();
+  }
+
+  /** The broker forgot who was online: only those are believed who have spoken since we lost it. */
   brokerRestarted(): void {
     this.#known = false;
     this.#knowing?.cancel();
-    for (const owner of this.#owners.values()) for (const device of owner.devices.values()) device.heard = false;
+    for (const owner of this.#owners.values()) for (const device of owner.devices.values()) device.heard &&= device.toldAt > this.#lostAt;
     this.#learn(restartMs);
     this.onStatus(null);
   }
 
-  /** A device's own word, or its will's: retained under `presence/{clientId}`. Resolves when on disk. */
-  heard(user: string, client: string, online: boolean): Promise<void> {
+  /**
+   * A device's own word, or its will's: retained under `presence/{clientId}`. `found`: it lay there when we subscribed.
+   * Resolves when on disk.
+   */
+  heard(user: string, client: string, online: boolean, found = false): Promise<void> {
     const owner = this.#owner(user);
     const before = owner.devices.get(client);
     const cameOnline = online && !(before?.online && before.heard);
-    const device = { online, seenAt: this.#clock.now(), heard: true };
+    const now = this.#clock.now();
+    const device = { online, seenAt: now, heard: true, toldAt: found ? (before?.toldAt ?? 0) : now };
     owner.devices.set(client, device);
     const written = this.#ledger.do('putDevice', { user, client, online, seenAt: device.seenAt });
     if (online) {
@@ -114,7 +127,7 @@ export class Devices {
     const seenAt = this.#clock.now();
     if (device) device.seenAt = seenAt;
     else {
-      owner.devices.set(client, { online: false, seenAt, heard: true });
+      owner.devices.set(client, { online: false, seenAt, heard: true, toldAt: seenAt });
       await this.#ledger.do('putDevice', { user, client, online: false, seenAt });
     }
   }

@@ -3,7 +3,7 @@
 import type { Clock } from '../clock.ts';
 import { type Refusal, refuse } from '../refusal.ts';
 import { available, isPhase, type Phase } from './phase.ts';
-import type { Change, User, Users } from './users.ts';
+import { type Change, isReturning, type User, type Users } from './users.ts';
 
 export interface MoveRequest {
   /** Prepared bare JID. */
@@ -53,5 +53,6 @@ export class Moves {
 function begin(user: User, phase: Phase): Change | null {
   if (user.version > 0 && user.phase === phase) return null;
   if (user.phase === phase) return { phase };
+  if (user.moving && isReturning(user)) return { phase, moving: { from: user.phase, step: user.moving.step } };
   return { phase, moving: { from: user.phase, step: phase === 'legacy' ? 'drain' : 'attach' } };
 }

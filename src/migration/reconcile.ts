@@ -6,7 +6,7 @@ import type { Log } from '../log.ts';
 import type { Devices } from './devices.ts';
 import { rollBack } from './rollback.ts';
 import type { Failed, LegacyServer } from './server.ts';
-import type { User, Users } from './users.ts';
+import { isReturning, type User, type Users } from './users.ts';
 import { type Shown, wanted } from './wanted.ts';
 
 /** So many users at once: more would make legacy clients wait (FACTS: the presence storm of a mass attach). */
@@ -20,6 +20,8 @@ export interface Deliveries {
   published(user: string): Promise<void>;
   /** The user's session can take stanzas now. */
   sessionUp(user: string): void;
+  /** The user's apps are published to again: what was returned or discarded meanwhile is not to be sent. */
+  reopened(user: string): void;
   /** toMqtt stanzas of the user that have come since the start, recorded or on their way to the ledger. */
   arrivals(user: string): number;
 }
@@ -91,9 +93,13 @@ export class Reconcile {
   async #bring(user: User): Promise<Failed | null> {
     const { devices, server } = this.#parts;
     if (user.own) return null;
+    if (user.phase === 'legacy' || isReturning(user)) {
+      const failed = user.moving ? await rollBack(user, this.#parts, (shown) => this.#attach(user, shown)) : null;
+      if (failed || user.phase === 'legacy') return failed;
+      this.#parts.deliveries.reopened(user.jid);
+    }
     const target = wanted(user.phase, devices.statusOf(user.jid)).session;
-    if (target === 'none')
-      return user.moving ? rollBack(user, this.#parts, (shown) => this.#attach(user, shown)) : null;
+    if (target === 'none') return null;
     const shown = target === 'unchanged' ? (user.moving ? 'away' : user.attached?.shown) : target;
     if (shown && user.attached?.epoch !== server.epoch) return this.#attach(user, shown);
     if (shown && user.attached && user.attached.shown !== shown) return this.#show(user, user.attached.jid, shown);

@@ -2,7 +2,7 @@
 
 import type { Parts } from './reconcile.ts';
 import type { Failed } from './server.ts';
-import type { Step, User } from './users.ts';
+import { isReturning, type Step, type User } from './users.ts';
 import type { Shown } from './wanted.ts';
 
 const pollMs = 50;
@@ -29,8 +29,8 @@ export async function rollBack(user: User, parts: Parts, attach: (shown: Shown) 
     detach: () => detach(user, parts),
     discard: () => discard(user, parts),
   };
-  for (const step of ['drain', 'stop', 'return', 'detach', 'discard'] as const) {
-    if (user.phase !== 'legacy' || !user.moving) return null;
+  for (const step of order) {
+    if (!isWanted(user)) return null;
     if (!isAt(user, step)) continue;
     const failed = await run[step]!();
     if (failed) return failed;
@@ -39,23 +39,29 @@ export async function rollBack(user: User, parts: Parts, attach: (shown: Shown) 
   return null;
 }
 
-const order: readonly Step[] = ['drain', 'stop', 'return', 'detach', 'discard'];
+const order = ['drain', 'stop', 'return', 'detach', 'discard'] as const;
+
+/** A move in the other direction ends a rollback that has returned nothing yet. */
+function isWanted(user: User): boolean {
+  return (user.phase === 'legacy' && user.moving !== undefined) || isReturning(user);
+}
 
 function isAt(user: User, step: Step): boolean {
   return user.moving?.step === step;
 }
 
-/** Writes the next step down, or the end. A move in the other direction that came meanwhile has the last word. */
-async function goOn(user: User, step: Step, { users, clock, log }: Parts): Promise<void> {
+/** Writes the next step down, or the end; a move in the other direction that came meanwhile begins then. */
+async function goOn(user: User, step: (typeof order)[number], { users, clock, log }: Parts): Promise<void> {
   const next = order[order.indexOf(step) + 1];
   const from = user.moving?.from;
   const change = (now: User) => {
-    if (now.phase !== 'legacy' || now.moving?.step !== step) return null;
-    return { moving: next && { ...now.moving, step: next } };
+    if (now.moving?.step !== step || !isWanted(now)) return null;
+    if (next) return { moving: { ...now.moving, step: next } };
+    return { moving: now.phase === 'legacy' ? undefined : { ...now.moving, step: 'attach' as const } };
   };
   const note = next ? undefined : { who: 'crossfade', what: 'move.done', detail: `${from} → legacy` };
   const changed = await users.change(user, change, clock.now(), note);
-  if (changed && !next) log.info({ event: 'user.moved', user: user.jid, from, phase: 'legacy' });
+  if (changed && !user.moving) log.info({ event: 'user.moved', user: user.jid, from, phase: 'legacy' });
 }
 
 /** What the apps were promised is sent, while the session still stands. */
@@ -79,7 +85,6 @@ async function giveBackAll(user: User, { ledger, server, clock, log }: Parts): P
     const entries = await ledger.do('toReturn', { user: user.jid, limit: returnPage });
     page = entries.length;
     for (const entry of entries) {
-      if (user.phase !== 'legacy') return null;
       const answer = await server.giveBack({ user: user.jid, key: entry.key, at: entry.at, stanza: entry.original });
       if (answer.kind === 'lost' || answer.kind === 'wait') return answer;
       if (answer.kind === 'refused') {
@@ -108,7 +113,6 @@ async function detach(user: User, parts: Parts): Promise<Done> {
     const before = deliveries.arrivals(user.jid);
     const failed = await giveBackAll(user, parts);
     if (failed) return failed;
-    if (user.phase !== 'legacy') return null;
     if (deliveries.arrivals(user.jid) === before) break;
   }
   const answer = await server.detach(user.attached.jid);

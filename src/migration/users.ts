@@ -114,10 +114,25 @@ export class Users {
     user.attached = undefined;
   }
 
+  /** May the user's apps send? */
   isOpen(jid: string): boolean {
     const user = this.#byJid.get(jid);
     return user !== undefined && isOpenToApps(user.phase);
   }
+
+  /** Are the user's apps published to? Not while a rollback, even one that is superseded, hands entries back. */
+  isPublished(jid: string): boolean {
+    const user = this.#byJid.get(jid);
+    return user !== undefined && isOpenToApps(user.phase) && !isReturning(user);
+  }
+}
+
+/**
+ * A rollback that has begun to hand entries back is carried through before another move begins: what lies in offline
+ * storage comes to the apps only with the flush to a new session, and stays in order only if all of it goes that way.
+ */
+export function isReturning({ moving }: User): boolean {
+  return moving?.step === 'return' || moving?.step === 'detach' || moving?.step === 'discard';
 }
 
 function fromRow(row: UserRow): User {

@@ -93,6 +93,7 @@ export function prepareResource(part: string): string | null {
 /** RFC 7622 §3.2: IDNA by UTS 46, A-labels become U-labels, a final dot goes. Underscores are let through, as servers do. */
 export function prepareDomain(part: string): string | null {
   const ascii = asciiPart(part, domainTable);
+  if (ascii !== undefined && plainDomain.test(ascii)) return ascii;
   const simple = ascii !== undefined && !ascii.includes('xn--') ? ascii : undefined;
   const text = simple ?? (ipv6.test(part) ? part.toLowerCase() : idna(part));
   if (text === null) return null;
@@ -101,6 +102,8 @@ export function prepareDomain(part: string): string | null {
   return withinLimit(domain);
 }
 
+/** Letters, digits and single dots between them: nothing to look at. */
+const plainDomain = /^[a-z0-9]+(?:\.[a-z0-9]+)*$/;
 const ipv6 = /^\[[0-9a-f:.]{2,45}\]$/i;
 
 function idna(part: string): string | null {

@@ -39,7 +39,7 @@ export class XmlFault extends Error {
   }
 }
 
-/** No positions: they cost a third. The option for XML's own five entities is missing in sax's types. */
+/** Positions are for error texts only. The option for XML's own five entities is missing in sax's types. */
 const saxOptions: sax.SAXOptions & { strictEntities: boolean } = { position: false, strictEntities: true };
 
 /** The parts of sax's parser that are used beyond its types. */
@@ -220,7 +220,7 @@ export class XmlReader extends EventEmitter {
   #listen(): void {
     const parser = this.#sax;
     // sax drops a repeated attribute without a word, and an attribute called hasOwnProperty breaks it. It asks this list first
-    // whether it has seen a name: we take name and value there and say yes, so that sax keeps none (and is a fifth faster).
+    // whether it has seen a name: we take name and value there and say yes, so that sax keeps none (and is faster).
     parser.attribList = { length: 0, indexOf: (name) => this.#attribute(name, parser.attribValue) };
     parser.onopentagstart = () => {
       if (this.#skip !== null) return;

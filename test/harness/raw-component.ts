@@ -1,7 +1,6 @@
 // A component on a bare TCP socket (XEP-0114) that speaks the attach protocol word by word, for tests of the server module.
 
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { Element } from 'ltx';
 import { Inbox } from './inbox.ts';
@@ -33,15 +32,20 @@ export interface Answer {
 }
 
 export class RawComponent {
+  /** Everything but the answers to iqs. */
   readonly inbox = new Inbox();
   /** Every `<d/>` in the order of arrival. */
   readonly delivered: Delivered[] = [];
+  /** Resolves when the connection has ended, whoever ended it. */
+  readonly closed: Promise<void>;
   private ids = 0;
+  private readonly asked = new Map<string, (answer: Element) => void>();
   private readonly socket: Socket;
   private readonly domain: string;
 
   private constructor(socket: Socket, domain: string) {
     this.socket = socket;
+    this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
     this.domain = domain;
   }
 
@@ -78,7 +82,8 @@ export class RawComponent {
       if (inner.length > 1) throw new Error(`more than one stanza in ${d}`);
       this.delivered.push({ epoch: epoch!, n: Number(n), to: to!, seen: seen === '1', stanza: inner[0] });
     }
-    this.inbox.add(stanza);
+    if (stanza.name === 'iq') this.asked.get(stanza.attrs.id!)?.(stanza);
+    else this.inbox.add(stanza);
   }
 
   write(text: string): void {
@@ -89,8 +94,11 @@ export class RawComponent {
   async iq(content: string, type = 'set'): Promise<Answer> {
     this.ids += 1;
     const id = `q${this.ids}`;
+    const { promise, resolve } = Promise.withResolvers<Element>();
+    this.asked.set(id, resolve);
     this.write(`<iq type='${type}' to='example.com' from='${this.domain}' id='${id}'>${content}</iq>`);
-    const answer = await this.inbox.first(`the answer to ${content}`, (s) => s.name === 'iq' && s.attrs.id === id);
+    const answer = await promise;
+    this.asked.delete(id);
     const error = answer.attrs.type === 'error' ? answer.getChild('error') : undefined;
     return {
       children: answer.getChildElements(),
@@ -166,10 +174,8 @@ export class RawComponent {
 
   /** Drops the connection as a killed process does. */
   async kill(): Promise<void> {
-    if (this.socket.closed) return;
-    const closed = once(this.socket, 'close');
     this.socket.resetAndDestroy();
-    await closed;
+    await this.closed;
   }
 }
 

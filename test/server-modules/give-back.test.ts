@@ -144,7 +144,7 @@ describe('with an archive', () => {
     await gateway.ack(epoch, gateway.delivered.length);
   });
 
-  test('reloading and unloading the module ends its sessions and gives back what was not acknowledged', async () => {
+  test('reloading and unloading the module ends its sessions and connections and gives back what was not acknowledged', async () => {
     const alice = await stage.login('alice');
     for (const command of ['reload', 'unload', 'load']) {
       const bodies = numbered(command, 3);
@@ -155,11 +155,11 @@ describe('with an archive', () => {
       if (!gateway) continue;
       const told = await gateway.inbox.first('detached', (s) => s.getChild('detached') !== undefined);
       expect(told.getChild('detached')?.attrs).toMatchObject({ jid: BOB, reason: 'unloaded' });
+      await gateway.closed; // so that it comes back and says hello to the new one
       const phone = await stage.login('bob');
       await phone.message(bodies[2]!);
       expect(phone.bodies()).toEqual(bodies);
       await phone.stop();
-      await gateway.kill();
     }
   });
 
@@ -243,6 +243,10 @@ describe('with little room and a short resume timeout', () => {
     for (const body of numbered('v', 5)) await alice.send(chat('bob@example.com', body));
     await gateway.deliveryOf('v5');
     await phone.send(`<presence><priority>0</priority></presence>`);
+    await phone.inbox.first(
+      'its own presence',
+      (s) => s.attrs.from === phone.jid && s.getChildText('priority') === '0',
+    );
     await alice.send(chat(BOB, 'v6'));
     await phone.message('v6');
     await gateway.ack(epoch, gateway.delivered.length);

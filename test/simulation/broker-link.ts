@@ -61,6 +61,8 @@ export class BrokerLink implements Broker {
       this.#pending.add(lost);
       connection.up(() => {
         const isFull = qos === 1 && this.reasonCodes && world.isRough && world.chance(0.01);
+        const key: unknown = qos === 1 && JSON.parse(payload || '{}').key;
+        if (typeof key === 'string') life.told.published(key);
         const code = isFull ? 151 : broker.publish({ topic, payload, qos, retain });
         world.say('broker', () => `takes ${topic} ${payload.slice(0, 150)} → ${code}`);
         connection.down(() => {

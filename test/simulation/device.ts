@@ -1,6 +1,6 @@
 // One device of a user's app: stores by key, acknowledges, repeats what it sent until in/ack. As docs/app-developers.md asks of apps.
 
-import type { MqttBroker, Publication } from './mqtt-broker.ts';
+import type { MqttBroker, Publication, Receiver } from './mqtt-broker.ts';
 import { Connection } from './pipe.ts';
 import type { Witness } from './witness.ts';
 import type { World } from './world.ts';
@@ -47,7 +47,7 @@ export class Device {
   }
 
   connect(): void {
-    const { world, broker, user, client } = this.parts;
+    const { world, witness, broker, user, client } = this.parts;
     if (this.#connection) return;
     const connection = new Connection(world, world.between(1, 60));
     this.#connection = connection;
@@ -57,7 +57,9 @@ export class Device {
     connection.up(() => {
       if (!broker.isUp) return connection.cut();
       world.say(client, () => 'connects');
-      broker.connect(client, connection, (publication, puback) => this.#receive(publication, puback), presence(false));
+      const receive: Receiver = (publication, puback) => this.#receive(publication, puback);
+      const resumed = broker.connect(client, connection, receive, presence(false));
+      if (!resumed) witness.subscribed.set(this.place, world.now);
     });
     connection.up(() => broker.subscribe(client, (name) => name.startsWith(`chat/${user}/in/`)));
     connection.up(() => broker.publish(presence(true)));
@@ -67,6 +69,12 @@ export class Device {
   /** The network is gone; the broker will tell by the will. */
   drop(): void {
     this.#connection?.cut();
+  }
+
+  /** A new connection: what was not acknowledged comes again. */
+  reconnect(): void {
+    if (this.#connection) this.drop();
+    else this.connect();
   }
 
   /** Says goodbye. */

@@ -13,7 +13,7 @@ import type { Metrics } from '../../src/metrics.ts';
 import { AttachLink } from './attach-link.ts';
 import { BrokerLink } from './broker-link.ts';
 import type { LegacyServer } from './legacy-server.ts';
-import { Life } from './life.ts';
+import { Life, type Told } from './life.ts';
 import type { MqttBroker } from './mqtt-broker.ts';
 import type { World } from './world.ts';
 
@@ -24,7 +24,7 @@ export interface GatewayParts {
   settings: { crashChance: number; commitMs: number; brokerWindow: number; offlineWindow: number; horizonMs: number };
   /** Breaks something on purpose: for the tests that the simulation can fail. */
   sabotage?: (outside: Outside, core: () => Core) => Outside;
-  onReturned(key: string, name: string): void;
+  told: Told;
   onAcknowledged(epoch: string, h: number): void;
   onMoved(user: string, phase: string): void;
 }
@@ -55,10 +55,10 @@ export class Gateway {
   }
 
   #begin(): void {
-    const { world, server, broker, settings, onReturned, onAcknowledged } = this.#parts;
+    const { world, server, broker, settings, told, onAcknowledged } = this.#parts;
     this.lives++;
     this.isReady = false;
-    const life = new Life(world, settings.crashChance, { returned: onReturned }, () => {
+    const life = new Life(world, settings.crashChance, told, () => {
       this.core.stop();
       this.link.cut();
       this.brokerLink.cut('publisher');
@@ -89,7 +89,7 @@ export class Gateway {
       sendOwn: () => {},
     };
     const core: Core = new Core(this.#settings(), this.#parts.sabotage?.(outside, () => core) ?? outside, {
-      ...{ mappings, features: [], clock: life.clock, metrics: nothing, log: this.#log() },
+      ...{ mappings, clock: life.clock, metrics: nothing, log: this.#log() },
     });
     this.core = core;
     void core.start().then(() => {

@@ -10,13 +10,24 @@ interface Row {
   app_acked_at: number | null;
 }
 
+function seqOf(key: string): number {
+  return Number.parseInt(key.slice(key.indexOf('-') + 1), 36);
+}
+
 /** A rollback returns only what was `sole` and no app had acknowledged. */
 export function checkReturned({ world, gateway }: Scene, key: string, name: string): void {
-  const seq = Number.parseInt(key.slice(key.indexOf('-') + 1), 36);
-  const row = gateway.db.prepare('SELECT * FROM entry WHERE seq = ?').get(seq) as unknown as Row | undefined;
+  const row = gateway.db.prepare('SELECT * FROM entry WHERE seq = ?').get(seqOf(key)) as unknown as Row | undefined;
   if (!row) return world.broke(`${name} was returned and is no entry`);
   if (row.custody !== 0) world.broke(`${name} was returned and is a copy`);
   // The app's word may come while the stanza is on its way back: then both have it.
+}
+
+/** What was returned or discarded is not published any more. */
+export function checkPublished({ world, witness, gateway }: Scene, key: string): void {
+  if (!witness.published.has(key)) witness.published.set(key, world.now);
+  const row = gateway.db.prepare('SELECT id, state FROM entry WHERE seq = ?').get(seqOf(key));
+  if (!row) return world.broke(`${key} was published and is not on disk`);
+  if (Number(row.state) > 5) world.broke(`${row.id} was published after it was returned or discarded`);
 }
 
 /** A rollback returns all that was `sole` and unacknowledged: nothing of it is left when it is done. */
@@ -24,7 +35,7 @@ export function checkMoved({ world, gateway, moves }: Scene, user: string, phase
   if (phase !== 'legacy') return;
   if (moves.get(user)?.at(-1)?.phase !== 'legacy') return;
   const left = gateway.db
-    .prepare('SELECT id FROM entry WHERE user = ? AND lane = 0 AND ended = 0 AND custody = 0 AND app_acked_at IS NULL')
+    .prepare('SELECT id FROM entry WHERE user = ? AND lane = 0 AND state <= 4 AND custody = 0 AND app_acked_at IS NULL')
     .all(user);
   if (left.length > 0) world.broke(`the rollback of ${user} left ${left.map(({ id }) => id).join(', ')}`);
 }
@@ -89,7 +100,7 @@ function checkReceived(scene: Scene, user: string): void {
   const inApp = new Set(placesOf(scene, user).flatMap((place) => witness.at(place).map(({ name }) => name)));
   const inClient = new Map<string, number>();
   for (const { name } of witness.at(user)) inClient.set(name, (inClient.get(name) ?? 0) + 1);
-  for (const { name, to, accepted } of witness.messages.values()) {
+  for (const { name, from, to, accepted } of witness.messages.values()) {
     if (to !== user || !accepted) continue;
     const times = inClient.get(name) ?? 0;
     const backs = witness.handedBack.get(name) ?? 0;
@@ -100,22 +111,26 @@ function checkReceived(scene: Scene, user: string): void {
     if (inApp.has(name) && times > 0 && backs === 0 && !witness.toBoth.has(name)) {
       world.broke(`${name} was seen by the app and by the legacy client without having been handed back`);
     }
-    const forgiven = witness.rerouted.get(name) ?? 0;
-    if (times > 1 + forgiven) world.broke(`the legacy client of ${user} saw ${name} ${times} times`);
+    const forgotten = (witness.rerouted.get(name) ?? 0) + Math.max(0, (witness.returned.get(name)?.size ?? 0) - 1);
+    if (times > 1 + forgotten + (from.includes('/phone') ? server.epochs - 1 : 0)) world.broke(`the legacy client of ${user} saw ${name} ${times} times`);
   }
 }
 
-/** What the gateway took from an app reaches the contact: in the order of the ledger, and once, unless an epoch ended. */
+/**
+ * What the gateway took from an app reaches the contact: in the order of the ledger, and once, unless an epoch ended.
+ * Exception: what the server refused lies dead in the ledger; `in/error` said so once and may have been lost.
+ */
 function checkSent(scene: Scene, contact: string): void {
   const { world, witness, gateway, server, devices } = scene;
   const seen = witness.at(contact).map(({ name }) => name);
   const rows = gateway.db.prepare('SELECT id, state FROM entry WHERE lane = 1 AND peer = ? ORDER BY seq').all(contact);
+  const dead = new Set(rows.filter(({ state }) => state === 4).map(({ id }) => String(id)));
   const bySeq = rows.filter(({ state }) => state === 5).map(({ id }) => String(id));
   for (const id of bySeq) if (!seen.includes(id)) world.broke(`${id} is settled, and ${contact} never saw it`);
   for (const { pending, accepted, refused } of devices) {
     for (const id of pending.keys()) world.broke(`nobody ever said what became of ${id}`);
     for (const id of accepted) {
-      if (!refused.has(id) && witness.messages.get(id)?.to === contact && !seen.includes(id)) world.broke(`${id} was accepted, and ${contact} never saw it`);
+      if (!refused.has(id) && !dead.has(id) && witness.messages.get(id)?.to === contact && !seen.includes(id)) world.broke(`${id} was accepted, and ${contact} never saw it`);
     }
   }
   if (server.epochs <= 1 && new Set(seen).size < seen.length) world.broke(`${contact} saw something twice: ${seen.join(' ')}`);
@@ -127,14 +142,14 @@ function checkSent(scene: Scene, contact: string): void {
 }
 
 /**
- * An app sees a sender's messages in the order they were sent. Exception: what was stored or handed back on its way comes
- * late, with its original time.
+ * An app sees a sender's messages in the order they were sent. Exceptions: what was stored or handed back on its way comes
+ * late, with its original time; a device is promised nothing published before its session with the broker.
  */
 function checkOrder({ world, witness }: Scene, place: string): void {
   const last = new Map<string, { n: number; name: string }>();
-  for (const { name } of witness.at(place)) {
+  for (const { name, key } of witness.at(place)) {
     const message = witness.messages.get(name)!;
-    if (witness.stored.has(name)) continue;
+    if (witness.stored.has(name) || witness.published.get(key!)! <= witness.subscribed.get(place)!) continue;
     const before = last.get(message.from);
     if (before && before.n > message.n) world.broke(`${place} saw ${name} after ${before.name}`);
     last.set(message.from, message);
@@ -143,15 +158,16 @@ function checkOrder({ world, witness }: Scene, place: string): void {
 
 /**
  * No repeat that an app honouring `key` would show: never the same content under two keys. Exceptions: no id and handed
- * back by the server (nothing tells it from a second message); returned to the legacy side and come again.
+ * back by the server (nothing tells it from a second message); returned to the legacy side and come again; what an app
+ * sent again after the server had refused it, since a refused id leaves no key.
  */
-function checkKeys({ world, witness }: Scene, place: string): void {
+function checkKeys({ world, witness, devices }: Scene, place: string): void {
   for (const where of [place, `${place}/sent`]) {
     const seen = new Set<string>();
     for (const { name } of witness.at(where)) {
       const backs = witness.handedBack.get(name) ?? 0;
       const { id } = witness.messages.get(name)!;
-      if (seen.has(name) && !(id === undefined && backs > 0) && !witness.returned.has(name)) {
+      if (seen.has(name) && !(id === undefined && backs > 0) && !witness.returned.has(name) && !devices.some(({ refused }) => refused.has(name))) {
         world.broke(`${where} saw ${name} under two keys`);
       }
       seen.add(name);

@@ -7,6 +7,8 @@ import type { World } from './world.ts';
 export interface Told {
   /** The server processed a `<return>` of the entry with this key. */
   returned(key: string, name: string): void;
+  /** The broker took a publish of the entry with this key. */
+  published(key: string): void;
 }
 
 export class Life {

@@ -48,8 +48,11 @@ export class MqttBroker {
     world.after(options.autosaveMs, save);
   }
 
-  /** CONNECT with a persistent session: takes an older connection over, and sends again what was not acknowledged. */
-  connect(client: string, connection: Connection, receive: Receiver, will: Publication | null): void {
+  /**
+   * CONNECT with a persistent session: takes an older connection over, and sends again what was not acknowledged. Answers
+   * whether there was a session.
+   */
+  connect(client: string, connection: Connection, receive: Receiver, will: Publication | null): boolean {
     const old = this.#sessions.get(client);
     old?.connection?.cut();
     if (old?.will) this.#leave(old);
@@ -58,6 +61,7 @@ export class MqttBroker {
     this.#sessions.set(client, session);
     connection.onEnd(() => this.#lost(session, connection));
     for (const item of session.queue) this.#deliver(session, item);
+    return old !== undefined;
   }
 
   /** SUBSCRIBE: what is retained follows, whether subscribed before or not. */

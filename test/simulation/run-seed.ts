@@ -3,7 +3,7 @@
 import type { Core, Outside } from '../../src/core.ts';
 import { Device } from './device.ts';
 import { Gateway } from './gateway.ts';
-import { checkAcknowledged, checkEnd, checkInAck, checkMoved, checkReturned } from './invariants.ts';
+import { checkAcknowledged, checkEnd, checkInAck, checkMoved, checkPublished, checkReturned } from './invariants.ts';
 import { LegacyServer } from './legacy-server.ts';
 import { MqttBroker } from './mqtt-broker.ts';
 import { move, plan, type Scene } from './scenario.ts';
@@ -56,7 +56,7 @@ function build(world: World, { sabotage }: Options): Scene {
   const witness = new Witness(world);
   const server = new LegacyServer(world, witness, {
     resumeTimeoutMs: world.chance(0.3) ? 10_000 : 3_600_000,
-    maxUnacked: world.chance(0.2) ? 4 : 20_000,
+    maxUnacked: 20_000,
   });
   const users = ['bob@example.com', 'carol@example.com'].slice(0, world.chance(0.5) ? 1 : 2);
   const contacts = ['alice@example.com', 'dave@example.com'];
@@ -74,9 +74,12 @@ function build(world: World, { sabotage }: Options): Scene {
       offlineWindow: world.pick([2, 500]),
       horizonMs: 10_000,
     },
-    onReturned: (key, name) => {
-      witness.returned.add(name);
-      checkReturned(scene, key, name);
+    told: {
+      returned(key, name) {
+        witness.countReturned(name, server.link!.epoch);
+        checkReturned(scene, key, name);
+      },
+      published: (key) => checkPublished(scene, key),
     },
     onAcknowledged: (epoch, h) => checkAcknowledged(scene, epoch, h),
     onMoved: (user, phase) => checkMoved(scene, user, phase),
@@ -99,7 +102,7 @@ async function calm(scene: Scene): Promise<void> {
   world.say('', () => 'the faults are over');
   gateway.diskFull = false;
   await world.run(60_000);
-  for (const device of devices) device.connect();
+  for (const device of devices) device.reconnect();
   for (const jid of users) {
     if ((gateway.core.users.get(jid)?.phase ?? 'legacy') === 'legacy') server.clientOnline(jid);
   }

@@ -177,12 +177,12 @@ export class Link {
     this.#reroute([...this.queue.values()], true);
   }
 
-  /** Takes frames out of the queue; their numbers stay, as empty `<d/>`. */
+  /** Takes frames out of the queue; their numbers stay, as empty `<d/>`. What another resource has seen is not given back. */
   #reroute(frames: Queued[], unasked: boolean): void {
     for (const frame of frames) {
       const { load } = frame;
       frame.load = { taken: true };
-      if (!('chat' in load)) continue;
+      if (!('chat' in load) || frame.seen) continue;
       this.#server.witness.countHandedBack(load.chat.message.name, unasked);
       this.#server.giveBack(frame.user, load.chat, toSeconds(frame.at));
     }

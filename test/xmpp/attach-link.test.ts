@@ -2,7 +2,7 @@
 
 import type { Element } from 'ltx';
 import { describe, expect, test } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
+import { type Clock, systemClock } from '../../src/clock.ts';
 import { AckWindow } from '../../src/xmpp/ack-window.ts';
 import { AttachLink, type LinkUp, type SkippedArrival } from '../../src/xmpp/attach-link.ts';
 import type { ComponentOptions } from '../../src/xmpp/component.ts';
@@ -258,6 +258,32 @@ describe('a send', () => {
   });
 });
 
+describe('an iq that is not answered in 30 s closes the connection, and the link comes back:', () => {
+  // A hundred times as fast as the world.
+  const clock: Clock = { ...systemClock, after: (delayMs, task) => systemClock.after(delayMs / 100, task) };
+  const timing = { openMs: 30_000, handshakeMs: 30_000, pauseMinMs: 500, pauseMaxMs: 500, pingEveryMs: 9_000_000 };
+  test.each([
+    ['a send', 'an iq of the attach protocol was not answered'],
+    ['an ack', 'an ack was not answered'],
+    ['hello', 'no answer to hello'],
+  ])('%s', async (what, reason) => {
+    const { fake, gateway, link, ups } = await attachStage({}, { clock, timing });
+    const reasons: string[] = [];
+    gateway.onOffline = (why) => {
+      reasons.push(why);
+      fake.answers = true;
+    };
+    if (what !== 'hello') await until(() => link.up);
+    fake.answers = false;
+    const sent = what === 'a send' ? link.send(bob, '<message/>', 'k') : undefined;
+    if (what === 'an ack') fake.deliver(bob, chat(1));
+    await until(() => reasons.length === 1);
+    expect(reasons).toEqual([reason]);
+    if (sent) expect(await sent).toEqual({ kind: 'lost' });
+    await until(() => link.up && ups.length === (what === 'hello' ? 1 : 2));
+  });
+});
+
 test('a stanza is given back with its address, key and time', async () => {
   const { fake, link } = await attachStage();
   await until(() => link.up);
@@ -297,7 +323,7 @@ test('a session that the server ends is told', async () => {
 test('without the module the link says what to do, and own-domain addresses still work', async () => {
   const { fake, gateway, lines, link } = await attachStage({ refuseHello: 'service-unavailable' });
   const refused = await until(() => lines.find(({ event }) => event === 'attach.refused'));
-  expect(refused.text).toContain('crossfade_attach');
+  expect(refused.message).toContain('crossfade_attach');
   expect([link.up, gateway.online, fake.connections]).toEqual([false, true, 1]);
   const bot = new OwnDomain(gateway).session('bot@gw.example.com');
   expect(await bot.send('<message/>', 'k')).toEqual({ kind: 'processed' });

@@ -57,7 +57,7 @@ describe('a connection that does not come about is given up, and tried again:', 
   ])('%s', async (_, server, text) => {
     const { fake, gateway, lines } = await stage(server);
     gateway.start();
-    await until(() => lines.find((line) => line.text?.includes(text)), text);
+    await until(() => lines.find((line) => line.message?.includes(text)), text);
     expect(gateway.online).toBe(false);
     fake.manners = 'all';
     fake.secret = 'a-fake-secret';
@@ -69,7 +69,7 @@ describe('a connection that does not come about is given up, and tried again:', 
     await fake.close();
     gateway.start();
     await until(() => lines.filter(({ event }) => event === 'component.offline').length > 2);
-    expect(lines.at(-1)?.text).toContain('ECONNREFUSED');
+    expect(lines.at(-1)?.message).toContain('ECONNREFUSED');
   });
 });
 

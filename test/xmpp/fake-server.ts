@@ -39,7 +39,7 @@ const isAnswer = ({ attrs: { type } }: Element) => type === 'result' || type ===
 
 export class FakeServer {
   readonly host: string;
-  readonly secret: string;
+  secret: string;
   manners: 'mute' | 'half' | 'all';
   refuseHello: string | undefined;
   /** The attach protocol's state. */

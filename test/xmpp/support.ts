@@ -9,9 +9,9 @@ import { FakeServer, type FakeServerOptions } from './fake-server.ts';
 const quick = { openMs: 300, handshakeMs: 300, pauseMinMs: 5, pauseMaxMs: 40, stableMs: 60_000 };
 
 export function recordingLog() {
-  const lines: { level: string; event: string; text?: string; [field: string]: unknown }[] = [];
+  const lines: { level: string; event: string; message?: string; [field: string]: unknown }[] = [];
   const at = (level: string) => (fields: { event: string }, text?: string) =>
-    void lines.push({ level, text, ...fields });
+    void lines.push({ level, ...fields, message: text });
   const log: Log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
   return { log, lines };
 }

@@ -45,7 +45,7 @@ function link_methods:push(attached, inner, seen)
 	self.n = n;
 	self.queue[n] = { attached = attached, text = text, at = os_time() };
 	attached.unacked = attached.unacked + 1;
-	
+	self:write(text);
 	return true;
 end
 

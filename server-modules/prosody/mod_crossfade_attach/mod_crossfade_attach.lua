@@ -247,13 +247,22 @@ module:hook_global("crossfade-attach/disconnected", function (event)
 	end
 end);
 
-local function end_all_links(reason)
+-- Closes the connections, too: a gateway that comes back says hello to whatever is here then.
+local function end_all_links(reason, condition)
 	local all = {};
 	for _, link in pairs(links) do all[#all + 1] = link; end
-	for _, link in ipairs(all) do end_link(link, reason); end
+	for _, link in ipairs(all) do
+		local connection = link.connection;
+		end_link(link, reason);
+		if connection and connection.close then
+			local ok, err = pcall(connection.close, connection, { condition = condition, text = "crossfade_attach: "..reason });
+			if not ok then module:log("error", "The connection of %s could not be closed: %s", link.component, err); end
+		end
+	end
 end
 
-module:hook_global("server-stopping", function () end_all_links("shutdown"); end, -110); -- after mod_c2s has closed its sessions (-100)
-function module.unload() end_all_links("unloaded"); end
+-- After mod_c2s has closed its sessions (-100): nothing goes to a client that is just leaving.
+module:hook_global("server-stopping", function () end_all_links("shutdown", "system-shutdown"); end, -110);
+function module.unload() end_all_links("unloaded", "reset"); end
 
 if components:empty() then module:log("warn", "crossfade_components is empty: nobody may attach sessions"); end

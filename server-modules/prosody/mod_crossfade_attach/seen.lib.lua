@@ -18,8 +18,9 @@ end);
 -- Both mod_c2s and mod_websocket leave a closing session among the user's resources for some seconds, deaf.
 module:hook("pre-session-close", function (event) event.session.crossfade_closing = true; end);
 
+-- Without `conn` are: attached sessions, those that wait for a resumption (mod_smacks), and BOSH.
 local function takes_stanzas(session)
-	return session.conn and not session.crossfade_attached and not session.hibernating and not session.crossfade_closing;
+	return session.conn and not session.crossfade_closing;
 end
 
 -- To be asked with the stanza as mod_message passes it, before any filter.

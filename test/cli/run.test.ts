@@ -1,0 +1,87 @@
+// `crossfade run` as a process: what it makes, what it answers before the links stand, and how it ends.
+
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { closedPort, crossfade, start } from './command.ts';
+
+let dir: string;
+let child: ChildProcess | undefined;
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'crossfade-run-'));
+  const nobody = await closedPort();
+  writeFileSync(
+    join(dir, 'crossfade.yaml'),
+    `xmpp: { domain: example.com, component: { domain: gw.example.com, port: ${nobody}, secret: not-a-real-one } }
+mqtt: { url: "mqtt://127.0.0.1:${nobody}" }
+admin: { listen: "127.0.0.1:0" }
+`,
+  );
+});
+afterEach(async () => {
+  if (child && child.exitCode === null && child.signalCode === null) {
+    child.kill('SIGKILL');
+    await once(child, 'close');
+  }
+  rmSync(dir, { recursive: true });
+});
+
+/** Resolves to the admin URL once the gateway has started; `events` goes on to grow. */
+async function run(): Promise<{ gateway: ChildProcess; url: string; events: string[] }> {
+  const gateway = start(['run'], { cwd: dir });
+  child = gateway;
+  gateway.stderr?.resume();
+  const events: string[] = [];
+  const url = await new Promise<string>((resolve, reject) => {
+    gateway.once('close', () => reject(new Error(`run ended: ${events.join(', ')}`)));
+    createInterface({ input: gateway.stdout! }).on('line', (line) => {
+      const { event, adminUrl } = JSON.parse(line);
+      events.push(event);
+      if (event === 'gateway.started') resolve(adminUrl);
+    });
+  });
+  return { gateway, url, events };
+}
+
+test('it answers from the first moment, makes the token, keeps the ledger for itself, and ends cleanly at SIGTERM', async () => {
+  const { gateway, url, events } = await run();
+  expect((await fetch(`${url}/healthz`)).status).toBe(200);
+  const ready = await fetch(`${url}/readyz`);
+  expect(ready.status).toBe(503);
+  expect(await ready.json()).toEqual({ ready: false, component: false, attach: false, mqtt: false, ledger: true });
+
+  const file = join(dir, 'crossfade.sqlite.token');
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  const list = await crossfade(['user', 'list', '--json', '--url', url], { cwd: dir });
+  expect(list).toEqual({ code: 0, out: '[]\n', err: '' });
+  const check = await crossfade(['check', '--url', url], { cwd: dir });
+  expect(check).toMatchObject({
+    code: 1,
+    err: `crossfade: the gateway at ${url} is not ready; down: component, attach, mqtt\n`,
+  });
+
+  const second = await crossfade(['run'], { cwd: dir });
+  expect(second.code).toBe(1);
+  expect(second.err).toMatch(/^crossfade: .*crossfade\.sqlite is in use by another process/);
+  expect(second.err).not.toMatch(/^\s+at /m);
+
+  gateway.kill('SIGTERM');
+  const [code] = await once(gateway, 'close');
+  expect(code).toBe(0);
+  expect(events.slice(-2)).toEqual(['gateway.stopping', 'gateway.stopped']);
+  expect(readFileSync(file, 'utf8')).toMatch(/^[A-Za-z0-9_-]{43}\n$/);
+});
+
+test('a second signal ends it at once', async () => {
+  const { gateway, events } = await run();
+  gateway.kill('SIGINT');
+  gateway.kill('SIGTERM');
+  const [code] = await once(gateway, 'close');
+  expect([130, 143]).toContain(code);
+  expect(events).not.toContain('gateway.stopped');
+});
