@@ -160,7 +160,8 @@ export class Core {
   /** The server ended this attached session. */
   detached(jid: string): void {
     const user = this.users.get(prepareBare(jid) ?? '');
-    if (user?.attached?.jid === jid) this.#sessionGone(user.jid);
+    // Also while the attach of that session is still being written down.
+    if (user && (user.attached?.jid ?? jid) === jid) this.#sessionGone(user.jid);
   }
 
   brokerUp(): void {

@@ -81,7 +81,7 @@ export class Upkeep {
       road.restore([]);
       deliver.reread(conversations);
       log.info({ event: 'broker.restarted', conversations: conversations.length });
-      if (last !== null && bootMs !== null) devices.brokerRestarted();
+      if (bootMs !== null && (last !== null || devices.lostBroker)) devices.brokerRestarted();
     }
     road.open = true;
     deliver.wake('toMqtt');

@@ -79,6 +79,11 @@ export class Devices {
     this.#lostAt = this.#clock.now();
   }
 
+  /** The broker was lost at least once since the start. */
+  get lostBroker(): boolean {
+    return this.#lostAt > 0;
+  }
+
   /** The broker forgot who was online: only those are believed who have spoken since we lost it. */
   brokerRestarted(): void {
     this.#known = false;

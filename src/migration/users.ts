@@ -44,6 +44,8 @@ export class Users {
   readonly #byJid = new Map<string, User>();
   /** The last change under way of each user that has one: changes of one user go one after the other. */
   readonly #writing = new Map<User, Promise<unknown>>();
+  /** Users whose session went while a change was being written, which must not bring it back. */
+  readonly #goneMeanwhile = new Set<User>();
 
   constructor(ledger: Ledger) {
     this.#ledger = ledger;
@@ -105,13 +107,16 @@ export class Users {
   async #write(user: User, change: Change, at: number, audit?: Note): Promise<void> {
     const version = change.phase === undefined ? user.version : user.version + 1;
     const next: User = { ...user, ...change, version, changedAt: at };
+    this.#goneMeanwhile.delete(user);
     await this.#ledger.do('putUser', { row: toRow(next), audit: audit && { ...audit, at, user: user.jid } });
     Object.assign(user, change, { version, changedAt: at });
+    if (this.#goneMeanwhile.delete(user)) user.attached = undefined;
   }
 
   /** The server told us that this session is gone; a later start finds out by itself, so nothing is written. */
   sessionGone(user: User): void {
     user.attached = undefined;
+    if (this.#writing.has(user)) this.#goneMeanwhile.add(user);
   }
 
   /** May the user's apps send? */

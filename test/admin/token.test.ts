@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { makeBearerCheck, makeHostCheck } from '../../src/admin/auth.ts';
 import { startAdmin } from '../../src/admin/server.ts';
-import { adminToken, readToken, tokenFile } from '../../src/admin/token.ts';
+import { adminToken, readToken, tokenFile } from '../../src/admin-token.ts';
 import { type AdminSide, startAdminSide } from './admin-side.ts';
 
 let dir: string;

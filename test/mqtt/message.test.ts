@@ -1,3 +1,5 @@
+// Payloads: what is read from apps and what is refused, as rows.
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {

@@ -1,3 +1,5 @@
+// The packets we write ourselves, read back by mqtt-packet; the uptime of a broker.
+
 import fc from 'fast-check';
 import mqttPacket, { type Packet } from 'mqtt-packet';
 import { describe, expect, test } from 'vitest';

@@ -1,3 +1,5 @@
+// Topics: what is a user's level, what is refused, and that reading is the inverse of writing.
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeUser, inChannels, makeTopics, outChannels, readTopic, userTopic } from '../../src/mqtt/topic.ts';

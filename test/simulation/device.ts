@@ -53,15 +53,18 @@ export class Device {
     this.#connection = connection;
     const topic = `chat/${user}/presence/${client}`;
     const presence = (online: boolean): Publication => ({ topic, payload: JSON.stringify({ online }), qos: 1, retain: true });
+    let isNew = false;
     connection.onEnd(() => this.#lost(connection));
     connection.up(() => {
       if (!broker.isUp) return connection.cut();
       world.say(client, () => 'connects');
       const receive: Receiver = (publication, puback) => this.#receive(publication, puback);
-      const resumed = broker.connect(client, connection, receive, presence(false));
-      if (!resumed) witness.subscribed.set(this.place, world.now);
+      isNew = !broker.connect(client, connection, receive, presence(false));
     });
-    connection.up(() => broker.subscribe(client, (name) => name.startsWith(`chat/${user}/in/`)));
+    connection.up(() => {
+      if (isNew) witness.subscribed.set(this.place, world.now);
+      broker.subscribe(client, (name) => name.startsWith(`chat/${user}/in/`));
+    });
     connection.up(() => broker.publish(presence(true)));
     for (const { payload } of this.pending.values()) this.#publish('message', payload);
   }

@@ -1,13 +1,15 @@
 // The way to the broker, whichever it is: starts the embedded one, refuses an open one, then connects and stays connected.
 
-import type { Clock } from './clock.ts';
-import type { Config } from './config.ts';
-import type { Log } from './log.ts';
-import type { Broker, Publish, PublishResult } from './mqtt/broker.ts';
-import { type BrokerClient, type BrokerOptions, connectBroker } from './mqtt/client.ts';
-import { startEmbeddedBroker } from './mqtt/embedded-broker.ts';
-import { probeAnonymous } from './mqtt/probe.ts';
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config.ts';
+import type { Log } from '../log.ts';
+import type { Broker, Publish, PublishResult } from './broker.ts';
+import { type BrokerClient, type BrokerOptions, connectBroker } from './client.ts';
+import { startEmbeddedBroker } from './embedded-broker.ts';
+import { probeAnonymous } from './probe.ts';
 
+const embedded = 'embedded:';
 const probeAgainMs = 2_000;
 
 /** What the parts above are told; see BrokerOptions. */
@@ -33,8 +35,10 @@ export class BrokerAccess implements Broker {
    * first answer; rejects, with a text for the operator, when that answer is that the broker is open.
    */
   async open(events: BrokerEvents): Promise<void> {
-    const { username, password, ca, cert, key, clientId } = this.#config;
-    const url = await this.#url();
+    const { username = 'crossfade', ca, cert, key, clientId } = this.#config;
+    // Nobody but us has to know the embedded broker's password.
+    const password = this.#config.password ?? (this.#config.url === embedded ? randomUUID() : undefined);
+    const url = this.#config.url === embedded ? await this.#startEmbedded(username, password!) : this.#config.url;
     const tls = { ca, cert, key };
     if (!this.#embedded && !this.#config.allowOpenBroker) await this.#refuseOpen({ url, tls });
     if (this.#closed) return;
@@ -84,9 +88,8 @@ export class BrokerAccess implements Broker {
     this.#client?.resumeReading();
   }
 
-  async #url(): Promise<string> {
-    const { url, username = 'crossfade', password = '', root, embeddedPort, embeddedAccounts } = this.#config;
-    if (url !== 'embedded:') return url;
+  async #startEmbedded(username: string, password: string): Promise<string> {
+    const { root, embeddedPort, embeddedAccounts } = this.#config;
     this.#embedded = await startEmbeddedBroker({
       port: embeddedPort,
       root,
