@@ -5,7 +5,6 @@ import { findPackageJSON } from 'node:module';
 import type { Element } from 'ltx';
 import { startAdmin } from './admin/server.ts';
 import { adminToken } from './admin-token.ts';
-import { BrokerAccess } from './mqtt/broker-access.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { Core, type Outside, type Settings } from './core.ts';
@@ -19,6 +18,7 @@ import { load } from './mapping/load.ts';
 import { type Metrics, makeMetrics } from './metrics.ts';
 import type { LegacyServer } from './migration/server.ts';
 import type { Shown } from './migration/wanted.ts';
+import { BrokerAccess } from './mqtt/broker-access.ts';
 import { makeTopics } from './mqtt/topic.ts';
 import { AttachLink } from './xmpp/attach-link.ts';
 import { Component } from './xmpp/component.ts';
@@ -46,6 +46,7 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
   const mappings = compile(load(config.mappings));
   const token = adminToken({ token: config.admin.token, ledgerPath: config.ledger.path });
   const ledger = await openLedger({ path: config.ledger.path, clock, log });
+  // Closed in reverse: first nothing more is taken and sent, then what was taken is written and acknowledged, then the links go.
   const closing: (() => Promise<void> | void)[] = [() => ledger.close()];
   const stop = async () => {
     for (const close of closing.splice(0).reverse()) await close();
@@ -57,8 +58,8 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
     const xmpp = await openXmpp(config, ledger, log);
     const outside: Outside = { ledger, broker, ...xmpp };
     const core = new Core(settingsOf(config), outside, { mappings, clock, metrics, log });
-    await core.start();
     closing.push(() => core.stop());
+    await core.start();
     const pressure = new Pressure({ ledger, clock, sources: [xmpp.component, broker] });
 
     const health = () => ({
@@ -95,6 +96,13 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
       onBoot: (bootMs) => core.brokerBooted(bootMs),
     });
     closing.push(() => broker.close());
+    closing.push(async () => {
+      core.stop();
+      xmpp.component.pauseReading();
+      broker.pauseReading();
+      await ledger.do('counts', {});
+      await new Promise((resolve) => setImmediate(resolve));
+    });
     opened.catch(failed.resolve);
     return { adminUrl: admin.url, failed: failed.promise, stop };
   } catch (error) {

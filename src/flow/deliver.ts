@@ -264,7 +264,8 @@ export class Deliver {
   #markSent(): void {
     const at = this.#parts.clock.now();
     const seqs: number[] = [];
-    for (const { flying } of Object.values(this.#lanes)) {
+    for (const { lane, flying } of Object.values(this.#lanes)) {
+      this.#parts.metrics.inFlight.set({ lane }, flying.size);
       for (const [seq, flight] of flying) {
         if (flight.marked || at - flight.since < markSentAfterMs) continue;
         flight.marked = true;

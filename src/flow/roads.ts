@@ -31,8 +31,8 @@ export class MqttRoad implements Road {
   readonly #parts: MqttRoadParts;
   /** Entries per user that the broker has taken while no device was online. */
   readonly #withBroker = new Map<string, number>();
-  /** False while it is not known whether the broker was restarted: what it holds may have to go first. */
-  open = true;
+  /** False until it is known whether the broker was restarted: what it holds may have to go first, and nothing settles. */
+  open = false;
 
   constructor(parts: MqttRoadParts) {
     this.#parts = parts;

@@ -53,6 +53,7 @@ export class Moves {
 function begin(user: User, phase: Phase): Change | null {
   if (user.version > 0 && user.phase === phase) return null;
   if (user.phase === phase) return { phase };
-  if (user.moving && isReturning(user)) return { phase, moving: { from: user.phase, step: user.moving.step } };
-  return { phase, moving: { from: user.phase, step: phase === 'legacy' ? 'drain' : 'attach' } };
+  const from = user.phase;
+  if (phase === 'legacy') return { phase, moving: { from, step: 'drain' } };
+  return { phase, moving: { from, step: user.moving && isReturning(user) ? user.moving.step : 'attach' } };
 }

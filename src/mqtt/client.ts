@@ -18,7 +18,7 @@ export interface BrokerOptions extends Address {
   onMessage: IncomingHandler;
   onUp(up: BrokerUp): void;
   onDown(reason: string): void;
-  /** Once per connection, when the broker's first live `$SYS/broker/uptime` comes; never on a broker without one. */
+  /** Once after each `onUp`, as soon as a live `$SYS/broker/uptime` has come; never on a broker without one. */
   onBoot(bootMs: number): void;
 }
 
@@ -35,6 +35,7 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
   const { url, username, password, tls, clientId, clock, log } = options;
   const parts = { address: { url, username, password, tls }, versions: { refusesFive: false }, clock, log };
   let up = false;
+  let boot: number | null = null;
   const change = (reason: string) => {
     const isUp = publisher.isOpen && subscriber.isOpen;
     if (isUp === up) return;
@@ -42,9 +43,20 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
     if (!up) return options.onDown(reason);
     const { reasonCodes, maximumPacketSize } = publisher;
     options.onUp({ reasonCodes, maximumPacketSize });
+    if (boot !== null) options.onBoot(boot);
   };
   const told = { onUp: () => change(''), onDown: change };
-  const publisher = startPublisher(parts, `${clientId}-pub`, { ...told, onBoot: options.onBoot });
+  const publisher = startPublisher(parts, `${clientId}-pub`, {
+    onUp: told.onUp,
+    onDown(reason) {
+      boot = null;
+      change(reason);
+    },
+    onBoot(bootMs) {
+      boot = bootMs;
+      if (up) options.onBoot(bootMs);
+    },
+  });
   const subscriber = startSubscriber(parts, `${clientId}-sub`, options.filters, {
     ...told,
     onMessage: options.onMessage,

@@ -12,17 +12,22 @@ export interface PuppetEvent {
 }
 
 export class Puppet {
-  readonly events = new Happenings<PuppetEvent>();
+  /** Told of each event from the moment it is set. */
+  onEvent: (event: PuppetEvent) => void = () => {};
+  readonly #events = new Happenings<PuppetEvent>();
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
   #stderr = '';
 
   /** Debian's Python, the one that has slixmpp and Paho. */
-  constructor(script: string, args: string[], env: Record<string, string> = {}) {
+  constructor(script: string, args: string[]) {
     const path = fileURLToPath(new URL(`./${script}`, import.meta.url));
-    this.#child = spawn('/usr/bin/python3', [path, ...args], { env: { ...process.env, ...env } });
-    this.#ended = once(this.#child, 'close').finally(() => this.events.close());
-    createInterface({ input: this.#child.stdout! }).on('line', (line) => this.events.add(JSON.parse(line)));
+    this.#child = spawn('/usr/bin/python3', [path, ...args]);
+    this.#ended = once(this.#child, 'close').finally(() => this.#events.close());
+    const killAtExit = () => this.#child.kill('SIGKILL');
+    process.once('exit', killAtExit);
+    this.#child.once('close', () => process.off('exit', killAtExit));
+    createInterface({ input: this.#child.stdout! }).on('line', (line) => this.#hear(JSON.parse(line)));
     this.#child.stderr!.on('data', (chunk) => {
       this.#stderr = (this.#stderr + chunk).slice(-4000);
     });
@@ -32,27 +37,23 @@ export class Puppet {
     });
   }
 
+  #hear(event: PuppetEvent): void {
+    this.#events.add(event);
+    this.onEvent(event);
+  }
+
+  /** Gives it a command. */
   tell(command: Record<string, unknown>): void {
     this.#child.stdin!.write(`${JSON.stringify(command)}\n`);
   }
 
-  /** Resolves once `holds` is true of an event; with that event. */
-  async event(holds: (event: PuppetEvent) => boolean, what: string, timeoutMs?: number): Promise<PuppetEvent> {
-    return await this.#explain(this.events.until((events) => events.find(holds), what, timeoutMs));
-  }
-
-  /** Resolves once there are so many such events. */
-  async count(
-    holds: (event: PuppetEvent) => boolean,
-    least: number,
-    what: string,
-    timeoutMs?: number,
-  ): Promise<PuppetEvent[]> {
-    const enough = (events: PuppetEvent[]) => {
-      const found = events.filter(holds);
-      return found.length >= least ? found : undefined;
-    };
-    return await this.#explain(this.events.until(enough, `${least} × ${what}`, timeoutMs));
+  /** Resolves with the first event of this kind. */
+  async first(event: string): Promise<PuppetEvent> {
+    try {
+      return await this.#events.until((events) => events.find((one) => one.event === event), `${event} of a client`);
+    } catch (error) {
+      throw new Error(`${(error as Error).message}\n${this.#stderr}`, { cause: error });
+    }
   }
 
   async quit(): Promise<void> {
@@ -67,42 +68,4 @@ export class Puppet {
     this.#child.kill('SIGKILL');
     await this.#ended;
   }
-
-  async #explain<Found>(found: Promise<Found>): Promise<Found> {
-    try {
-      return await found;
-    } catch (error) {
-      throw new Error(`${(error as Error).message}\n${this.#stderr}`, { cause: error });
-    }
-  }
-}
-
-/** A legacy client on slixmpp, online with priority 0 unless told otherwise. */
-export async function slixmpp(account: {
-  jid: string;
-  password: string;
-  port: number;
-  priority?: number;
-}): Promise<Puppet> {
-  const puppet = new Puppet('slixmpp_client.py', [account.jid, account.password, String(account.port)]);
-  await puppet.event(({ event }) => event === 'online', `${account.jid} online`);
-  puppet.tell({ do: 'presence', priority: account.priority ?? 0 });
-  return puppet;
-}
-
-/** An app's MQTT side on Paho. `acks`: it acknowledges by key. */
-export async function paho(app: {
-  client: string;
-  user: string;
-  password: string;
-  port: number;
-  root?: string;
-  version?: 3 | 5;
-  acks?: boolean;
-}): Promise<Puppet> {
-  const { client, user, password, port, root = 'chat', version = 5, acks = true } = app;
-  const args = [client, user, password, String(port), root, String(version)];
-  const puppet = new Puppet('paho_client.py', args, { ACK: acks ? '1' : '0' });
-  await puppet.event(({ event }) => event === 'online', `${client} online`);
-  return puppet;
 }

@@ -1,16 +1,18 @@
 """A legacy client on slixmpp, driven by JSON lines: commands on standard input, events on standard output.
 
-Usage: slixmpp_client.py JID PASSWORD PORT. Commands: {"do": "send", "to", "body", "id"}, {"do": "presence", "priority"},
-{"do": "raw", "xml"}, {"do": "quit"}. Events: {"event": "online"}, {"event": "message", "from", "to", "id", "type", "body", "delay", "xml"},
-{"event": "presence", "from", "type", "show"}, {"event": "failed", "reason"}.
+Usage: slixmpp_client.py JID PASSWORD PORT. Commands: {"do": "send", "to", "body", "id"}, {"do": "presence", "priority", "type"},
+{"do": "raw", "xml"}, {"do": "quit"}. Events: {"event": "online", "jid"}, {"event": "message", "from", "to", "id", "type", "body",
+"delay", "xml"}, {"event": "presence", "from", "type", "show"}, {"event": "iq", "id", "type", "xml"}, {"event": "failed", "reason"},
+{"event": "disconnected", "reason"}.
 """
 
 import asyncio
 import json
-import ssl
 import sys
 
 import slixmpp
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import MatchXPath
 
 
 def tell(event, **fields):
@@ -30,11 +32,8 @@ class Client(slixmpp.ClientXMPP):
         self.add_event_handler("disconnected", lambda reason: tell("disconnected", reason=str(reason)))
         self.add_event_handler("presence", self.on_presence)
         # Not the "message" event: that one hides errors and messages without a body.
-        self.register_handler(
-            slixmpp.xmlstream.handler.Callback(
-                "all messages", slixmpp.xmlstream.matcher.MatchXPath("{jabber:client}message"), self.on_message
-            )
-        )
+        for name, handler in (("message", self.on_message), ("iq", self.on_iq)):
+            self.register_handler(Callback(f"every {name}", MatchXPath("{jabber:client}" + name), handler))
 
     async def started(self, _):
         await self.get_roster()
@@ -55,6 +54,10 @@ class Client(slixmpp.ClientXMPP):
 
     def on_presence(self, presence):
         tell("presence", **{"from": str(presence["from"])}, type=presence["type"], show=presence["show"])
+
+    def on_iq(self, iq):
+        if iq["type"] in ("result", "error"):
+            tell("iq", id=iq["id"], type=iq["type"], xml=str(iq))
 
     def obey(self, command):
         what = command["do"]

@@ -1,0 +1,178 @@
+// A process: the XMPP server of the benchmark. It speaks XEP-0114 and the server's side of the attach protocol
+// (docs/attach-protocol.md) to the gateway, XEP-0114 alone to the bridge, and does as little else as it can.
+
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { answerCalls, Counter, now } from './child.ts';
+import { Check, domains, host, type Load, localOf, type Side, stanzaOf, userOf, users } from './traffic.ts';
+
+const epoch = 'bench';
+const attachNs = 'urn:crossfade:attach:1';
+const chunkBytes = 64 * 1024;
+/** As many as a real server keeps unacknowledged (crossfade_max_unacked). */
+const maxUnacked = 20_000;
+
+/** One component's connection. What it writes has the fixed form of its serialiser, so it is searched, not parsed. */
+class Connection {
+  readonly #socket: Socket;
+  #unread = '';
+  arrived: string[] = [];
+  readonly counter = new Counter();
+  readonly sessions = new Set<string>();
+  #n = 0;
+  #acked = 0;
+  #onAck = () => {};
+  #chunks: { bytes: Buffer; n: number }[] = [];
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  read(text: string): void {
+    this.#unread += text;
+    const before = this.arrived.length;
+    let answers = '';
+    let at = 0;
+    for (;;) {
+      const name = this.#unread.startsWith('<iq', at) ? 'iq' : 'message';
+      const end = this.#unread.indexOf(`</${name}>`, at);
+      if (end < 0) break;
+      const next = end + name.length + 3;
+      answers += this.#take(this.#unread.slice(at, next), name);
+      at = next;
+    }
+    this.#unread = this.#unread.slice(at);
+    if (answers !== '') this.#socket.write(answers);
+    this.counter.add(this.arrived.length - before);
+  }
+
+  #take(stanza: string, name: 'iq' | 'message'): string {
+    if (name === 'message') {
+      this.arrived.push(stanza);
+      return '';
+    }
+    const id = valueOf(stanza, ' id="');
+    return `<iq type="result" from="${host}" to="${domains.gateway}" id="${id}">${this.#answer(stanza)}</iq>`;
+  }
+
+  #answer(iq: string): string {
+    if (iq.includes('<send ')) {
+      // Of presences there is nothing to count.
+      if (iq.includes('<message ')) this.arrived.push(iq);
+      return '';
+    }
+    if (iq.includes('<a ')) {
+      this.#acked = Number(valueOf(iq, ' h="'));
+      this.#onAck();
+      return '';
+    }
+    if (iq.includes('<hello ')) return `<welcome xmlns="${attachNs}" v="1" epoch="${epoch}" h="0" sessions="0" queue="0"/>`;
+    return iq
+      .split('<attach ')
+      .slice(1)
+      .map((request) => {
+        const jid = `${valueOf(request, 'user="')}@${host}/${valueOf(request, 'resource="')}`;
+        this.sessions.add(jid);
+        return `<attached xmlns="${attachNs}" jid="${jid}"/>`;
+      })
+      .join('');
+  }
+
+  /** Makes all the bytes beforehand, so that nothing but writing them is left for the time that is measured. */
+  prepare(side: Side, { tag, count }: Load): void {
+    let text = '';
+    for (let at = 0; at < count; at += 1) {
+      text += side === 'gateway' ? this.#delivery(tag, at) : stanzaOf({ tag, at, to: `${localOf(userOf(at))}@${domains.bridge}` });
+      if (text.length < chunkBytes && at < count - 1) continue;
+      this.#chunks.push({ bytes: Buffer.from(text), n: this.#n });
+      text = '';
+    }
+  }
+
+  #delivery(tag: string, at: number): string {
+    const to = `${localOf(userOf(at))}@${host}`;
+    this.#n += 1;
+    const stanza = stanzaOf({ tag, at, to, more: ' xmlns="jabber:client"' });
+    const d = `<d xmlns="${attachNs}" epoch="${epoch}" n="${this.#n}" to="${to}/mqtt">${stanza}</d>`;
+    return `<message from="${host}" to="${domains.gateway}">${d}</message>`;
+  }
+
+  async blast(): Promise<void> {
+    for (const { bytes, n } of this.#chunks.splice(0)) {
+      while (n - this.#acked > maxUnacked) await new Promise<void>((resolve) => (this.#onAck = resolve));
+      if (!this.#socket.write(bytes)) await once(this.#socket, 'drain');
+    }
+  }
+
+  /** Resolves once everything that was delivered is acknowledged. */
+  async acknowledged(): Promise<void> {
+    while (this.#acked < this.#n) await new Promise<void>((resolve) => (this.#onAck = resolve));
+  }
+
+  check(load: Load): Check {
+    const check = new Check(load);
+    for (const stanza of this.arrived) {
+      const message = stanza.slice(stanza.indexOf('<message '));
+      check.take(valueOf(message, ' id="'), message.slice(message.indexOf('<body>') + 6, message.indexOf('</body>')));
+    }
+    this.arrived = [];
+    return check;
+  }
+}
+
+function valueOf(text: string, attribute: string): string {
+  const start = text.indexOf(attribute) + attribute.length;
+  return text.slice(start, text.indexOf('"', start));
+}
+
+const connections: Partial<Record<Side, Connection>> = {};
+
+function serve(socket: Socket): void {
+  socket.setEncoding('utf8').setNoDelay(true);
+  socket.on('error', () => socket.destroy());
+  let opening = '';
+  let connection: Connection | undefined;
+  socket.on('data', (data: unknown) => {
+    if (connection) return connection.read(String(data));
+    opening += data;
+    const side: Side = opening.includes(domains.gateway) ? 'gateway' : 'bridge';
+    if (opening.includes('</handshake>')) {
+      // Everybody is let in: this server is nobody's.
+      socket.write('<handshake/>');
+      connection = connections[side] = new Connection(socket);
+    } else if (opening.endsWith('>')) {
+      const xmlns = 'xmlns="jabber:component:accept" xmlns:stream="http://etherx.jabber.org/streams"';
+      socket.write(`<?xml version="1.0"?><stream:stream ${xmlns} from="${domains[side]}" id="bench">`);
+    }
+  });
+}
+
+const server = createServer(serve);
+const of = (side: Side) => {
+  const connection = connections[side];
+  if (!connection) throw new Error(`the ${side} is not connected`);
+  return connection;
+};
+let arrival = Promise.resolve(0);
+
+answerCalls({
+  async listen() {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  },
+  isReady: (side: Side) => connections[side] !== undefined && (side === 'bridge' || connections[side].sessions.size === users),
+  prepare: ({ side, load }: { side: Side; load: Load }) => of(side).prepare(side, load),
+  blast(side: Side) {
+    const startedAt = now();
+    void of(side).blast();
+    return startedAt;
+  },
+  acknowledged: (side: Side) => of(side).acknowledged(),
+  expect({ side, load }: { side: Side; load: Load }) {
+    of(side).arrived = [];
+    arrival = of(side).counter.until(load.count);
+  },
+  arrived: () => arrival,
+  check: ({ side, load }: { side: Side; load: Load }) => of(side).check(load).verdict(),
+});
