@@ -15,7 +15,7 @@ interface Reply {
   fault?: string;
 }
 
-/** In the child: answers calls by name. The channel alone does not keep the process alive. */
+/** In the child: answers calls by name, and ends with the parent. */
 export function answerCalls(calls: Record<string, (args: never) => unknown>): void {
   process.on('message', async ({ id, name, args }: Question) => {
     const reply: Reply = { id };
@@ -26,7 +26,7 @@ export function answerCalls(calls: Record<string, (args: never) => unknown>): vo
     }
     process.send!(reply);
   });
-  process.channel?.unref();
+  process.on('disconnect', () => process.exit());
 }
 
 export class Child {
@@ -37,7 +37,12 @@ export class Child {
   /** `file` runs on this Node, with `args`, the environment and `env`. Its output is dropped unless `onLine` takes it. */
   constructor(
     file: string,
-    options: { args?: string[]; env?: Record<string, string>; nodeArgs?: string[]; onLine?: (line: string) => void } = {},
+    options: {
+      args?: string[];
+      env?: Record<string, string>;
+      nodeArgs?: string[];
+      onLine?: (line: string) => void;
+    } = {},
   ) {
     const { args = [], env = {}, nodeArgs = [], onLine } = options;
     this.#process = fork(file, args, {
@@ -55,7 +60,8 @@ export class Child {
       const gone = new Error(`${file} ended with ${code ?? signal}`);
       for (const { reject } of this.#waiting.values()) reject(gone);
     });
-    if (onLine) this.#process.stdout!.setEncoding('utf8').on('data', (text: string) => text.split('\n').forEach(onLine));
+    if (onLine)
+      this.#process.stdout!.setEncoding('utf8').on('data', (text: string) => text.split('\n').forEach(onLine));
     process.on('exit', () => this.#process.kill('SIGKILL'));
   }
 

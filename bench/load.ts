@@ -9,7 +9,9 @@ const tickMs = 10;
 /** Processor time of a process, all its threads, user and system, in ms since it began. */
 export function cpuMs(pid: number): number {
   // The name, in brackets, may hold anything; 14 and 15 are utime and stime.
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /s, '').split(' ');
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ');
   return (Number(fields[11]) + Number(fields[12])) * tickMs;
 }
 

@@ -17,7 +17,6 @@ const socket = connect(Number(MQTT_PORT), '127.0.0.1').setNoDelay(true);
 const counter = new Counter();
 let unread: Buffer = Buffer.alloc(0);
 let messages: Buffer[] = [];
-let others = 0;
 let unanswered = 0;
 let goOn = () => {};
 let packets: Buffer[] = [];
@@ -27,8 +26,8 @@ let arrival = Promise.resolve(0);
 function read(chunk: Buffer): void {
   unread = unread.length === 0 ? chunk : Buffer.concat([unread, chunk]);
   const pubacks: number[] = [];
+  const before = messages.length;
   let at = 0;
-  let news = 0;
   while (unread.length - at >= 2) {
     let length = 0;
     let body = at + 1;
@@ -45,20 +44,17 @@ function read(chunk: Buffer): void {
     if (header >> 4 === 4) unanswered -= 1;
     else if (header >> 4 === 3 && header & 0x06) {
       pubacks.push(packet.readUInt16BE(2 + packet.readUInt16BE(0)));
-      if (topicOf(packet).endsWith('/in/message')) news = messages.push(packet);
-      else others += 1;
+      if (topicOf(packet).endsWith('/in/message')) messages.push(packet);
     }
   }
   unread = unread.subarray(at);
   if (pubacks.length > 0) socket.write(encodePubacks(pubacks));
-  if (news > 0) counter.add(news - counted);
-  counted = messages.length;
+  counter.add(messages.length - before);
   if (unanswered <= window / 2) goOn();
 }
-let counted = 0;
 
 function topicOf(packet: Buffer): string {
-  return packet.latin1Slice(2, 2 + packet.readUInt16BE(0));
+  return packet.toString('latin1', 2, 2 + packet.readUInt16BE(0));
 }
 
 function payloadIn(packet: Buffer): { id: string; body: string } {
@@ -67,7 +63,6 @@ function payloadIn(packet: Buffer): { id: string; body: string } {
 
 function startCount({ count }: Load): void {
   messages = [];
-  counted = others = 0;
   arrival = counter.until(count);
 }
 
@@ -98,9 +93,16 @@ const packetIdOf = (at: number) => (at % 60_000) + 1;
 
 answerCalls({
   async open() {
-    await once(socket, 'connect');
+    if (socket.connecting) await once(socket, 'connect');
     socket.write(
-      generate({ cmd: 'connect', clientId: 'bench', clean: true, keepalive: 0, username: MQTT_USER, password: Buffer.from(MQTT_PASSWORD) }),
+      generate({
+        cmd: 'connect',
+        clientId: 'bench',
+        clean: true,
+        keepalive: 0,
+        username: MQTT_USER,
+        password: Buffer.from(MQTT_PASSWORD),
+      }),
     );
     await once(socket, 'data');
     socket.write(generate({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'chat/+/in/#', qos: 1 }] }));
@@ -109,9 +111,15 @@ answerCalls({
   },
   /** A device of every user is there. */
   async comeOnline() {
-    const all = Array.from({ length: users }, (_, user) => ({ topic: `chat/${localOf(user)}/presence/bench`, at: user }));
+    const all = Array.from({ length: users }, (_, user) => ({
+      topic: `chat/${localOf(user)}/presence/bench`,
+      at: user,
+    }));
     await publishAll(
-      all.map(({ topic, at }) => encodePublish({ topic, payload: '{"online":true}', qos: 1, retain: true }, packetIdOf(at), 4)!),
+      all.map(
+        ({ topic, at }) =>
+          encodePublish({ topic, payload: '{"online":true}', qos: 1, retain: true }, packetIdOf(at), 4)!,
+      ),
     );
     while (unanswered > 0) await once(socket, 'data');
   },

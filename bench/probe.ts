@@ -1,6 +1,6 @@
 // Loaded into the process that is measured (`node --import`): how late its event loop is, which only it can tell.
 
-import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { isMainThread } from 'node:worker_threads';
 import { answerCalls } from './child.ts';
 
@@ -8,11 +8,12 @@ import { answerCalls } from './child.ts';
 const resolution = 5;
 
 if (isMainThread) {
-  const delay: IntervalHistogram = monitorEventLoopDelay({ resolution });
+  const delay = monitorEventLoopDelay({ resolution });
   delay.enable();
   const ms = (ns: number) => Math.max(0, ns / 1e6 - resolution);
   answerCalls({
     reset: () => delay.reset(),
     delay: () => ({ p50: ms(delay.percentile(50)), p99: ms(delay.percentile(99)), max: ms(delay.max) }),
   });
+  process.channel?.unref();
 }

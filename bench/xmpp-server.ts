@@ -51,7 +51,7 @@ class Connection {
       this.arrived.push(stanza);
       return '';
     }
-    const id = valueOf(stanza, ' id="');
+    const id = textAfter(stanza, ' id="');
     return `<iq type="result" from="${host}" to="${domains.gateway}" id="${id}">${this.#answer(stanza)}</iq>`;
   }
 
@@ -62,16 +62,17 @@ class Connection {
       return '';
     }
     if (iq.includes('<a ')) {
-      this.#acked = Number(valueOf(iq, ' h="'));
+      this.#acked = Number(textAfter(iq, ' h="'));
       this.#onAck();
       return '';
     }
-    if (iq.includes('<hello ')) return `<welcome xmlns="${attachNs}" v="1" epoch="${epoch}" h="0" sessions="0" queue="0"/>`;
+    if (iq.includes('<hello '))
+      return `<welcome xmlns="${attachNs}" v="1" epoch="${epoch}" h="0" sessions="0" queue="0"/>`;
     return iq
       .split('<attach ')
       .slice(1)
       .map((request) => {
-        const jid = `${valueOf(request, 'user="')}@${host}/${valueOf(request, 'resource="')}`;
+        const jid = `${textAfter(request, 'user="')}@${host}/${textAfter(request, 'resource="')}`;
         this.sessions.add(jid);
         return `<attached xmlns="${attachNs}" jid="${jid}"/>`;
       })
@@ -82,7 +83,10 @@ class Connection {
   prepare(side: Side, { tag, count }: Load): void {
     let text = '';
     for (let at = 0; at < count; at += 1) {
-      text += side === 'gateway' ? this.#delivery(tag, at) : stanzaOf({ tag, at, to: `${localOf(userOf(at))}@${domains.bridge}` });
+      text +=
+        side === 'gateway'
+          ? this.#delivery(tag, at)
+          : stanzaOf({ tag, at, to: `${localOf(userOf(at))}@${domains.bridge}` });
       if (text.length < chunkBytes && at < count - 1) continue;
       this.#chunks.push({ bytes: Buffer.from(text), n: this.#n });
       text = '';
@@ -113,14 +117,14 @@ class Connection {
     const check = new Check(load);
     for (const stanza of this.arrived) {
       const message = stanza.slice(stanza.indexOf('<message '));
-      check.take(valueOf(message, ' id="'), message.slice(message.indexOf('<body>') + 6, message.indexOf('</body>')));
+      check.take(textAfter(message, ' id="'), message.slice(message.indexOf('<body>') + 6, message.indexOf('</body>')));
     }
     this.arrived = [];
     return check;
   }
 }
 
-function valueOf(text: string, attribute: string): string {
+function textAfter(text: string, attribute: string): string {
   const start = text.indexOf(attribute) + attribute.length;
   return text.slice(start, text.indexOf('"', start));
 }
@@ -140,7 +144,7 @@ function serve(socket: Socket): void {
       // Everybody is let in: this server is nobody's.
       socket.write('<handshake/>');
       connection = connections[side] = new Connection(socket);
-    } else if (opening.endsWith('>')) {
+    } else if (/<stream:stream[^>]*>\s*$/.test(opening)) {
       const xmlns = 'xmlns="jabber:component:accept" xmlns:stream="http://etherx.jabber.org/streams"';
       socket.write(`<?xml version="1.0"?><stream:stream ${xmlns} from="${domains[side]}" id="bench">`);
     }
@@ -161,7 +165,8 @@ answerCalls({
     await once(server, 'listening');
     return (server.address() as AddressInfo).port;
   },
-  isReady: (side: Side) => connections[side] !== undefined && (side === 'bridge' || connections[side].sessions.size === users),
+  isReady: (side: Side) =>
+    connections[side] !== undefined && (side === 'bridge' || connections[side].sessions.size === users),
   prepare: ({ side, load }: { side: Side; load: Load }) => of(side).prepare(side, load),
   blast(side: Side) {
     const startedAt = now();

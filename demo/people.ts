@@ -42,16 +42,13 @@ export function contactSeen(stanzas: readonly Element[], contact: string): Conta
   const online = new Set<string>();
   let show = 'offline';
   let wentOffline = 0;
-  for (const { name, attrs, ...stanza } of stanzas.map((element) => ({
-    name: element.name,
-    attrs: element.attrs,
-    show: element.getChildText('show'),
-  }))) {
+  for (const stanza of stanzas) {
+    const { name, attrs } = stanza;
     const [from = '', resource = ''] = (attrs.from ?? '').split('/');
     if (name !== 'presence' || from !== contact || resource === '') continue;
     if (attrs.type === undefined) {
       online.add(resource);
-      show = stanza.show ?? 'online';
+      show = stanza.getChildText('show') ?? 'online';
     } else if (attrs.type === 'unavailable' && online.delete(resource) && online.size === 0) {
       wentOffline++;
       show = 'offline';
@@ -61,3 +58,12 @@ export function contactSeen(stanzas: readonly Element[], contact: string): Conta
 }
 
 export const bare = (jid: string) => jid.split('/')[0]!;
+
+export function numbered(count: number, text: string): string[] {
+  return Array.from({ length: count }, (_, n) => `${text} ${n + 1}`);
+}
+
+/** How many of the expected stand where they should. */
+export function inOrder(got: readonly string[], expected: readonly string[]): number {
+  return got.filter((text, n) => text === expected[n]).length;
+}

@@ -1,7 +1,7 @@
 // Bob's phone: an app on mqtt.js that keeps the rules for apps – drop repeats by `key`, acknowledge, send again until acknowledged.
 
-import { once } from 'node:events';
 import mqtt, { type MqttClient } from 'mqtt';
+import { eventually } from './people.ts';
 
 export interface PhoneOptions {
   url: string;
@@ -44,11 +44,13 @@ export class Phone {
   readonly #unanswered = new Map<string, { payload: string; sentAt: number }>();
   readonly #again: NodeJS.Timeout;
   #ids = 0;
+  #publishing = 0;
 
   /** Resolves when the phone is online: subscribed, and its presence published. */
   static async open(options: PhoneOptions): Promise<Phone> {
     const phone = new Phone(options);
-    await once(phone.#mqtt, 'connect');
+    if (!(await eventually(() => phone.#mqtt.connected)))
+      throw new Error(`Bob's phone cannot connect to ${options.url}.`);
     await phone.#mqtt.subscribeAsync(`${phone.#base}/in/#`, { qos: 1 });
     await phone.#mqtt.publishAsync(`${phone.#base}/presence/${client}`, '{"online":true}', { qos: 1, retain: true });
     return phone;
@@ -63,16 +65,21 @@ export class Phone {
       protocolVersion,
       clean: fresh,
       ...(protocolVersion === 5 && { properties: { sessionExpiryInterval: 86_400 } }),
-      will: { topic: `${this.#base}/presence/${client}`, payload: Buffer.from('{"online":false}'), qos: 1, retain: true },
+      will: {
+        topic: `${this.#base}/presence/${client}`,
+        payload: Buffer.from('{"online":false}'),
+        qos: 1,
+        retain: true,
+      },
     });
     this.#mqtt.on('error', () => {}); // it connects again by itself
     this.#mqtt.on('message', (topic, payload) => this.#hear(topic.split('/').at(-1)!, JSON.parse(payload.toString())));
     this.#again = setInterval(() => this.#sendAgain(), againAfterMs / 4).unref();
   }
 
-  /** How many of the sent messages the gateway has not acknowledged yet. */
-  get unanswered(): number {
-    return this.#unanswered.size;
+  /** All that was sent is acknowledged by the gateway, and all acknowledgements for it are with the broker. */
+  get idle(): boolean {
+    return this.#unanswered.size === 0 && this.#toAck.length === 0 && this.#publishing === 0;
   }
 
   send(to: string, body: string): void {
@@ -125,6 +132,7 @@ export class Phone {
 
   /** A publish that fails is covered by the repeat. */
   #publish(channel: string, payload: string): void {
-    this.#mqtt.publish(`${this.#base}/out/${channel}`, payload, { qos: 1 }, () => {});
+    this.#publishing++;
+    this.#mqtt.publish(`${this.#base}/out/${channel}`, payload, { qos: 1 }, () => this.#publishing--);
   }
 }

@@ -17,6 +17,7 @@ export class Screen {
   readonly #coloured: boolean;
   #act = 0;
   #moving = false;
+  #closed = false;
 
   /** Without colours where `NO_COLOR` is set to anything (no-color.org). */
   constructor(out: Out, env: NodeJS.ProcessEnv) {
@@ -55,7 +56,9 @@ export class Screen {
   count(row: Row): void {
     this.rows.push(row);
     const mark = isRight(row) ? this.#paint('32', '✓') : this.#paint('31', '✗');
-    this.#print(`   ${mark} ${row.what.padEnd(figureColumn - 5)} ${this.#paint(isRight(row) ? '0' : '31', figureOf(row))}`);
+    this.#print(
+      `   ${mark} ${row.what.padEnd(figureColumn - 5)} ${this.#paint(isRight(row) ? '0' : '31', figureOf(row))}`,
+    );
   }
 
   end(text: string, good: boolean): void {
@@ -64,12 +67,18 @@ export class Screen {
 
   /** A line that changes in place while work goes on; the next other line takes its place. Not shown in a file. */
   progress(text: string): void {
-    if (!this.#out.isTTY) return;
+    if (!this.#out.isTTY || this.#closed) return;
     this.#out.write(`\r\x1b[K   ${text}`);
     this.#moving = true;
   }
 
+  /** Says nothing any more. */
+  close(): void {
+    this.#closed = true;
+  }
+
   #print(text: string): void {
+    if (this.#closed) return;
     if (this.#moving) this.#out.write('\r\x1b[K');
     this.#moving = false;
     this.#out.write(`${text}\n`);

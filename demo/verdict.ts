@@ -24,7 +24,8 @@ export function isRight({ actual, expected, atMost }: Row): boolean {
 export function figureOf(row: Row): string {
   const { actual, expected, atMost, unit } = row;
   const withUnit = (value: number) => (unit ? `${value} ${unit}` : String(value));
-  if (!isRight(row)) return `${withUnit(actual)}, expected ${atMost === undefined ? expected : `at most ${withUnit(atMost)}`}`;
+  if (!isRight(row))
+    return `${withUnit(actual)}, expected ${atMost === undefined ? expected : `at most ${withUnit(atMost)}`}`;
   return expected === undefined || expected === 0 || unit ? withUnit(actual) : `${actual} of ${expected}`;
 }
 

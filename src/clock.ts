@@ -13,10 +13,11 @@ export interface Clock {
   random(): number;
 }
 
+/** A timer of it keeps no process alive: what has closed its links and files ends at once, whatever was still planned. */
 export const systemClock: Clock = {
   now: Date.now,
   after(delayMs, task) {
-    const handle = setTimeout(task, delayMs);
+    const handle = setTimeout(task, delayMs).unref();
     return { cancel: () => clearTimeout(handle) };
   },
   random: Math.random,

@@ -170,7 +170,6 @@ export class Core {
   }
 
   brokerDown(): void {
-    this.devices.brokerLost();
     this.#upkeep.brokerDown();
   }
 

@@ -10,7 +10,7 @@ import type { Metrics } from '../metrics.ts';
 import type { Devices } from '../migration/devices.ts';
 import type { User, Users } from '../migration/users.ts';
 import type { Broker, Incoming } from '../mqtt/broker.ts';
-import { formatAt, type Payload, readAck, readId, readPayload, readPresence } from '../mqtt/message.ts';
+import { formatAt, idOfRefused, type Payload, readAck, readId, readPayload, readPresence } from '../mqtt/message.ts';
 import type { OutChannel, Topics } from '../mqtt/topic.ts';
 import { isRefusal, type Refusal, refuse } from '../refusal.ts';
 import { bareOf, fullOf, type Jid, parseJid, prepareBare } from '../xmpp/jid.ts';
@@ -61,10 +61,14 @@ export class ToXmpp {
     if (isRefusal(place)) return this.#refuse(null, undefined, place, accepted);
     if (place.kind === 'presence') return this.#presence(place.user, place.client, message, accepted);
     if (message.retain) return this.#clear(place.user, message, accepted);
+    if (place.kind === 'unknown') {
+      const refusal = refuse('bad-request', `there is no channel out/${place.channel.slice(0, 64)}`);
+      return this.#refuse(place.user, idOfRefused(message.payload), refusal, accepted);
+    }
     const user = this.#parts.users.get(place.user);
     if (place.channel === 'ack') return this.#ack(place.user, message, accepted);
     const payload = readPayload(message.payload, { maxBytes: this.#parts.maxStanzaBytes });
-    if (isRefusal(payload)) return this.#refuse(place.user, undefined, payload, accepted);
+    if (isRefusal(payload)) return this.#refuse(place.user, idOfRefused(message.payload), payload, accepted);
     if (place.channel === 'chatstate') return this.#passOn(user, payload, accepted);
     const id = readId(payload);
     if (isRefusal(id)) return this.#refuse(place.user, undefined, id, accepted);

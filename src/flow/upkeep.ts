@@ -81,7 +81,7 @@ export class Upkeep {
       road.restore([]);
       deliver.reread(conversations);
       log.info({ event: 'broker.restarted', conversations: conversations.length });
-      if (bootMs !== null && (last !== null || devices.lostBroker)) devices.brokerRestarted();
+      if (bootMs !== null) devices.brokerRestarted(bootMs);
     }
     road.open = true;
     deliver.wake('toMqtt');
@@ -105,6 +105,7 @@ export class Upkeep {
     if (users.get(user)?.acks) deliver.reread(await ledger.do('republish', { user }));
     const delayMs = repeatAfterMs[round];
     if (delayMs === undefined) return;
+    this.#repeats.get(user)?.cancel(); // of another turn, begun meanwhile
     this.#repeats.set(
       user,
       clock.after(delayMs, () => void this.#repeat(user, round + 1)),

@@ -11,15 +11,16 @@ const awayAfterMs = 5_000;
 const startMs = 5_000;
 /** A broker that died fires no wills: after its restart devices have this long to speak. */
 const restartMs = 90_000;
+/** The broker's uptime has whole seconds. */
+const bootToleranceMs = 2_000;
 const dayMs = 86_400_000;
 
 interface Device {
   online: boolean;
+  /** When it last spoke itself (ms). */
   seenAt: number;
   /** It has spoken since the last time nothing was known. */
   heard: boolean;
-  /** When it last spoke itself (ms); 0: what we know of it was found, not told. */
-  toldAt: number;
 }
 
 interface Owner {
@@ -36,8 +37,6 @@ export class Devices {
   readonly #owners = new Map<string, Owner>();
   #knowing?: Timer;
   #known = false;
-  /** When the connection to the broker was lost last. */
-  #lostAt = 0;
   #pruning?: Timer;
 
   /** A user's status changed; `null`: that of every user may have. */
@@ -57,7 +56,7 @@ export class Devices {
 
   async load(): Promise<void> {
     for (const row of await this.#ledger.do('devices', {})) {
-      this.#owner(row.user).devices.set(row.client, { online: row.online, seenAt: row.seenAt, heard: false, toldAt: 0 });
+      this.#owner(row.user).devices.set(row.client, { online: row.online, seenAt: row.seenAt, heard: false });
     }
     const failed = (error: unknown) => this.#log.error({ event: 'ledger.failed', error: String(error) });
     this.#pruning = every(this.#clock, 3_600_000, () => this.#prune(), failed);
@@ -74,21 +73,11 @@ export class Devices {
     if (!this.#known && !this.#knowing) this.#learn(startMs);
   }
 
-  /** What is told from now on may come from a broker that was restarted. */
-  brokerLost(): void {
-    this.#lostAt = this.#clock.now();
-  }
-
-  /** The broker was lost at least once since the start. */
-  get lostBroker(): boolean {
-    return this.#lostAt > 0;
-  }
-
-  /** The broker forgot who was online: only those are believed who have spoken since we lost it. */
-  brokerRestarted(): void {
+  /** The broker forgot who was online: only those are believed who have spoken since its start. */
+  brokerRestarted(bootMs: number): void {
     this.#known = false;
     this.#knowing?.cancel();
-    for (const owner of this.#owners.values()) for (const device of owner.devices.values()) device.heard &&= device.toldAt > this.#lostAt;
+    for (const owner of this.#owners.values()) for (const device of owner.devices.values()) device.heard &&= device.seenAt >= bootMs - bootToleranceMs;
     this.#learn(restartMs);
     this.onStatus(null);
   }
@@ -101,8 +90,8 @@ export class Devices {
     const owner = this.#owner(user);
     const before = owner.devices.get(client);
     const cameOnline = online && !(before?.online && before.heard);
-    const now = this.#clock.now();
-    const device = { online, seenAt: now, heard: true, toldAt: found ? (before?.toldAt ?? 0) : now };
+    const isOldNews = found && before?.online === online;
+    const device = { online, seenAt: isOldNews ? before.seenAt : this.#clock.now(), heard: true };
     owner.devices.set(client, device);
     const written = this.#ledger.do('putDevice', { user, client, online, seenAt: device.seenAt });
     if (online) {
@@ -130,9 +119,13 @@ export class Devices {
     const owner = this.#owner(user);
     const device = owner.devices.get(client);
     const seenAt = this.#clock.now();
-    if (device) device.seenAt = seenAt;
-    else {
-      owner.devices.set(client, { online: false, seenAt, heard: true, toldAt: seenAt });
+    if (device) {
+      device.seenAt = seenAt;
+      if (device.heard) return;
+      device.heard = true;
+      this.onStatus(user);
+    } else {
+      owner.devices.set(client, { online: false, seenAt, heard: true });
       await this.#ledger.do('putDevice', { user, client, online: false, seenAt });
     }
   }

@@ -42,6 +42,17 @@ export function readId(payload: Payload): string | Refusal {
   return refuse('bad-request', `id must be a string of 1 to ${maxIdBytes} bytes`);
 }
 
+/** The id of a payload that was refused as a whole, so that its sender can be told which; undefined if it cannot be made out. */
+export function idOfRefused(bytes: Uint8Array): string | undefined {
+  try {
+    const value: unknown = JSON.parse(decoder.decode(bytes));
+    const id = isObject(value) ? readId(value) : undefined;
+    return typeof id === 'string' && id.isWellFormed() ? id : undefined;
+  } catch {
+    return undefined; // no JSON, so it has no id
+  }
+}
+
 /** `out/ack`: the keys an app has stored, at most 1000, and the device (an MQTT client id) that says so. */
 export function readAck(payload: Payload): { keys: string[]; device?: string } | Refusal {
   const { keys, device } = payload;

@@ -25,6 +25,8 @@ export type OutChannel = (typeof outChannels)[number];
 /** What a topic from the broker names; `user` is a prepared bare JID, `client` the MQTT client id as it stands there. */
 export type ReadTopic =
   | { kind: 'out'; user: string; channel: OutChannel }
+  /** Under the user's `out/`, on a channel that there is not: its sender can be told. */
+  | { kind: 'unknown'; user: string; channel: string }
   | { kind: 'presence'; user: string; client: string };
 
 /** The prepared (RFC 7622) form of a bare JID, or null if it is none. */
@@ -105,9 +107,8 @@ export function readTopic(
   return makeTopics(given).read(topic);
 }
 
-function readChannel(user: string, channel: string): ReadTopic | Refusal {
-  if (!isOutChannel(channel)) return refuse('bad-request', 'there is no such channel');
-  return { kind: 'out', user, channel };
+function readChannel(user: string, channel: string): ReadTopic {
+  return isOutChannel(channel) ? { kind: 'out', user, channel } : { kind: 'unknown', user, channel };
 }
 
 function readClient(user: string, client: string): ReadTopic | Refusal {

@@ -73,7 +73,11 @@ export class App {
     send();
   }
 
-  publishTo(topic: string, payload: Payload | string, { qos = 1, retain = false }: { qos?: 0 | 1; retain?: boolean } = {}): void {
+  publishTo(
+    topic: string,
+    payload: Payload | string,
+    { qos = 1, retain = false }: { qos?: 0 | 1; retain?: boolean } = {},
+  ): void {
     this.#line?.publish(topic, typeof payload === 'string' ? payload : JSON.stringify(payload), { qos, retain });
   }
 
@@ -92,6 +96,11 @@ export class App {
   async isTold(id: string): Promise<void> {
     const fits = ({ channel, payload }: Incoming) => channel === 'ack' && (payload.ids as string[]).includes(id);
     await this.heard.until((all) => all.find(fits), `in/ack of ${id}`);
+  }
+
+  /** How many of what it sent the gateway has neither acknowledged nor refused. */
+  get unacknowledged(): number {
+    return this.#unacked.size;
   }
 
   /** What stands on in/{channel}, without repeats: messages keep the first of each key. */

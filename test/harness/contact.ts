@@ -45,7 +45,8 @@ export class Contact {
       if (event.event === 'presence') this.presences.add(event as unknown as Seen);
       else if (event.event === 'iq') this.#answers.add(parseXml(String(event.xml)));
       else if (event.event === 'message') {
-        const { delay, xml, ...rest } = event as unknown as Record<'delay' | 'xml', string> & Omit<Heard, 'delay' | 'xml'>;
+        const { delay, xml, ...rest } = event as unknown as Record<'delay' | 'xml', string> &
+          Omit<Heard, 'delay' | 'xml'>;
         this.messages.add({ ...rest, delay: delay ? Date.parse(delay) : null, xml: parseXml(xml) });
       }
     };
@@ -94,9 +95,8 @@ export class Contact {
 /** Logs in; resolves when the server has processed its first presence. */
 export async function contact({ jid, password, port, priority = 0 }: ContactOptions): Promise<Contact> {
   const puppet = new Puppet('slixmpp_client.py', [jid, password, String(port)]);
-  const online = await puppet.first('online');
-  const full = String(online.jid);
-  const contact = new Contact(full.split('/')[0]!, puppet);
+  const contact = new Contact(jid.split('/')[0]!, puppet);
+  const full = String((await puppet.first('online')).jid);
   if (priority !== null) {
     puppet.tell({ do: 'presence', priority });
     await contact.presences.until((all) => all.find(({ from }) => from === full), `the reflected presence of ${jid}`);

@@ -10,11 +10,16 @@ import { stringify } from 'yaml';
 import { Happenings } from './happenings.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-const startTimeoutMs = 20_000;
+const stderrKept = 4000;
 
 export interface LogLine {
   event: string;
   [field: string]: unknown;
+}
+
+export interface Answer {
+  status: number;
+  body: Record<string, unknown>;
 }
 
 export class GatewayProcess {
@@ -36,28 +41,31 @@ export class GatewayProcess {
     await writeFile(this.configFile, stringify(config), { mode: 0o600 });
   }
 
-  /** Resolves once it says that it is ready; rejects with what it said instead. */
-  async start(): Promise<void> {
+  /** Resolves once it has logged this event; rejects with what it said instead. */
+  async start(until = 'gateway.ready'): Promise<void> {
     const child = spawn(process.execPath, [main, 'run', '--config', this.configFile], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    const killAtExit = () => child.kill('SIGKILL');
+    process.once('exit', killAtExit);
     this.#child = child;
     const from = this.log.items.length;
     this.log.reopen();
     createInterface({ input: child.stdout! }).on('line', (line) => this.#hear(line));
-    child.stderr!.on('data', (chunk) => {
-      this.#stderr = (this.#stderr + chunk).slice(-4000);
+    child.stderr!.on('data', (chunk) => this.#complain(chunk));
+    child.once('close', () => {
+      this.log.close();
+      process.off('exit', killAtExit);
     });
-    child.once('close', () => this.log.close());
-    const ready = await this.logged('gateway.ready', { from, timeoutMs: startTimeoutMs });
-    this.#adminUrl = String(ready.adminUrl);
+    this.#adminUrl = String((await this.logged({ event: 'gateway.started' }, from)).adminUrl);
+    await this.logged({ event: until }, from);
   }
 
-  /** The first line of this event, from the given line on. */
-  async logged(event: string, { from = 0, timeoutMs = 20_000 } = {}): Promise<LogLine> {
-    const find = (lines: LogLine[]) => lines.slice(from).find((line) => line.event === event);
+  /** The first line with these fields, from the given line on. */
+  async logged(fields: LogLine, from = 0): Promise<LogLine> {
+    const fits = (line: LogLine) => Object.entries(fields).every(([name, value]) => line[name] === value);
     try {
-      return await this.log.until(find, `log event ${event}`, timeoutMs);
+      return await this.log.until((lines) => lines.slice(from).find(fits), `log line ${JSON.stringify(fields)}`);
     } catch (error) {
       throw new Error(`${(error as Error).message}\n${this.#stderr}`, { cause: error });
     }
@@ -71,37 +79,56 @@ export class GatewayProcess {
     return this.#child?.pid;
   }
 
-  get stderr(): string {
-    return this.#stderr;
-  }
-
   /** One request to the admin API; the answer's JSON. */
-  async api(
-    method: 'GET' | 'PUT' | 'POST',
-    path: string,
-    body?: unknown,
-  ): Promise<{ status: number; body: Record<string, unknown> }> {
-    const token = (await readFile(join(this.#dir, 'crossfade.sqlite.token'), 'utf8')).trim();
-    const response = await fetch(`${this.#adminUrl}${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${token}`,
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      },
-      body: body === undefined ? undefined : JSON.stringify(body),
-    });
+  async api(method: 'GET' | 'PUT' | 'POST', path: string, body?: unknown): Promise<Answer> {
+    const response = await this.#fetch(method, path, body);
     return { status: response.status, body: (await response.json()) as Record<string, unknown> };
   }
 
+  /** One sample of /metrics; 0 if it was never counted. */
+  async metric(name: string, labels: Record<string, string>): Promise<number> {
+    const text = await (await this.#fetch('GET', '/metrics')).text();
+    const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
+    const line = text
+      .split('\n')
+      .find((line) => line.startsWith(`${name}{`) && wanted.every((label) => line.includes(label)));
+    return Number(line?.split(' ').at(-1) ?? 0);
+  }
+
+  async user(jid: string): Promise<Record<string, unknown>> {
+    return (await this.api('GET', `/api/v1/users/${encodeURIComponent(jid)}`)).body;
+  }
+
+  /** Up to 1000 entries of the user, the oldest first. */
+  async entries(jid: string): Promise<Record<string, unknown>[]> {
+    const { body } = await this.api('GET', `/api/v1/ledger?limit=1000&user=${encodeURIComponent(jid)}`);
+    return body.items as Record<string, unknown>[];
+  }
+
+  /** What was done to the user, the oldest first. */
+  async audit(jid: string): Promise<Record<string, unknown>[]> {
+    const { body } = await this.api('GET', `/api/v1/audit?user=${encodeURIComponent(jid)}`);
+    return (body.items as Record<string, unknown>[]).reverse();
+  }
+
+  /** Asks for a move; does not wait for its end. */
+  async put(jid: string, phase: string, reason = 'a play'): Promise<Answer> {
+    return await this.api('PUT', `/api/v1/users/${encodeURIComponent(jid)}/phase`, { phase, reason });
+  }
+
   /** Moves a user, and waits until the hand-over is done. */
-  async move(jid: string, phase: string, timeoutMs = 60_000): Promise<Record<string, unknown>> {
-    const answer = await this.api('PUT', `/api/v1/users/${jid}/phase`, { phase, reason: 'a play' });
+  async move(jid: string, phase: string): Promise<Record<string, unknown>> {
+    const answer = await this.put(jid, phase);
     if (answer.status >= 400) throw new Error(`moving ${jid} to ${phase}: ${JSON.stringify(answer.body)}`);
-    const deadline = Date.now() + timeoutMs;
-    for (;;) {
-      const { body } = await this.api('GET', `/api/v1/users/${jid}`);
-      if (!body.moving) return body;
-      if (Date.now() > deadline) throw new Error(`the move of ${jid} hangs: ${JSON.stringify(body)}`);
+    return await this.moved(jid);
+  }
+
+  /** Resolves, with the user, once no move of its is under way. */
+  async moved(jid: string): Promise<Record<string, unknown>> {
+    for (const deadline = Date.now() + 30_000; ; ) {
+      const user = await this.user(jid);
+      if (!user.moving) return user;
+      if (Date.now() > deadline) throw new Error(`the move of ${jid} hangs: ${JSON.stringify(user)}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
@@ -121,8 +148,23 @@ export class GatewayProcess {
     await once(child, 'close');
   }
 
+  async #fetch(method: string, path: string, body?: unknown): Promise<Response> {
+    const token = (await readFile(join(this.#dir, 'crossfade.sqlite.token'), 'utf8')).trim();
+    const headers: Record<string, string> = { authorization: `Bearer ${token}` };
+    if (body !== undefined) headers['content-type'] = 'application/json';
+    return await fetch(`${this.#adminUrl}${path}`, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  }
+
   #hear(line: string): void {
     if (line.startsWith('{')) this.log.add(JSON.parse(line));
-    else this.#stderr = `${this.#stderr}${line}\n`.slice(-4000);
+    else this.#complain(`${line}\n`);
+  }
+
+  #complain(text: unknown): void {
+    this.#stderr = `${this.#stderr}${text}`.slice(-stderrKept);
   }
 }

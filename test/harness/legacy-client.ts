@@ -25,6 +25,8 @@ export interface LegacyOptions {
   /** Of the first presence; null: sends none. Default 0. */
   priority?: number | null;
   carbons?: boolean;
+  /** Hears every stanza, besides the inbox. */
+  onStanza?: (stanza: Element) => void;
 }
 
 export interface LegacyClient {
@@ -47,7 +49,7 @@ export interface LegacyClient {
 /** Logs in and resolves when the session is bound, and its first presence, if any, is processed by the server. */
 export async function legacyClient(options: LegacyOptions): Promise<LegacyClient> {
   const { client } = (await import('@xmpp/client' as string)) as { client: MakeClient };
-  const { port, user, password, resource, priority = 0, carbons = false } = options;
+  const { port, user, password, resource, priority = 0, carbons = false, onStanza } = options;
   // PLAIN: the library's SCRAM takes half a second of this process.
   const credentials = (authenticate: Authenticate) => authenticate({ username: user, password }, 'PLAIN');
   const settings = { service: `xmpp://127.0.0.1:${port}`, domain: 'example.com', username: user, credentials };
@@ -55,7 +57,10 @@ export async function legacyClient(options: LegacyOptions): Promise<LegacyClient
   const inbox = new Inbox();
   xmpp.reconnect.stop();
   xmpp.on('error', () => {}); // an ended stream shows in what the test waits for
-  xmpp.on('stanza', (stanza: Element) => inbox.add(stanza));
+  xmpp.on('stanza', (stanza: Element) => {
+    inbox.add(stanza);
+    onStanza?.(stanza);
+  });
   const managed = new Promise<void>((resolve) => {
     xmpp.on('element', (element: Element) => element.name === 'enabled' && resolve());
   });

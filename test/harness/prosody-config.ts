@@ -7,6 +7,8 @@ export interface ProsodySettings {
   componentPort: number;
   components: { domain: string; secret: string }[];
   archive: boolean;
+  /** Loads mod_crossfade_attach. */
+  attach: boolean;
   options: string;
 }
 
@@ -48,7 +50,7 @@ modules_enabled = {
 }
 
 VirtualHost "example.com"
-  modules_enabled = { "crossfade_attach" }
+${settings.attach ? '  modules_enabled = { "crossfade_attach" }' : ''}
   crossfade_components = { ${settings.components.map((component) => luaString(component.domain)).join(', ')} }
 ${settings.options}
 ${settings.components
@@ -57,7 +59,7 @@ ${settings.components
 Component ${luaString(domain)}
   component_secret = ${luaString(secret)}
   component_conflict_resolve = "kick_old" -- a gateway that was killed may come back before its old connection is noticed
-  modules_enabled = { "crossfade_attach" }
+${settings.attach ? '  modules_enabled = { "crossfade_attach" }' : ''}
 `,
   )
   .join('')}

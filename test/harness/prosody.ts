@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import { luaString, type ProsodySettings, prosodyConfig } from './prosody-config.ts';
 
 export interface ProsodyOptions {
-  /** Local part → password, in the domain example.com. ASCII local parts. */
+  /** Local part (prepared) → password, in the domain example.com. */
   accounts: Record<string, string>;
   components: { domain: string; secret: string }[];
   /** Where configuration, data and log go; kept afterwards. Default: a temporary directory that `stop` removes. */
@@ -20,6 +20,8 @@ export interface ProsodyOptions {
   moduleDir?: string;
   /** Message archive (mod_mam) for every account. Default false. */
   archive?: boolean;
+  /** Loads mod_crossfade_attach. Default true. */
+  attach?: boolean;
   /** Lua lines for the VirtualHost's section. */
   options?: string;
 }
@@ -29,6 +31,7 @@ export interface Prosody {
   readonly c2sPort: number;
   readonly componentPort: number;
   readonly dir: string;
+  readonly pid: number;
   /** Ends it as an operator would (SIGTERM), then removes its directory if it was a temporary one. */
   stop(): Promise<void>;
   /** Ends it with SIGKILL; the data stays for `restart`. */
@@ -55,7 +58,9 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
   await mkdir(accountsDir, { recursive: true });
   await mkdir(join(dir, 'certs'), { recursive: true });
   for (const [name, password] of Object.entries(options.accounts)) {
-    const file = name.replace(/[^A-Za-z0-9]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
+    const file = Buffer.from(name)
+      .toString('latin1')
+      .replace(/[^A-Za-z0-9]/g, (byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, '0')}`);
     await writeFile(join(accountsDir, `${file}.dat`), `return { ["password"] = ${luaString(password)}; };\n`);
   }
   const [c2sPort, componentPort] = await freePorts(2);
@@ -66,6 +71,7 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
     componentPort: componentPort!,
     components: options.components,
     archive: options.archive ?? false,
+    attach: options.attach ?? true,
     options: options.options ?? '',
   };
   const configFile = join(dir, 'prosody.cfg.lua');
@@ -78,6 +84,9 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
     c2sPort: settings.c2sPort,
     componentPort: settings.componentPort,
     dir,
+    get pid() {
+      return child.pid!;
+    },
     log,
     async stop() {
       await end(child, 'SIGTERM');

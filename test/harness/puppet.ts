@@ -11,6 +11,12 @@ export interface PuppetEvent {
   [field: string]: unknown;
 }
 
+/** A play that breaks off leaves none behind. */
+const living = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of living) child.kill('SIGKILL');
+});
+
 export class Puppet {
   /** Told of each event from the moment it is set. */
   onEvent: (event: PuppetEvent) => void = () => {};
@@ -24,9 +30,8 @@ export class Puppet {
     const path = fileURLToPath(new URL(`./${script}`, import.meta.url));
     this.#child = spawn('/usr/bin/python3', [path, ...args]);
     this.#ended = once(this.#child, 'close').finally(() => this.#events.close());
-    const killAtExit = () => this.#child.kill('SIGKILL');
-    process.once('exit', killAtExit);
-    this.#child.once('close', () => process.off('exit', killAtExit));
+    living.add(this.#child);
+    this.#child.once('close', () => living.delete(this.#child));
     createInterface({ input: this.#child.stdout! }).on('line', (line) => this.#hear(JSON.parse(line)));
     this.#child.stderr!.on('data', (chunk) => {
       this.#stderr = (this.#stderr + chunk).slice(-4000);

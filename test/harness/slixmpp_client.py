@@ -53,7 +53,7 @@ class Client(slixmpp.ClientXMPP):
         )
 
     def on_presence(self, presence):
-        tell("presence", **{"from": str(presence["from"])}, type=presence["type"], show=presence["show"])
+        tell("presence", **{"from": str(presence["from"])}, type=presence.xml.get("type", ""), show=presence["show"])
 
     def on_iq(self, iq):
         if iq["type"] in ("result", "error"):

@@ -1,87 +1,148 @@
-// The whole stage: a real Prosody with our module, a real Mosquitto and the gateway as a process, in one private folder.
+// The whole stage: a real Prosody with our module, a real Mosquitto and the gateway as a process, in one private folder; and
+// the cast, which leaves when the stage is struck.
 
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connectAsync } from 'mqtt';
+import { type App, type AppOptions, app } from './app.ts';
+import { type Contact, contact } from './contact.ts';
 import { GatewayProcess } from './gateway-process.ts';
+import { Happenings } from './happenings.ts';
+import { type LegacyClient, type LegacyOptions, legacyClient } from './legacy-client.ts';
 import { type Mosquitto, startMosquitto } from './mosquitto.ts';
 import { type Prosody, type ProsodyOptions, startProsody } from './prosody.ts';
 
-export interface Stage {
-  prosody: Prosody;
-  mosquitto: Mosquitto;
-  gateway: GatewayProcess;
-  dir: string;
-  /** Of every account, on both sides. */
-  password: string;
-  stop(): Promise<void>;
-}
-
 export interface StageOptions {
-  /** Local parts; each has a legacy account and an MQTT account. */
+  /** Local parts, prepared; each has a legacy account and an MQTT account. */
   accounts: string[];
   prosody?: Partial<ProsodyOptions>;
   /** Bare JIDs on gw.example.com. */
   ownUsers?: string[];
+  /** Names of further MQTT accounts. */
+  mqttAccounts?: string[];
   mosquitto?: Record<string, string | number | boolean>;
   /** Sections laid over the gateway's configuration. */
   config?: { xmpp?: object; mqtt?: object };
 }
 
-/** Starts everything on free ports; `stop` ends it and removes the folder. */
+/** A message on the broker. */
+export interface Passing {
+  topic: string;
+  payload: string;
+  retain: boolean;
+}
+
+const gatewayName = 'crossfade';
+
+export class Stage {
+  readonly prosody: Prosody;
+  readonly mosquitto: Mosquitto;
+  readonly gateway: GatewayProcess;
+  readonly dir: string;
+  /** Of every account, on both sides, but the gateway's. */
+  readonly password: string;
+  readonly #gatewayPassword: string;
+  readonly #leaving: (() => Promise<void>)[] = [];
+
+  constructor(
+    parts: Pick<Stage, 'prosody' | 'mosquitto' | 'gateway' | 'dir' | 'password'> & { gatewayPassword: string },
+  ) {
+    this.prosody = parts.prosody;
+    this.mosquitto = parts.mosquitto;
+    this.gateway = parts.gateway;
+    this.dir = parts.dir;
+    this.password = parts.password;
+    this.#gatewayPassword = parts.gatewayPassword;
+  }
+
+  /** A legacy client on slixmpp; `name` is a local part with or without a resource. */
+  async contact(name: string, priority?: number | null): Promise<Contact> {
+    const [local, resource = 'desk'] = name.split('/');
+    const jid = `${local}@example.com/${resource}`;
+    const one = await contact({ jid, password: this.password, port: this.prosody.c2sPort, priority });
+    this.#leaving.push(() => one.leave());
+    return one;
+  }
+
+  /** A legacy client on @xmpp/client. */
+  async legacyClient(user: string, options: Partial<LegacyOptions> = {}): Promise<LegacyClient> {
+    const one = await legacyClient({ user, password: this.password, port: this.prosody.c2sPort, ...options });
+    this.#leaving.push(() => one.stop());
+    return one;
+  }
+
+  /** An app of the user whose topics have this level. Its client id names the user as well: it is the broker's for all. */
+  async app(user: string, device: string, options: Partial<AppOptions> = {}): Promise<App> {
+    const client = `${user}-${device}`;
+    const one = await app({ user, client, password: this.password, port: this.mosquitto.port, ...options });
+    this.#leaving.push(() => one.leave());
+    return one;
+  }
+
+  /** What passes on the broker under this filter, retained messages first; resolves when the subscription stands. */
+  async watch(filter: string): Promise<Happenings<Passing>> {
+    const { url } = this.mosquitto;
+    const passing = new Happenings<Passing>();
+    const client = await connectAsync(url, { username: gatewayName, password: this.#gatewayPassword });
+    this.#leaving.push(() => client.endAsync());
+    client.on('message', (topic, payload, { retain }) => passing.add({ topic, payload: payload.toString(), retain }));
+    await client.subscribeAsync(filter, { qos: 1 });
+    return passing;
+  }
+
+  async strike(): Promise<void> {
+    await Promise.allSettled(this.#leaving.map((leave) => leave()));
+    await this.gateway.stop();
+    await Promise.all([this.prosody.stop(), this.mosquitto.stop()]);
+    await rm(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** Starts everything on free ports; `strike` ends it and removes the folder. */
 export async function setStage(options: StageOptions): Promise<Stage> {
   const dir = await mkdtemp(join(tmpdir(), 'crossfade-stage-'));
   const [password, secret, gatewayPassword] = [token(), token(), token()];
-  const passwords = (names: string[]) => Object.fromEntries(names.map((name) => [name, password]));
+  const { ownUsers = [], mqttAccounts = [], accounts } = options;
   const prosody = await startProsody({
-    accounts: passwords(options.accounts),
+    accounts: Object.fromEntries(accounts.map((name) => [name, password])),
     components: [{ domain: 'gw.example.com', secret }],
     ...options.prosody,
   });
+  const levels = [...accounts, ...ownUsers].map(userLevel);
   const mosquitto = await startMosquitto({
-    accounts: passwords([
-      ...options.accounts,
-      ...(options.ownUsers ?? []).map((jid) => encodeURIComponent(jid).replaceAll('.', '%2E')),
-    ]),
-    gateway: { username: 'crossfade', password: gatewayPassword },
-    options: { sys_interval: 1, ...options.mosquitto },
+    accounts: Object.fromEntries([...levels, ...mqttAccounts].map((name) => [name, password])),
+    gateway: { username: gatewayName, password: gatewayPassword },
+    options: options.mosquitto,
   });
   const gateway = new GatewayProcess(dir);
+  const stage = new Stage({ prosody, mosquitto, gateway, dir, password, gatewayPassword });
+  const { componentPort: port } = prosody;
+  const component = { host: '127.0.0.1', port, domain: 'gw.example.com', secret, users: ownUsers };
   await gateway.configure({
-    xmpp: {
-      domain: 'example.com',
-      component: {
-        host: '127.0.0.1',
-        port: prosody.componentPort,
-        domain: 'gw.example.com',
-        secret,
-        users: options.ownUsers ?? [],
-      },
-      ...options.config?.xmpp,
-    },
+    xmpp: { domain: 'example.com', component, ...options.config?.xmpp },
     mqtt: {
-      url: mosquitto.url,
-      username: 'crossfade',
-      password: gatewayPassword,
-      brokerHorizon: '10s',
+      ...{ url: mosquitto.url, username: gatewayName, password: gatewayPassword, brokerHorizon: '10s' },
       ...options.config?.mqtt,
     },
     ledger: { path: './crossfade.sqlite' },
     admin: { listen: '127.0.0.1:0' },
   });
-  const stop = async () => {
-    await gateway.stop();
-    await Promise.all([prosody.stop(), mosquitto.stop()]);
-    await rm(dir, { recursive: true, force: true });
-  };
   try {
-    await gateway.start();
+    await gateway.start(options.prosody?.attach === false ? 'component.online' : 'gateway.ready');
   } catch (error) {
-    await stop();
+    await stage.strike();
     throw error;
   }
-  return { prosody, mosquitto, gateway, dir, password, stop };
+  return stage;
+}
+
+/** As docs/app-developers.md spells it: every byte outside A-Z a-z 0-9 _ - is percent-encoded. Written anew, not the gateway's own. */
+export function userLevel(name: string): string {
+  return Buffer.from(name)
+    .toString('latin1')
+    .replace(/[^A-Za-z0-9_-]/g, (byte) => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`);
 }
 
 function token(): string {

@@ -79,8 +79,8 @@ export class AttachLink implements Server {
     return this.#ask(`attach ${user} ${shown}`, (link) => link.attach(user, shown));
   }
 
-  show(jid: string) {
-    return this.#ask(`show ${jid}`, (link) => link.show(jid)) as Promise<{ kind: 'processed' }>;
+  show(jid: string, shown: Shown) {
+    return this.#ask(`show ${jid} ${shown}`, (link) => link.show(jid, shown)) as Promise<{ kind: 'processed' }>;
   }
 
   detach(jid: string) {

@@ -74,12 +74,6 @@ export class Device {
     this.#connection?.cut();
   }
 
-  /** A new connection: what was not acknowledged comes again. */
-  reconnect(): void {
-    if (this.#connection) this.drop();
-    else this.connect();
-  }
-
   /** Says goodbye. */
   leave(): void {
     const { broker, user, client } = this.parts;

@@ -54,6 +54,16 @@ export function checkInAck({ world, gateway }: Scene, ids: string[]): void {
   for (const id of ids) if (!find.get(id)) world.broke(`in/ack names ${id}, which is not on disk`);
 }
 
+/** A moved user whose app is there is shown so to contacts. */
+export function checkShown({ world, gateway, server, users, devices }: Scene): void {
+  for (const jid of users) {
+    if (gateway.core.users.get(jid)?.phase !== 'mqtt') continue;
+    const shown = server.accounts.get(jid)!.session?.shown;
+    const isThere = devices.some(({ parts, isConnected }) => isConnected && `${parts.user}@example.com` === jid);
+    if (isThere && shown !== 'here') world.broke(`${jid} has an app online and is shown ${shown ?? 'as nothing'}`);
+  }
+}
+
 /** At the end, when nothing fails any more and everybody was there for long enough. */
 export function checkEnd(scene: Scene): void {
   checkBooks(scene);

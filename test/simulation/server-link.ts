@@ -9,6 +9,7 @@ import type { Connection } from './pipe.ts';
 export interface AttachedSession {
   user: string;
   jid: string;
+  shown: Shown;
   link: Link;
 }
 
@@ -107,17 +108,21 @@ export class Link {
   attach(user: string, shown: Shown): { kind: 'attached'; jid: string } {
     let session = [...this.#sessions.values()].find((one) => one.user === user);
     if (!session) {
-      session = { user, jid: `${user}/mqtt`, link: this };
+      session = { user, jid: `${user}/mqtt`, shown, link: this };
       this.#sessions.set(session.jid, session);
       this.#ended.delete(session.jid);
       this.#server.world.say('server', () => `attaches ${user} (${shown})`);
       this.#server.sessionUp(session);
     }
+    session.shown = shown;
     return { kind: 'attached', jid: session.jid };
   }
 
-  show(jid: string): SendResult {
-    return this.#sessions.has(jid) ? { kind: 'processed' } : gone;
+  show(jid: string, shown: Shown): SendResult {
+    const session = this.#sessions.get(jid);
+    if (!session) return gone;
+    session.shown = shown;
+    return { kind: 'processed' };
   }
 
   send(jid: string, key: string, chat: Chat | null): SendResult {

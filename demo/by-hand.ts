@@ -1,0 +1,43 @@
+// After the story: the people stay, what they get is shown, and the reader is told what to try.
+
+import { alice, bob, bobsPhone, type Cast, type Show } from './cast.ts';
+import { bare, say } from './people.ts';
+
+/** Bob's phone comes back, and Alice answers whoever writes to her. */
+export async function stay(cast: Cast): Promise<void> {
+  const { talk } = cast;
+  const phone = await bobsPhone(cast, true);
+  phone.onShown = ({ from, body = '' }) => talk.show("Bob's phone", from, body);
+  let answers = 0;
+  talk.onMessage = (who, from, body) => {
+    if (who === 'Alice') void say(cast.alice, bare(from), `You wrote: ${body}`, `answer-${++answers}`);
+  };
+  explain(cast);
+  talk.open();
+}
+
+function explain({ world, screen }: Show): void {
+  const { dir, prosody, broker, gateway, passwords } = world;
+  const { adminUrl } = gateway;
+  const token = `${dir}/crossfade.sqlite.token`;
+  screen.act('Your turn: everything stays up until Ctrl-C');
+  screen.fact('XMPP', `127.0.0.1:${prosody.c2sPort}, without TLS: ${alice}, password ${passwords.alice}`);
+  screen.fact(
+    '',
+    `${''.padEnd(`127.0.0.1:${prosody.c2sPort}, without TLS:`.length)} ${bob}, password ${passwords.bob}`,
+  );
+  screen.fact('MQTT', `${broker.url}: user bob, password ${passwords.bob}, topics chat/bob/#`);
+  screen.fact('HTTP', `${adminUrl}: /metrics, /openapi.json, /readyz, /api/v1/users`);
+  screen.fact('its token', token);
+  screen.line('In another terminal; Alice answers whatever she gets, and what people get shows here:');
+  screen.command(`export PATH="${dir}:$PATH"`);
+  screen.command(`crossfade user set ${bob} mqtt --reason "my turn"`);
+  const account = `-h 127.0.0.1 -p ${broker.port} -u bob -P ${passwords.bob}`;
+  screen.command(`mqtt sub ${account} -t 'chat/bob/in/#' -v`);
+  const payload = `{"id":"try-1","to":"${alice}","type":"chat","body":"Hello"}`;
+  screen.command(`mqtt pub ${account} -q 1 -t chat/bob/out/message -m '${payload}'`);
+  screen.command('crossfade user list');
+  screen.command(`crossfade ledger list --user ${bob} --limit 1000`);
+  screen.command(`curl -sS -H "Authorization: Bearer $(cat ${token})" ${adminUrl}/api/v1/users/${bob}`);
+  screen.line();
+}
