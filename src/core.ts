@@ -48,8 +48,12 @@ export interface Common {
   clock: Clock;
   metrics: Metrics;
   log: Log;
+  /** Hears of what the gateway cannot go on after: the ledger refuses what it must not refuse. */
+  fault: (error: unknown) => void;
 }
 
+/** What is out when the gateway is stopped has so long to be answered. */
+const stopPatienceMs = 2_000;
 /** Entries toXmpp that may be unanswered at once on the link. */
 const xmppWindow = 500;
 
@@ -62,6 +66,8 @@ export class Core {
   readonly toXmpp: ToXmpp;
   readonly #settings: Settings;
   readonly #outside: Outside;
+  readonly #common: Common;
+  readonly #notices: AppNotices;
   readonly #road: MqttRoad;
   readonly #deliver: Deliver;
   readonly #reconcile: Reconcile;
@@ -70,11 +76,11 @@ export class Core {
   constructor(settings: Settings, outside: Outside, common: Common) {
     const { domain, root, version, deviceDays, offlineWindow, maxStanzaBytes, brokerHorizonMs, historyMs } = settings;
     const { ledger, broker, server } = outside;
-    const { mappings, clock, metrics, log } = common;
+    const { mappings, clock, metrics, log, fault } = common;
     const topics = makeTopics({ root, domain, prepare: prepareBare });
     const users = new Users(ledger);
     const devices = new Devices({ clock, ledger, log, deviceDays });
-    const sessions = new Sessions({ domain, users, server, kinds: outside });
+    const sessions = new Sessions({ domain, users, server, metrics, kinds: outside });
     const notices = new AppNotices({ broker, topics, clock });
     const answers = new Answers({ version, clock, features: mappings.features });
 
@@ -85,7 +91,7 @@ export class Core {
     const hasDeviceOnline = (user: string) => devices.online(user) > 0;
     const deliver = new Deliver({ ledger, roads, hasDeviceOnline, clock, metrics, log });
 
-    const shared = { users, devices, mappings, topics, ledger, broker, sessions, clock, metrics, log };
+    const shared = { users, devices, mappings, topics, ledger, broker, sessions, clock, metrics, log, fault };
     const toMqtt = new ToMqtt({ ...shared, domain, answers });
     const onAcked = (user: string) => this.#acked(user);
     this.toXmpp = new ToXmpp({ ...shared, notices, onAcked, maxStanzaBytes });
@@ -94,6 +100,8 @@ export class Core {
       sessionUp: (user: string) => deliver.wake('toXmpp', user),
       reopened: (user: string) => this.#reopened(user),
       arrivals: (user: string) => toMqtt.arrivals(user),
+      hopeless: (user: string, condition: string, text: string) => this.#hopeless(user, condition, text),
+      ended: (user: string) => this.#ended(user),
     };
     const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, clock, log });
     const poke = (user: User) => {
@@ -110,6 +118,7 @@ export class Core {
       road,
       clock,
       log,
+      fault,
       horizonMs: brokerHorizonMs,
       historyMs,
     });
@@ -118,6 +127,8 @@ export class Core {
     this.toMqtt = toMqtt;
     this.#settings = settings;
     this.#outside = outside;
+    this.#common = common;
+    this.#notices = notices;
     this.#road = road;
     this.#deliver = deliver;
     this.#reconcile = reconcile;
@@ -133,22 +144,29 @@ export class Core {
       const user = jid === null ? null : users.get(jid);
       if (user !== undefined) this.#reconcile.poke(user);
     };
-    devices.onOnline = (user) => void this.#upkeep.deviceOnline(user);
+    devices.onOnline = (user) => this.#upkeep.deviceOnline(user);
+    devices.onForgotten = (user) => this.#discardCopies(user);
     await this.#deliver.start();
     this.#upkeep.start();
   }
 
-  stop(): void {
+  /** Begins nothing more, and resolves when what is out has been answered, or after two seconds. */
+  async stop(): Promise<void> {
     this.#upkeep.stop();
     this.#reconcile.stop();
-    this.#deliver.stop();
     this.devices.stop();
+    await this.#deliver.stop(stopPatienceMs);
   }
 
   /** The attach link stands; `resumed`: the server still has all our sessions. */
   linkUp(resumed: boolean): void {
+    const { ledger, server } = this.#outside;
     if (resumed) this.#reconcile.poke(null);
-    else this.#reconcile.epochChanged();
+    else {
+      // On disk before anything is sent in this epoch, since whatever is sent needs a commit that comes after this one.
+      ledger.do('epochBegan', { link: server.link, epoch: server.epoch, h: 0 }).catch(this.#common.fault);
+      this.#reconcile.epochChanged();
+    }
     this.#deliver.wake('toXmpp');
   }
 
@@ -157,9 +175,14 @@ export class Core {
     this.#deliver.wake('toXmpp');
   }
 
-  /** The server ended this attached session. */
-  detached(jid: string): void {
+  /** The server ended this attached session, and gave its stanzas with n > h to the user's other clients, or to offline storage. */
+  detached(jid: string, h: number): void {
     const user = this.users.get(prepareBare(jid) ?? '');
+    const { ledger, server } = this.#outside;
+    if (user) {
+      const took = { user: user.jid, link: server.link, epoch: server.epoch, h, at: this.#common.clock.now() };
+      ledger.do('takenBack', { ...took, become: 'copy' }).catch(this.#common.fault);
+    }
     // Also while the attach of that session is still being written down.
     if (user && (user.attached?.jid ?? jid) === jid) this.#sessionGone(user.jid);
   }
@@ -174,7 +197,7 @@ export class Core {
   }
 
   brokerBooted(bootMs: number): void {
-    void this.#upkeep.brokerBooted(bootMs);
+    this.#upkeep.brokerBooted(bootMs);
   }
 
   #sessionGone(jid: string): void {
@@ -187,7 +210,36 @@ export class Core {
   /** The user's apps are published to from now on, those that are online already included. */
   #reopened(user: string): void {
     this.#deliver.reopen('toMqtt', user);
-    if (this.devices.online(user) > 0) void this.#upkeep.deviceOnline(user);
+    if (this.devices.online(user) > 0) this.#upkeep.deviceOnline(user);
+    else this.#deliver.unpark(user).catch(this.#common.fault);
+  }
+
+  /** The user's rollback is done: nothing of its conversations is left to send to the apps. */
+  #ended(user: string): void {
+    this.#deliver.forget('toMqtt', user);
+    this.toMqtt.forget(user);
+  }
+
+  /** What the user's apps were promised can never be sent: it is dead, and they are told. */
+  async #hopeless(user: string, condition: string, text: string): Promise<void> {
+    const { ledger } = this.#outside;
+    for (const state of ['accepted', 'sent'] as const) {
+      for (;;) {
+        const entries = await ledger.do('entries', { lane: 'toXmpp', user, state, limit: 100 });
+        if (entries.length === 0) break;
+        const at = this.#common.clock.now();
+        await Promise.all(entries.map(({ seq }) => ledger.do('refused', { seq, at, condition, text })));
+        for (const { id } of entries) this.#notices.error(user, { id, condition, text });
+      }
+    }
+    this.#deliver.forget('toXmpp', user);
+  }
+
+  /** No device is left that could take them, and somebody else has each of them. */
+  #discardCopies(user: string): void {
+    const { ledger } = this.#outside;
+    const discarded = ledger.do('discardCopies', { user, at: this.#common.clock.now(), reason: 'no device' });
+    discarded.then(() => this.#deliver.reopen('toMqtt', user)).catch(this.#common.fault);
   }
 
   /** Apps that acknowledge are there: the broker may be given more. */

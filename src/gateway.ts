@@ -54,10 +54,11 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
   try {
     const failed = Promise.withResolvers<Error>();
     void ledger.failed.then(failed.resolve);
+    const failWith = (error: unknown) => failed.resolve(error instanceof Error ? error : new Error(String(error)));
     const broker = new BrokerAccess({ config: config.mqtt, clock, log });
     const xmpp = await openXmpp(config, ledger, log);
     const outside: Outside = { ledger, broker, ...xmpp };
-    const core = new Core(settingsOf(config), outside, { mappings, clock, metrics, log });
+    const core = new Core(settingsOf(config), outside, { mappings, clock, metrics, log, fault: failWith });
     closing.push(() => core.stop());
     await core.start();
     const pressure = new Pressure({ ledger, clock, sources: [xmpp.component, broker] });
@@ -97,13 +98,13 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
     });
     closing.push(() => broker.close());
     closing.push(async () => {
-      core.stop();
       xmpp.component.pauseReading();
       broker.pauseReading();
+      await core.stop();
       await ledger.do('counts', {});
       await new Promise((resolve) => setImmediate(resolve));
     });
-    opened.catch(failed.resolve);
+    opened.catch(failWith);
     return { adminUrl: admin.url, failed: failed.promise, stop };
   } catch (error) {
     await stop();
@@ -159,6 +160,7 @@ function legacyServer(link: AttachLink, resource: string): LegacyServer {
       return link.epoch;
     },
     link: link.name,
+    jidOf: (user) => `${user}/${resource}`,
     async attach(user, shown) {
       const local = parseJid(user)?.local ?? '';
       const [answer] = await link.attach([{ user: local, resource, carbons: false, presence: presences[shown] }]);
@@ -184,9 +186,9 @@ function listenToXmpp({ component, link }: Xmpp, core: Core, pressure: Pressure,
     ready();
   };
   link.onDown = ready;
-  link.onDetached = ({ jid, reason }) => {
-    log.warn({ event: 'user.detached', jid, reason });
-    core.detached(jid);
+  link.onDetached = ({ jid, reason, h }) => {
+    log.warn({ event: 'user.detached', jid, reason, h });
+    core.detached(jid, h);
   };
   component.onOnline = () => {
     core.componentUp();

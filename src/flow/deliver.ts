@@ -32,6 +32,9 @@ export interface Road {
 const firstRetryMs = 1_000;
 const lastRetryMs = 60_000;
 const lostRetryMs = 20;
+/** Connections break; an entry may be lost so often without being suspected. */
+const freeLosses = 3;
+const lastLossRetryMs = 600_000;
 const parkedRetryMs = 30_000;
 const parkedAloneRetryMs = 600_000;
 const markSentAfterMs = 1_000;
@@ -78,16 +81,24 @@ export class Deliver {
     const { ledger, clock, log } = this.#parts;
     ledger.onCommitted = (entry) => this.#committed(entry);
     await ledger.do('unpark', {});
-    this.reread(await ledger.do('conversations', {}));
+    this.#reread(await ledger.do('conversations', {}));
     const failed = (error: unknown) => log.error({ event: 'ledger.failed', error: String(error) });
     this.#timers.push(every(clock, markSentAfterMs, () => this.#markSent(), failed));
     this.#timers.push(every(clock, parkedRetryMs, () => this.#retryParked(), failed));
   }
 
-  /** Nothing more is sent; what is out stays unanswered in the ledger and goes again after the next start. */
-  stop(): void {
+  /** Nothing more is sent. Resolves when what is out has its answer, or after `patienceMs`: then it goes again after the next start. */
+  async stop(patienceMs: number): Promise<void> {
     this.#stopped = true;
     for (const timer of this.#timers) timer.cancel();
+    const isOut = () => Object.values(this.#lanes).some(({ flying }) => flying.size > 0);
+    let isLate = false;
+    const late = this.#parts.clock.after(patienceMs, () => {
+      isLate = true;
+      this.#tellLanded();
+    });
+    while (isOut() && !isLate) await this.#landing();
+    late.cancel();
   }
 
   /** The road of this lane has opened, for one user or for all. */
@@ -97,40 +108,66 @@ export class Deliver {
     else for (const outbox of outboxes.get(user)?.values() ?? []) this.#pump(outbox);
   }
 
-  /** These conversations were changed in the ledger. */
-  reread(conversations: Conversation[]): void {
-    for (const conversation of conversations) {
-      const outbox = this.#outbox(conversation);
-      outbox.parkedAt = null;
-      outbox.reread();
-      this.#pump(outbox);
-    }
-  }
-
-  /** All of the user's conversations may have changed in the ledger. */
-  reopen(lane: Lane, user: string): void {
-    this.reread([...(this.#lanes[lane].outboxes.get(user)?.values() ?? [])].map(({ conversation }) => conversation));
-  }
-
   /** What was parked for the user is tried again: a device is there. */
   async unpark(user: string): Promise<void> {
-    this.reread(await this.#parts.ledger.do('unpark', { user }));
-    // What held these back was returned or discarded meanwhile: nothing in the ledger names them any more.
-    for (const { parkedAt, conversation } of this.#lanes.toMqtt.outboxes.get(user)?.values() ?? []) {
-      if (parkedAt !== null) this.reread([conversation]);
-    }
+    await this.#requeue('unpark', user);
+  }
+
+  /** What the user's app has not acknowledged goes again; without a user, all that is not settled, for every user. */
+  async republish(user?: string): Promise<void> {
+    await this.#requeue('republish', user);
+  }
+
+  /** All of the user's conversations on this lane may have been changed in the ledger. */
+  reopen(lane: Lane, user: string): void {
+    this.#reread([...(this.#lanes[lane].outboxes.get(user)?.values() ?? [])].map(({ conversation }) => conversation));
+  }
+
+  /** The user's conversations of this lane were ended in the ledger. */
+  forget(lane: Lane, user: string): void {
+    const { outboxes } = this.#lanes[lane];
+    for (const outbox of outboxes.get(user)?.values() ?? []) outbox.resting?.cancel();
+    outboxes.delete(user);
   }
 
   /** Resolves once none of the user's entries is unanswered on this lane. */
   async landed(lane: Lane, user: string): Promise<void> {
     const isOut = () => [...this.#lanes[lane].flying.values()].some(({ entry }) => entry.user === user);
-    while (!this.#stopped && isOut()) await new Promise<void>((resolve) => this.#landed.push(resolve));
+    while (!this.#stopped && isOut()) await this.#landing();
   }
 
   #committed(entry: Entry): void {
     const outbox = this.#outbox(entry);
-    outbox.push(entry);
+    const isHeld = outbox.parkedAt !== null || outbox.resting !== null;
+    outbox.push(entry, !isHeld && this.#parts.roads[entry.lane].mayGo(entry.user));
     this.#pump(outbox);
+  }
+
+  /**
+   * Makes entries ready to be sent again. Let go is only what was parked when the ledger was asked; that includes conversations
+   * whose parked entries were returned or discarded meanwhile, which the ledger does not name any more.
+   */
+  async #requeue(operation: 'unpark' | 'republish', user?: string): Promise<void> {
+    const held = operation === 'unpark' ? [...this.#parked(user)] : [];
+    const conversations = await this.#parts.ledger.do(operation, { user });
+    for (const outbox of held) outbox.parkedAt = null;
+    this.#reread([...conversations, ...held.map(({ conversation }) => conversation)]);
+  }
+
+  /** These conversations were changed in the ledger. What is parked goes on holding them back. */
+  #reread(conversations: Conversation[]): void {
+    for (const conversation of conversations) {
+      const outbox = this.#outbox(conversation);
+      outbox.reread();
+      this.#pump(outbox);
+    }
+  }
+
+  *#parked(user?: string): Iterable<Outbox> {
+    const { outboxes } = this.#lanes.toMqtt;
+    for (const ofUser of user === undefined ? outboxes.values() : [outboxes.get(user)]) {
+      for (const outbox of ofUser?.values() ?? []) if (outbox.parkedAt !== null) yield outbox;
+    }
   }
 
   #outbox({ lane, user, peer }: Conversation): Outbox {
@@ -152,19 +189,20 @@ export class Deliver {
   #pump(outbox: Outbox): void {
     const { lane, user } = outbox.conversation;
     const state = this.#lanes[lane];
-    if (this.#stopped || outbox.busy || outbox.parkedAt !== null) return;
+    if (this.#stopped || outbox.busy || outbox.parkedAt !== null || outbox.resting) return;
     if (outbox.isEmpty) return this.#remove(state, outbox);
     const road = this.#parts.roads[lane];
-    if (!road.mayGo(user) || this.#parts.clock.now() < outbox.notBefore) return;
+    if (!road.mayGo(user)) return;
     if (outbox.needsPage) void this.#turnPage(outbox);
     else if (state.flying.size >= road.window) this.#queueUp(state, outbox);
     else if (outbox.head) void this.#send(state, outbox, outbox.head);
   }
 
-  #remove(state: LaneState, { conversation: { user, peer } }: Outbox): void {
-    const ofUser = state.outboxes.get(user);
-    ofUser?.delete(peer);
-    if (ofUser?.size === 0) state.outboxes.delete(user);
+  #remove({ outboxes }: LaneState, outbox: Outbox): void {
+    const { user, peer } = outbox.conversation;
+    const ofUser = outboxes.get(user);
+    if (ofUser?.get(peer) === outbox) ofUser.delete(peer);
+    if (ofUser?.size === 0) outboxes.delete(user);
   }
 
   #queueUp(state: LaneState, outbox: Outbox): void {
@@ -185,14 +223,22 @@ export class Deliver {
     outbox.busy = true;
     state.flying.set(entry.seq, { entry, since: clock.now(), marked: false });
     const answer = await roads[state.lane].send(entry);
-    if (this.#stopped) return;
     state.flying.delete(entry.seq);
     metrics.answered.inc({ lane: state.lane, result: answer.kind });
     this.#settleAnswer(outbox, entry, answer);
     outbox.busy = false;
     this.#pump(outbox);
     this.#nextInLine(state);
-    if (this.#landed.length > 0) for (const resolve of this.#landed.splice(0)) resolve();
+    if (this.#landed.length > 0) this.#tellLanded();
+  }
+
+  /** Resolves when the next answer has come. */
+  #landing(): Promise<void> {
+    return new Promise((resolve) => this.#landed.push(resolve));
+  }
+
+  #tellLanded(): void {
+    for (const resolve of this.#landed.splice(0)) resolve();
   }
 
   #nextInLine(state: LaneState): void {
@@ -208,9 +254,10 @@ export class Deliver {
     const { clock, log } = this.#parts;
     const { seq } = entry;
     const at = clock.now();
-    if (answer.kind === 'lost') return this.#after(outbox, lostRetryMs);
+    if (answer.kind === 'lost') return this.#afterLoss(outbox);
     if (answer.kind === 'retry') return this.#later(outbox, entry, answer.reason);
     outbox.attempts = 0;
+    outbox.losses = 0;
     outbox.shift(entry);
     if (answer.kind === 'delivered') this.#write('answered', { seq, at });
     else if (answer.kind === 'discarded') this.#write('discard', { seqs: [seq], at, reason: answer.reason });
@@ -230,6 +277,12 @@ export class Deliver {
     }
   }
 
+  /** An entry that is out whenever the connection breaks may be what breaks it: it goes more and more rarely. */
+  #afterLoss(outbox: Outbox): void {
+    const extra = outbox.losses++ - freeLosses;
+    this.#after(outbox, extra < 0 ? lostRetryMs : Math.min(lastLossRetryMs, firstRetryMs * 2 ** extra));
+  }
+
   #later(outbox: Outbox, entry: Entry, reason: string): void {
     const { clock, log } = this.#parts;
     const delayMs = Math.min(lastRetryMs, firstRetryMs * 2 ** outbox.attempts++) * (0.5 + clock.random() / 2);
@@ -245,9 +298,10 @@ export class Deliver {
   }
 
   #after(outbox: Outbox, delayMs: number): void {
-    const { clock } = this.#parts;
-    outbox.notBefore = clock.now() + delayMs;
-    clock.after(delayMs, () => this.#pump(outbox));
+    outbox.resting = this.#parts.clock.after(delayMs, () => {
+      outbox.resting = null;
+      this.#pump(outbox);
+    });
   }
 
   /** The answers are not waited for: should one not reach the disk, the entry only goes out again. */
@@ -278,9 +332,9 @@ export class Deliver {
   async #retryParked(): Promise<void> {
     const now = this.#parts.clock.now();
     const users = new Set<string>();
-    for (const [user, outboxes] of this.#lanes.toMqtt.outboxes) {
-      const waitMs = this.#parts.hasDeviceOnline(user) ? parkedRetryMs : parkedAloneRetryMs;
-      for (const { parkedAt } of outboxes.values()) if (parkedAt !== null && now - parkedAt >= waitMs) users.add(user);
+    for (const { parkedAt, conversation } of this.#parked()) {
+      const waitMs = this.#parts.hasDeviceOnline(conversation.user) ? parkedRetryMs : parkedAloneRetryMs;
+      if (parkedAt !== null && now - parkedAt >= waitMs) users.add(conversation.user);
     }
     for (const user of users) await this.unpark(user);
   }

@@ -1,5 +1,6 @@
 // One conversation's entries on their way out: at most one of them unanswered, the rest in order in memory or in the ledger.
 
+import type { Timer } from '../clock.ts';
 import type { Conversation, Entry, Ledger } from '../ledger/ledger.ts';
 
 /** Entries of one conversation kept in memory; what comes above that is read from the ledger when its turn comes. */
@@ -17,9 +18,11 @@ export class Outbox {
   busy = false;
   /** Nobody subscribed: waits for a device. */
   parkedAt: number | null = null;
-  /** A refusal for now: not before this time (ms). */
-  notBefore = 0;
+  /** Runs while the head must not go again yet. */
+  resting: Timer | null = null;
   attempts = 0;
+  /** How often the connection ended while the head was unanswered. */
+  losses = 0;
   /** Stands in the queue for a free place in the broker's window. */
   queued = false;
 
@@ -28,9 +31,9 @@ export class Outbox {
     this.#ledger = ledger;
   }
 
-  /** A new entry, the newest of its conversation. */
-  push(entry: Entry): void {
-    if (this.#behind || this.#reading || this.#queue.length >= maxQueued) this.#behind = true;
+  /** A new entry, the newest of its conversation. It is kept in memory only if it may go soon. */
+  push(entry: Entry, soon: boolean): void {
+    if (!soon || this.#behind || this.#reading || this.#queue.length >= maxQueued) this.#behind = true;
     else this.#queue.push(entry);
   }
 

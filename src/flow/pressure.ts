@@ -4,8 +4,8 @@ import type { Clock } from '../clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 /** Bytes accepted and not yet on disk: reading stops above the first and goes on below the second. */
-const stopAtBytes = 16 * 1024 * 1024;
-const resumeAtBytes = 4 * 1024 * 1024;
+const stopAtBytes = 2 * 1024 * 1024;
+const resumeAtBytes = 1024 * 1024;
 const lookEveryMs = 5;
 
 export interface Source {

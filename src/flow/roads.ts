@@ -42,6 +42,11 @@ export class MqttRoad implements Road {
     return this.#parts.broker.window;
   }
 
+  /** When the broker gave its last sign of life (ms). */
+  get brokerHeardAt(): number {
+    return this.#parts.broker.heardAt;
+  }
+
   /** What the broker held when the gateway stopped. */
   restore(counts: { user: string; count: number }[]): void {
     this.#withBroker.clear();

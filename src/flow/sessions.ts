@@ -1,6 +1,7 @@
 // Which session on the legacy server a user speaks through at this moment, if any.
 
 import type { Element } from 'ltx';
+import type { Metrics } from '../metrics.ts';
 import type { LegacyServer } from '../migration/server.ts';
 import type { Users } from '../migration/users.ts';
 import type { SendResult, Session } from '../xmpp/session.ts';
@@ -21,11 +22,18 @@ export interface SessionsParts {
   domain: string;
   users: Users;
   server: LegacyServer;
+  metrics: Metrics;
   kinds: SessionKinds;
 }
 
+/** Chat states and replies that may be unanswered at once, over all and per user: whoever sends more is not heard. */
+const maxUnanswered = 500;
+const maxUnansweredPerUser = 20;
+
 export class Sessions {
   readonly #parts: SessionsParts;
+  readonly #unanswered = new Map<string, number>();
+  #allUnanswered = 0;
 
   constructor(parts: SessionsParts) {
     this.#parts = parts;
@@ -46,8 +54,25 @@ export class Sessions {
     const { domain, kinds } = this.#parts;
     const text = writeStanza(stanza);
     if (typeof text !== 'string') return;
-    const session = this.of(jid);
-    if (session) void session.send(text, `r${crypto.randomUUID()}`);
+    if (this.of(jid)) this.whisper(jid, text);
     else if (!jid.endsWith(`@${domain}`)) kinds.sendOwn(text);
+  }
+
+  /** Sends what is no entry and nobody waits for. False where it was dropped: no session, or too much is under way. */
+  whisper(jid: string, text: string): boolean {
+    const session = this.of(jid);
+    const ofUser = this.#unanswered.get(jid) ?? 0;
+    const isSent = session !== undefined && ofUser < maxUnansweredPerUser && this.#allUnanswered < maxUnanswered;
+    this.#parts.metrics.ephemeral.inc({ lane: 'toXmpp', result: isSent ? 'passed' : 'dropped' });
+    if (!isSent) return false;
+    this.#unanswered.set(jid, ofUser + 1);
+    this.#allUnanswered++;
+    void session.send(text, `e${crypto.randomUUID()}`).then(() => {
+      this.#allUnanswered--;
+      const left = (this.#unanswered.get(jid) ?? 1) - 1;
+      if (left > 0) this.#unanswered.set(jid, left);
+      else this.#unanswered.delete(jid);
+    });
+    return true;
   }
 }

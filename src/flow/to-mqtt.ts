@@ -45,6 +45,7 @@ export interface ToMqttParts {
   clock: Clock;
   metrics: Metrics;
   log: Log;
+  fault: (error: unknown) => void;
 }
 
 /** What a stanza becomes: a channel and the fields of its payload. */
@@ -68,6 +69,11 @@ export class ToMqtt {
   /** How many stanzas have come for the user since the start, while a rollback was under way. */
   arrivals(user: string): number {
     return this.#arrivals.get(user) ?? 0;
+  }
+
+  /** The rollback is done. */
+  forget(user: string): void {
+    this.#arrivals.delete(user);
   }
 
   /** A StanzaHandler: `accepted` is called once the entry, or the refusal, is on disk. */
@@ -100,7 +106,7 @@ export class ToMqtt {
   #message(stanza: Element, arrival: Arrival, accepted: () => void): void {
     const user = this.#route(arrival);
     if (!user) return this.#refuse(stanza, arrival, refuse('item-not-found'), accepted);
-    if (user.phase === 'legacy') this.#arrivals.set(user.jid, this.arrivals(user.jid) + 1);
+    if (user.moving) this.#arrivals.set(user.jid, this.arrivals(user.jid) + 1);
     if (isCarbon(stanza))
       return this.#refuse(stanza, arrival, refuse('policy-violation', 'a carbon nobody asked for'), accepted);
     if (stanza.attrs.type === 'error') return this.#accept(user, stanza, arrival, errorFields(stanza), accepted);
@@ -122,10 +128,16 @@ export class ToMqtt {
   #accept(user: User, stanza: Element, arrival: Arrival, translation: Translation, accepted: () => void): void {
     const { ledger, metrics } = this.#parts;
     const { outcome } = ledger.accept((key) => this.#draft(user, stanza, arrival, translation, key));
-    void outcome.then(({ kind }) => {
-      (kind === 'new' ? metrics.accepted : metrics.repeated).inc({ lane: 'toMqtt' });
-      accepted();
-    });
+    outcome.then(
+      ({ kind }) => {
+        (kind === 'new' ? metrics.accepted : metrics.repeated).inc({ lane: 'toMqtt' });
+        accepted();
+      },
+      (error) => {
+        this.#parts.log.error({ event: 'stanza.failed', user: user.jid, id: stanza.attrs.id, error: String(error) });
+        this.#refuse(stanza, arrival, refuse('internal-server-error'), accepted);
+      },
+    );
   }
 
   #draft(user: User, stanza: Element, arrival: Arrival, { channel, fields, mapping }: Translation, key: string): Draft {
@@ -141,7 +153,7 @@ export class ToMqtt {
       key,
       at: formatAt(at),
       direction: 'received',
-      copy: custody === 'copy' || undefined,
+      copy: arrival.dir !== undefined || arrival.seen || undefined,
     };
     return {
       lane: 'toMqtt',
@@ -185,10 +197,10 @@ export class ToMqtt {
       payload: '',
       refused: { condition: refusal.name, text: refusal.text },
     }));
-    void outcome.then(({ kind }) => {
+    outcome.then(({ kind }) => {
       if (answer && kind === 'new') sessions.reply(arrival.user, answer);
       accepted();
-    });
+    }, this.#parts.fault);
   }
 
   /** Requests to our sessions are answered here and now; a replayed one is answered again, which harms nobody. */

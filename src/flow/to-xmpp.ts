@@ -38,6 +38,7 @@ export interface ToXmppParts {
   clock: Clock;
   metrics: Metrics;
   log: Log;
+  fault: (error: unknown) => void;
 }
 
 /** A message from an app, read and routed. */
@@ -60,6 +61,8 @@ export class ToXmpp {
     const place = this.#parts.topics.read(message.topic);
     if (isRefusal(place)) return this.#refuse(null, undefined, place, accepted);
     if (place.kind === 'presence') return this.#presence(place.user, place.client, message, accepted);
+    // Somebody cleared a retained message: we, as a rule.
+    if (message.payload.length === 0) return accepted();
     if (message.retain) return this.#clear(place.user, message, accepted);
     if (place.kind === 'unknown') {
       const refusal = refuse('bad-request', `there is no channel out/${place.channel.slice(0, 64)}`);
@@ -99,12 +102,18 @@ export class ToXmpp {
         ? (key: string) => this.#copy(user, stanza, { ...payload, to: fullOf(to) }, key)
         : undefined;
     const { outcome } = ledger.accept(sent, copy);
-    void outcome.then(({ kind }) => {
-      if (kind === 'conflict') return this.#refuse(user.jid, id, refuse('conflict'), accepted);
-      (kind === 'new' ? metrics.accepted : metrics.repeated).inc({ lane: 'toXmpp' });
-      notices.ack(user.jid, id);
-      accepted();
-    });
+    outcome.then(
+      ({ kind }) => {
+        if (kind === 'conflict') return this.#refuse(user.jid, id, refuse('conflict'), accepted);
+        (kind === 'new' ? metrics.accepted : metrics.repeated).inc({ lane: 'toXmpp' });
+        notices.ack(user.jid, id);
+        accepted();
+      },
+      (error) => {
+        this.#parts.log.error({ event: 'publish.failed', user: user.jid, error: String(error) });
+        this.#refuse(user.jid, id, refuse('internal-server-error'), accepted);
+      },
+    );
   }
 
   /** The finished stanza, or why there can be none. */
@@ -151,41 +160,39 @@ export class ToXmpp {
   #passOn(user: User | undefined, payload: Payload, accepted: () => void): void {
     const { metrics, sessions, users } = this.#parts;
     accepted();
-    const session = user && users.isOpen(user.jid) ? sessions.of(user.jid) : undefined;
-    const translation = session && user ? this.#translate(user, 'chatstate', payload) : null;
-    if (!session || !translation || isRefusal(translation)) {
-      if (isRefusal(translation)) this.#refuse(user!.jid, undefined, translation, () => {});
-      else metrics.ephemeral.inc({ lane: 'toXmpp', result: 'dropped' });
+    if (!user || !users.isOpen(user.jid) || !sessions.of(user.jid)) {
+      metrics.ephemeral.inc({ lane: 'toXmpp', result: 'dropped' });
       return;
     }
-    metrics.ephemeral.inc({ lane: 'toXmpp', result: 'passed' });
-    void session.send(translation.text, `e${crypto.randomUUID()}`);
+    const translation = this.#translate(user, 'chatstate', payload);
+    if (isRefusal(translation)) this.#refuse(user.jid, undefined, translation, () => {});
+    else sessions.whisper(user.jid, translation.text);
   }
 
   #ack(user: string, message: Incoming, accepted: () => void): void {
-    const { ledger, devices, clock, onAcked } = this.#parts;
+    const { ledger, devices, clock, onAcked, fault } = this.#parts;
     const payload = readPayload(message.payload, { maxBytes: this.#parts.maxStanzaBytes });
     const ack = isRefusal(payload) ? payload : readAck(payload);
     if (isRefusal(ack)) return this.#refuse(user, undefined, ack, accepted);
     const known = this.#parts.users.get(user);
     if (!known) return this.#refuse(user, undefined, refuse('not-migrated'), accepted);
     const written = ledger.do('appAcked', { user, keys: ack.keys, at: clock.now() });
-    if (ack.device) void devices.acked(user, ack.device);
-    void written.then(() => {
+    if (ack.device) devices.acked(user, ack.device).catch(fault);
+    written.then(() => {
       known.acks = true;
       onAcked(user);
       accepted();
-    });
+    }, fault);
   }
 
   /** Of users not known yet, too: the phone may be there before the move. */
   #presence(user: string, client: string, message: Incoming, accepted: () => void): void {
-    const { devices } = this.#parts;
-    if (message.payload.length === 0) return void devices.gone(user, client).then(accepted);
+    const { devices, fault } = this.#parts;
+    if (message.payload.length === 0) return void devices.gone(user, client).then(accepted, fault);
     const payload = readPayload(message.payload, { maxBytes: this.#parts.maxStanzaBytes });
     const presence = isRefusal(payload) ? payload : readPresence(payload);
     if (isRefusal(presence)) return this.#refuse(user, undefined, presence, accepted);
-    void devices.heard(user, client, presence.online, message.retain).then(accepted);
+    devices.heard(user, client, presence.online, message.retain).then(accepted, fault);
   }
 
   /** A retained message would be a new one at every restart: it is taken away, and its sender told. */

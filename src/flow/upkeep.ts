@@ -29,6 +29,8 @@ export interface UpkeepParts {
   historyMs: number;
   clock: Clock;
   log: Log;
+  /** The ledger cannot go on. */
+  fault: (error: unknown) => void;
 }
 
 export class Upkeep {
@@ -37,16 +39,17 @@ export class Upkeep {
   readonly #repeats = new Map<string, Timer>();
   /** Runs while we wait for the broker to say when it was started. */
   #listening?: Timer;
+  /** Counts the broker's comings and goings: what was begun for one connection must not end in another. */
+  #connection = 0;
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts;
   }
 
   start(): void {
-    const { clock, log } = this.#parts;
-    const failed = (error: unknown) => log.error({ event: 'ledger.failed', error: String(error) });
-    this.#timers.push(every(clock, settleEveryMs, () => this.#settle(), failed));
-    this.#timers.push(every(clock, forgetEveryMs, () => this.#forget(), failed));
+    const { clock, fault } = this.#parts;
+    this.#timers.push(every(clock, settleEveryMs, () => this.#settle(), fault));
+    this.#timers.push(every(clock, forgetEveryMs, () => this.#forget(), fault));
   }
 
   stop(): void {
@@ -57,65 +60,73 @@ export class Upkeep {
   /** Both connections stand. Nothing new is published before we know whether the broker remembers the old. */
   brokerUp(): void {
     const { road, clock } = this.#parts;
+    this.#connection++;
     road.open = false;
-    this.#listening = clock.after(bootWaitMs, () => void this.brokerBooted(null));
+    this.#listening = clock.after(bootWaitMs, () => this.brokerBooted(null));
   }
 
   brokerDown(): void {
+    this.#connection++;
     this.#parts.road.open = false;
     this.#listening?.cancel();
   }
 
-  /**
-   * The broker's boot time (ms), or null for one that tells none, so that each connection counts as a restart. Another boot than the last one: whatever is not settled
-   * may be gone, and goes again before anything new.
-   */
-  async brokerBooted(bootMs: number | null): Promise<void> {
-    const { ledger, road, deliver, devices, log } = this.#parts;
+  /** The broker's boot time (ms), or null for one that tells none, so that each connection counts as a restart. */
+  brokerBooted(bootMs: number | null): void {
     this.#listening?.cancel();
+    this.#open(bootMs, this.#connection).catch(this.#parts.fault);
+  }
+
+  /** Another boot than the last one: whatever is not settled may be gone, and goes again before anything new. */
+  async #open(bootMs: number | null, connection: number): Promise<void> {
+    const { ledger, road, deliver, devices, log } = this.#parts;
     const last = await ledger.do('getMeta', { name: bootMeta });
-    const isSame = bootMs !== null && last !== null && sameBoot(Number(last), bootMs);
-    if (!isSame) {
-      const conversations = await ledger.do('republish', {});
+    if (bootMs === null || last === null || !sameBoot(Number(last), bootMs)) {
+      await deliver.republish();
+      if (connection !== this.#connection) return;
       if (bootMs !== null) await ledger.do('putMeta', { name: bootMeta, value: String(bootMs) });
       road.restore([]);
-      deliver.reread(conversations);
-      log.info({ event: 'broker.restarted', conversations: conversations.length });
+      log.info({ event: 'broker.restarted', bootMs });
       if (bootMs !== null) devices.brokerRestarted(bootMs);
     }
+    if (connection !== this.#connection) return;
     road.open = true;
     deliver.wake('toMqtt');
   }
 
   /** A device of the user came online: what waits for it goes, and what its app has not acknowledged goes again. */
-  async deviceOnline(user: string): Promise<void> {
-    const { deliver, road } = this.#parts;
+  deviceOnline(user: string): void {
+    const { deliver, road, fault } = this.#parts;
     road.deviceOnline(user);
-    await deliver.unpark(user);
-    await this.#repeat(user, 0);
-    deliver.wake('toMqtt', user);
+    const run = async () => {
+      await deliver.unpark(user);
+      await this.#repeat(user, 0);
+      deliver.wake('toMqtt', user);
+    };
+    run().catch(fault);
   }
 
   async #repeat(user: string, round: number): Promise<void> {
-    const { ledger, deliver, users, devices, clock } = this.#parts;
+    const { deliver, users, devices, clock, fault } = this.#parts;
     this.#repeats.get(user)?.cancel();
     this.#repeats.delete(user);
     if (devices.online(user) === 0 || !users.isPublished(user)) return;
     // A user's first acknowledgement may come while the device is online: the rounds go on, for nothing until then.
-    if (users.get(user)?.acks) deliver.reread(await ledger.do('republish', { user }));
+    if (users.get(user)?.acks) await deliver.republish(user);
     const delayMs = repeatAfterMs[round];
     if (delayMs === undefined) return;
     this.#repeats.get(user)?.cancel(); // of another turn, begun meanwhile
     this.#repeats.set(
       user,
-      clock.after(delayMs, () => void this.#repeat(user, round + 1)),
+      clock.after(delayMs, () => void this.#repeat(user, round + 1).catch(fault)),
     );
   }
 
   async #settle(): Promise<void> {
-    const { ledger, clock, horizonMs, road } = this.#parts;
+    const { ledger, horizonMs, road } = this.#parts;
     if (!road.open) return;
-    while ((await ledger.do('settle', { now: clock.now(), horizonMs, limit: batch })) === batch);
+    // Counted to the last sign of life: a broker that died a moment ago is noticed only later.
+    while ((await ledger.do('settle', { now: road.brokerHeardAt, horizonMs, limit: batch })) === batch);
   }
 
   async #forget(): Promise<void> {

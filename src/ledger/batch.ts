@@ -18,22 +18,13 @@ interface Pending {
   reject(error: Error): void;
 }
 
-/** These are answered from what is on disk while commits fail, so that an operator can still see. */
-const questions: ReadonlySet<string> = new Set<keyof Operations>([
-  'conversations',
-  'toSend',
-  'toXmppWaiting',
-  'toReturn',
-  'withBroker',
-  'position',
-  'counts',
-  'entries',
-  'entry',
-  'users',
-  'audit',
-  'devices',
-  'getMeta',
-]);
+/**
+ * Answered from what is on disk while commits fail, so that an operator can still see. Whatever the gateway itself decides by
+ * waits for its place behind the writes.
+ */
+const questions: ReadonlySet<string> = new Set<keyof Operations>(['counts', 'entries', 'entry', 'audit']);
+/** What any call weighs beside its texts. */
+const callBytes = 256;
 
 export class BatchedLedger implements Ledger {
   onCommitted: CommittedHandler = () => {};
@@ -83,7 +74,8 @@ export class BatchedLedger implements Ledger {
     args: Parameters<Operations[Name]>[0],
   ): Promise<ReturnType<Operations[Name]>> {
     const call = { name, args } as Call;
-    const answer = !this.#writable && questions.has(name) ? this.#ask(call) : this.#enqueue(call, 0);
+    const answer =
+      !this.#writable && questions.has(name) ? this.#ask(call) : this.#enqueue(call, callBytes + textBytes(args));
     return answer as Promise<ReturnType<Operations[Name]>>;
   }
 
@@ -198,5 +190,11 @@ export class BatchedLedger implements Ledger {
 }
 
 function bytesOf(draft: Draft): number {
-  return Buffer.byteLength(draft.payload) + (draft.original === undefined ? 0 : Buffer.byteLength(draft.original));
+  const original = draft.original === undefined ? 0 : Buffer.byteLength(draft.original);
+  return callBytes + Buffer.byteLength(draft.payload) + original;
+}
+
+/** Of lists only: the rest of a call is short. */
+function textBytes(args: object): number {
+  return 'keys' in args && Array.isArray(args.keys) ? args.keys.length * 64 : 0;
 }

@@ -155,10 +155,22 @@ export interface Operations {
   discard(args: { seqs: number[]; at: number; reason: string }): void;
   /** `<return>` was processed. */
   returned(args: { seqs: number[]; at: number }): void;
-  /** Towards `legacy`: entries of this user that came with n > h in this epoch were taken back by the server → discarded. Returns how many. */
-  takenBack(args: { user: string; link: string; epoch: string; h: number; at: number }): number;
+  /**
+   * The server took back this user's stanzas with n > h of this epoch. The entries made of them end as `discarded` (a rollback),
+   * or become `copy` (a session that the server ended). Returns how many.
+   */
+  takenBack(args: {
+    user: string;
+    link: string;
+    epoch: string;
+    h: number;
+    at: number;
+    become: 'discarded' | 'copy';
+  }): number;
   /** End every toMqtt entry of the user that is still open and need not be returned. Returns how many. */
   discardRest(args: { user: string; at: number; reason: string }): number;
+  /** No device is left that could take them: ends the user's open `copy` entries towards the apps. Returns how many. */
+  discardCopies(args: { user: string; at: number; reason: string }): number;
   /** The app has stored these. Returns how many were news. Marks the user as one whose apps ack. */
   appAcked(args: { user: string; keys: string[]; at: number }): number;
   /**
@@ -168,7 +180,10 @@ export interface Operations {
   settle(args: { now: number; horizonMs: number; limit: number }): number;
   /** acked → accepted: of one user those without app ack, of all (broker restart) whatever is not settled. Returns the conversations. */
   republish(args: { user?: string }): Conversation[];
-  /** Drop history (and its repeat keys) that ended before `before`. Returns how many. Bounded work per call (`limit`). */
+  /**
+   * Drops history (and its repeat keys) that ended before `before`; with it go entries that were refused as they came, of which
+   * there is no body to decide about. Returns how many. Bounded work per call (`limit`).
+   */
   forget(args: { before: number; limit: number }): number;
 
   /** Conversations with entries to send (accepted, sent). */
@@ -182,14 +197,17 @@ export interface Operations {
   /** Users with the number of entries that are with the broker since their last device was online. */
   withBroker(args: Record<string, never>): { user: string; count: number }[];
   position(args: { link: string }): { epoch: string; h: number } | null;
+  /** The link stands in this epoch, read up to h: a restart must know, or the server would forget which keys it has processed. */
+  epochBegan(args: { link: string; epoch: string; h: number }): void;
   counts(args: Record<string, never>): Counts;
   entries(args: EntryFilter): EntryView[];
   /** By key, or all with this sender's id. */
   entry(args: { key?: string; id?: string }): EntryView[];
 
+  /** Whether an app of this user has ever acknowledged. */
+  acks(args: { user: string }): boolean;
   users(args: { after: string; limit: number }): UserRow[];
   putUser(args: { row: UserRow; audit?: Omit<AuditRow, 'id'> }): void;
-  removeUser(args: { jid: string; audit?: Omit<AuditRow, 'id'> }): void;
   audit(args: { user?: string; before?: number; limit: number }): AuditRow[];
   devices(args: Record<string, never>): DeviceRow[];
   putDevice(args: DeviceRow): void;

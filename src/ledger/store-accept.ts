@@ -6,14 +6,19 @@ import type { Derived } from './derived.ts';
 import type { AcceptArgs } from './engine.ts';
 import type { Draft, Outcome } from './ledger.ts';
 import { repeatWindowMs } from './repeat.ts';
+import type { Links } from './store-links.ts';
 import type { Tally } from './tally.ts';
 
 const isNew: Outcome = { kind: 'new' };
 const isRepeat: Outcome = { kind: 'repeat' };
 const isConflict: Outcome = { kind: 'conflict' };
 
-export function acceptOperation(db: DatabaseSync, tally: Tally, derived: Derived): (args: AcceptArgs) => Outcome {
-  const position = positions(db);
+export function acceptOperation(
+  db: DatabaseSync,
+  tally: Tally,
+  derived: Derived,
+  links: Links,
+): (args: AcceptArgs) => Outcome {
   const known = lookups(db);
   const insert = inserter(db, tally, derived);
   const becomeSole = db.prepare(
@@ -22,7 +27,7 @@ export function acceptOperation(db: DatabaseSync, tally: Tally, derived: Derived
 
   return ({ seq, at, draft, copy: second }) => {
     // Read the position also for repeats and refused ones: it says what was read, not what was kept.
-    const place = position(draft);
+    const place = links.place(draft.position);
     if (place === 'replayed') return isRepeat;
     const outcome = known.request(draft);
     if (outcome) return outcome;
@@ -34,23 +39,6 @@ export function acceptOperation(db: DatabaseSync, tally: Tally, derived: Derived
     insert(seq, at, draft, place);
     if (second) insert(seq + 1, at, second, null);
     return isNew;
-  };
-}
-
-/** Rule 1: a number the link has carried before in this epoch is a replay. Otherwise gives the link's id for the entry. */
-function positions(db: DatabaseSync) {
-  const read = db.prepare('SELECT id, epoch, n FROM link WHERE name = ?');
-  const advance = db.prepare('UPDATE link SET n = ? WHERE id = ?');
-  const replace = db.prepare('INSERT OR REPLACE INTO link (name, epoch, n) VALUES (?, ?, ?)');
-  return ({ position }: Draft): number | null | 'replayed' => {
-    if (!position) return null;
-    const row = read.get(position.link);
-    if (!row || row.epoch !== position.epoch) {
-      return Number(replace.run(position.link, position.epoch, position.n).lastInsertRowid);
-    }
-    if (position.n <= Number(row.n)) return 'replayed';
-    advance.run(position.n, row.id!);
-    return Number(row.id);
   };
 }
 
@@ -115,7 +103,7 @@ function inserter(db: DatabaseSync, tally: Tally, derived: Derived) {
       key(draft.requestKey),
       key(draft.requestDigest),
     );
-    body.run(seq, draft.topic ?? null, draft.payload, draft.original ?? null);
+    if (!refused) body.run(seq, draft.topic ?? null, draft.payload, draft.original ?? null);
     derived.added(seq, draft);
     tally.add(lane, state);
   };

@@ -4,6 +4,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import {
   accepted,
   acked,
+  copy,
   dead,
   discarded,
   parked,
@@ -21,7 +22,16 @@ import type { Tally } from './tally.ts';
 
 type Life = Pick<
   Operations,
-  'answered' | 'sent' | 'refused' | 'parked' | 'discard' | 'returned' | 'takenBack' | 'discardRest' | 'appAcked'
+  | 'answered'
+  | 'sent'
+  | 'refused'
+  | 'parked'
+  | 'discard'
+  | 'returned'
+  | 'takenBack'
+  | 'discardRest'
+  | 'discardCopies'
+  | 'appAcked'
 >;
 
 interface Standing {
@@ -44,6 +54,11 @@ export function lifeOperations(db: DatabaseSync, tally: Tally, derived: Derived,
     `SELECT seq, user, lane, state FROM entry WHERE seq IN (SELECT seq FROM open WHERE user = ?) AND lane = ${toMqtt}
        AND (custody <> ${sole} OR app_acked_at IS NOT NULL)`,
   );
+  const becomeCopy = db.prepare(`UPDATE entry SET custody = ${copy} WHERE seq = ?`);
+  const copies = db.prepare(
+    `SELECT seq, user, lane, state FROM entry WHERE seq IN (SELECT seq FROM open WHERE user = ?) AND lane = ${toMqtt}
+       AND custody = ${copy} AND state <= ${parked}`,
+  );
   return {
     ...answerOperations(db, tally, end),
     appAcked: appAckedOperation(db, space),
@@ -53,9 +68,14 @@ export function lifeOperations(db: DatabaseSync, tally: Tally, derived: Derived,
     returned({ seqs, at }) {
       for (const row of toEnd(seqs)) end(row, returned, at);
     },
-    takenBack({ user, link, epoch, h, at }) {
+    takenBack({ user, link, epoch, h, at, become }) {
       const rows = takenBack.all(user, h, link, epoch) as unknown as Standing[];
-      for (const row of rows) end(row, discarded, at, 'taken-back');
+      for (const row of rows) become === 'copy' ? becomeCopy.run(row.seq) : end(row, discarded, at, 'taken-back');
+      return rows.length;
+    },
+    discardCopies({ user, at, reason }) {
+      const rows = copies.all(user) as unknown as Standing[];
+      for (const row of rows) end(row, discarded, at, reason);
       return rows.length;
     },
     discardRest({ user, at, reason }) {

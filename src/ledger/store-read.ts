@@ -8,7 +8,7 @@ import type { Tally } from './tally.ts';
 
 type Read = Pick<
   Operations,
-  'conversations' | 'toSend' | 'toXmppWaiting' | 'toReturn' | 'withBroker' | 'position' | 'counts' | 'entries' | 'entry'
+  'conversations' | 'toSend' | 'toXmppWaiting' | 'toReturn' | 'withBroker' | 'counts' | 'entries' | 'entry'
 >;
 
 type Row = Record<string, unknown>;
@@ -19,14 +19,9 @@ function optional<T>(value: unknown): T | undefined {
 }
 
 export function readOperations(db: DatabaseSync, tally: Tally, space: string): Read {
-  const position = db.prepare('SELECT epoch, n FROM link WHERE name = ?');
   return {
     ...deliveryQueries(db, space),
     ...viewQueries(db, space),
-    position({ link }) {
-      const row = position.get(link);
-      return row ? { epoch: String(row.epoch), h: Number(row.n) } : null;
-    },
     counts: () => tally.counts(),
   };
 }

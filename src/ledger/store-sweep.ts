@@ -1,7 +1,7 @@
 // The store's verbs on many entries at once: settle, republish, unpark, forget (DESIGN §8).
 
 import type { DatabaseSync } from 'node:sqlite';
-import { accepted, acked, lanes, parked, settled, toMqtt } from './codes.ts';
+import { accepted, acked, dead, discarded, lanes, parked, settled, toMqtt } from './codes.ts';
 import type { Derived } from './derived.ts';
 import type { Conversation, Operations } from './ledger.ts';
 import type { Tally } from './tally.ts';
@@ -15,7 +15,7 @@ export function conversation(row: Record<string, unknown>): Conversation {
 export function sweepOperations(db: DatabaseSync, tally: Tally, derived: Derived): Sweep {
   return {
     settle: settleOperation(db, tally, derived),
-    forget: forgetOperation(db),
+    forget: forgetOperation(db, tally, derived),
     ...requeueOperations(db, tally),
   };
 }
@@ -39,16 +39,26 @@ function settleOperation(db: DatabaseSync, tally: Tally, derived: Derived): Swee
   };
 }
 
-function forgetOperation(db: DatabaseSync): Sweep['forget'] {
+function forgetOperation(db: DatabaseSync, tally: Tally, derived: Derived): Sweep['forget'] {
   const old = db.prepare('SELECT seq FROM entry WHERE state >= 5 AND ended_at < ? ORDER BY ended_at LIMIT ?');
+  const refused = db.prepare(
+    `SELECT seq, user, lane FROM entry WHERE state = 4 AND ended_at < ? AND NOT EXISTS (SELECT 1 FROM body WHERE body.seq = entry.seq)
+       ORDER BY ended_at LIMIT ?`,
+  );
   const drop = db.prepare('DELETE FROM entry WHERE seq = ?');
   // Gives back to the file system what is free, a little at a time.
   const shrink = db.prepare('PRAGMA incremental_vacuum(256)');
   return ({ before, limit }) => {
     const rows = old.all(before, limit);
     for (const { seq } of rows) drop.run(seq!);
-    if (rows.length > 0) shrink.all();
-    return rows.length;
+    const noBody = refused.all(before, limit - rows.length);
+    for (const { seq, user, lane } of noBody) {
+      drop.run(seq!);
+      derived.ended(String(user), Number(seq));
+      tally.move(Number(lane), dead, discarded);
+    }
+    if (rows.length + noBody.length > 0) shrink.all();
+    return rows.length + noBody.length;
   };
 }
 

@@ -6,7 +6,7 @@ import type { AuditRow, Operations, UserRow } from './ledger.ts';
 
 type Users = Pick<
   Operations,
-  'users' | 'putUser' | 'removeUser' | 'audit' | 'devices' | 'putDevice' | 'removeDevice' | 'getMeta' | 'putMeta'
+  'acks' | 'users' | 'putUser' | 'audit' | 'devices' | 'putDevice' | 'removeDevice' | 'getMeta' | 'putMeta'
 >;
 
 function text(value: SQLOutputValue | undefined): string | undefined {
@@ -24,7 +24,7 @@ export function userOperations(db: DatabaseSync): Users {
   };
 }
 
-function userRows(db: DatabaseSync): Pick<Users, 'users' | 'putUser' | 'removeUser' | 'audit'> {
+function userRows(db: DatabaseSync): Pick<Users, 'acks' | 'users' | 'putUser' | 'audit'> {
   const users = db.prepare(
     `SELECT user.*, EXISTS (SELECT 1 FROM acking WHERE acking.user = jid) AS acks FROM user WHERE jid > ? ORDER BY jid LIMIT ?`,
   );
@@ -33,11 +33,7 @@ function userRows(db: DatabaseSync): Pick<Users, 'users' | 'putUser' | 'removeUs
   );
   // Only ever set: a row read before the first ack and written after it must not take it back.
   const putAcks = db.prepare('INSERT OR IGNORE INTO acking (user) VALUES (?)');
-  const removals = [
-    db.prepare('DELETE FROM user WHERE jid = ?'),
-    db.prepare('DELETE FROM acking WHERE user = ?'),
-    db.prepare('DELETE FROM device WHERE user = ?'),
-  ];
+  const acks = db.prepare('SELECT 1 FROM acking WHERE user = ?');
   const note = db.prepare('INSERT INTO audit (at, who, what, user, reason, detail) VALUES (?, ?, ?, ?, ?, ?)');
   const record = (row: Omit<AuditRow, 'id'> | undefined) => {
     if (row) note.run(row.at, row.who, row.what, row.user ?? null, row.reason ?? null, row.detail ?? null);
@@ -45,14 +41,11 @@ function userRows(db: DatabaseSync): Pick<Users, 'users' | 'putUser' | 'removeUs
   const audit = db.prepare('SELECT * FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?');
   const auditOf = db.prepare('SELECT * FROM audit WHERE user = ? AND id < ? ORDER BY id DESC LIMIT ?');
   return {
+    acks: ({ user }) => acks.get(user) !== undefined,
     users: ({ after, limit }) => users.all(after, limit).map(userRow),
     putUser({ row, audit }) {
       put.run(row.jid, row.phase, row.version, row.moving ?? null, row.attached ?? null, row.changedAt);
       if (row.acks) putAcks.run(row.jid);
-      record(audit);
-    },
-    removeUser({ jid, audit }) {
-      for (const removal of removals) removal.run(jid);
       record(audit);
     },
     audit({ user, before = Number.MAX_SAFE_INTEGER, limit }) {

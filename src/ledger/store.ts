@@ -7,6 +7,7 @@ import type { Operations, Outcome } from './ledger.ts';
 import { migrate } from './schema.ts';
 import { acceptOperation } from './store-accept.ts';
 import { lifeOperations } from './store-life.ts';
+import { links } from './store-links.ts';
 import { readOperations } from './store-read.ts';
 import { sweepOperations } from './store-sweep.ts';
 import { userOperations } from './store-users.ts';
@@ -39,11 +40,13 @@ export class Store {
     this.#lastSeq = Number(file?.last_seq);
     this.#putLastSeq = db.prepare('UPDATE file SET last_seq = ?');
     this.#tally = new Tally(db);
-    this.#accept = acceptOperation(db, this.#tally, derived);
+    const numbered = links(db);
+    this.#accept = acceptOperation(db, this.#tally, derived, numbered);
     this.operations = {
       ...lifeOperations(db, this.#tally, derived, this.space),
       ...sweepOperations(db, this.#tally, derived),
       ...readOperations(db, this.#tally, this.space),
+      ...numbered.operations,
       ...userOperations(db),
     };
   }

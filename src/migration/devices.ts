@@ -14,6 +14,8 @@ const restartMs = 90_000;
 /** The broker's uptime has whole seconds. */
 const bootToleranceMs = 2_000;
 const dayMs = 86_400_000;
+/** One user's apps; a further one takes the place of that which has been silent longest. */
+const maxDevices = 50;
 
 interface Device {
   online: boolean;
@@ -77,7 +79,8 @@ export class Devices {
   brokerRestarted(bootMs: number): void {
     this.#known = false;
     this.#knowing?.cancel();
-    for (const owner of this.#owners.values()) for (const device of owner.devices.values()) device.heard &&= device.seenAt >= bootMs - bootToleranceMs;
+    for (const owner of this.#owners.values())
+      for (const device of owner.devices.values()) device.heard &&= device.seenAt >= bootMs - bootToleranceMs;
     this.#learn(restartMs);
     this.onStatus(null);
   }
@@ -93,6 +96,7 @@ export class Devices {
     const isOldNews = found && before?.online === online;
     const device = { online, seenAt: isOldNews ? before.seenAt : this.#clock.now(), heard: true };
     owner.devices.set(client, device);
+    this.#limit(user, owner);
     const written = this.#ledger.do('putDevice', { user, client, online, seenAt: device.seenAt });
     if (online) {
       owner.leaving?.cancel();
@@ -124,8 +128,10 @@ export class Devices {
       if (device.heard) return;
       device.heard = true;
       this.onStatus(user);
+      if (device.online) this.onOnline(user);
     } else {
       owner.devices.set(client, { online: false, seenAt, heard: true });
+      this.#limit(user, owner);
       await this.#ledger.do('putDevice', { user, client, online: false, seenAt });
     }
   }
@@ -166,6 +172,13 @@ export class Devices {
     return owner;
   }
 
+  #limit(user: string, { devices }: Owner): void {
+    if (devices.size <= maxDevices) return;
+    const [silent] = [...devices].reduce((one, other) => (other[1].seenAt < one[1].seenAt ? other : one));
+    const failed = (error: unknown) => this.#log.error({ event: 'ledger.failed', error: String(error) });
+    this.gone(user, silent).catch(failed);
+  }
+
   #leave(user: string, owner: Owner): void {
     owner.leaving ??= this.#clock.after(awayAfterMs, () => {
       owner.leaving = undefined;
@@ -185,7 +198,7 @@ export class Devices {
     const before = this.#clock.now() - this.#keepMs;
     for (const [user, owner] of this.#owners) {
       for (const [client, device] of owner.devices) {
-        if (!device.online && device.seenAt < before) await this.gone(user, client);
+        if (device.seenAt < before) await this.gone(user, client);
       }
       if (owner.devices.size === 0 && !owner.leaving) this.#owners.delete(user);
     }

@@ -24,6 +24,10 @@ export interface Deliveries {
   reopened(user: string): void;
   /** toMqtt stanzas of the user that have come since the start, recorded or on their way to the ledger. */
   arrivals(user: string): number;
+  /** The user's waiting entries toXmpp can never be sent: ends them, and tells the apps. */
+  hopeless(user: string, condition: string, text: string): Promise<void>;
+  /** The user's rollback is done. */
+  ended(user: string): void;
 }
 
 export interface Parts {
@@ -121,12 +125,15 @@ export class Reconcile {
 
   async #show(user: User, jid: string, shown: Shown): Promise<Failed | null> {
     const { server, users, clock } = this.#parts;
+    const write = (shown?: Shown) =>
+      users.change(user, (now) => (now.attached ? { attached: { ...now.attached, shown } } : null), clock.now());
+    await write(undefined);
     const answer = await server.show(jid, shown);
     if (answer.kind !== 'processed') {
       if (answer.kind !== 'lost' && answer.condition === 'item-not-found') users.sessionGone(user);
       return answer;
     }
-    await users.change(user, (now) => (now.attached ? { attached: { ...now.attached, shown } } : null), clock.now());
+    await write(shown);
     return this.#finish(user);
   }
 
@@ -151,13 +158,14 @@ export class Reconcile {
 
   /** The server will never give this user a session: the phase is as before the move. */
   async #fail(user: User, reason: string): Promise<null> {
-    const { users, clock, log } = this.#parts;
+    const { users, clock, log, deliveries } = this.#parts;
     const moving = user.moving;
     if (!moving) return null;
     const back = (now: User) =>
       now.moving === moving ? { phase: moving.from, moving: undefined, attached: undefined } : null;
-    await users.change(user, back, clock.now(), { who: 'crossfade', what: 'move.failed', reason });
+    if (!(await users.change(user, back, clock.now(), { who: 'crossfade', what: 'move.failed', reason }))) return null;
     log.warn({ event: 'move.failed', user: user.jid, reason });
+    await deliveries.hopeless(user.jid, 'item-not-found', reason);
     return null;
   }
 

@@ -6,6 +6,8 @@ import { isReturning, type Step, type User } from './users.ts';
 import type { Shown } from './wanted.ts';
 
 const pollMs = 50;
+/** A drain holds a place among the users under way; so long, then others have their turn. */
+const maxPolls = 20;
 const returnPage = 200;
 /** Live traffic may bring new stanzas while the last are handed back; so often we go round before detaching anyway. */
 const maxRounds = 100;
@@ -19,6 +21,8 @@ type Done = Failed | null;
  * `attach` makes the session again where it was lost and something must still be sent through it.
  */
 export async function rollBack(user: User, parts: Parts, attach: (shown: Shown) => Promise<Done>): Promise<Done> {
+  /** The step begins now: nothing of it has been asked of the server yet. */
+  let isFresh = false;
   const run: Partial<Record<Step, () => Promise<Done>>> = {
     drain: () => drain(user, parts, attach),
     stop: async () => {
@@ -26,7 +30,7 @@ export async function rollBack(user: User, parts: Parts, attach: (shown: Shown) 
       return null;
     },
     return: () => giveBackAll(user, parts),
-    detach: () => detach(user, parts),
+    detach: () => detach(user, parts, isFresh),
     discard: () => discard(user, parts),
   };
   for (const step of order) {
@@ -35,6 +39,7 @@ export async function rollBack(user: User, parts: Parts, attach: (shown: Shown) 
     const failed = await run[step]!();
     if (failed) return failed;
     await goOn(user, step, parts);
+    isFresh = true;
   }
   return null;
 }
@@ -66,17 +71,18 @@ async function goOn(user: User, step: (typeof order)[number], { users, clock, lo
 
 /** What the apps were promised is sent, while the session still stands. */
 async function drain(user: User, parts: Parts, attach: (shown: Shown) => Promise<Done>): Promise<Done> {
-  const { ledger, server, clock } = parts;
-  while ((await ledger.do('toXmppWaiting', { user: user.jid })) > 0) {
-    if (user.phase !== 'legacy') return null;
+  const { ledger, server, clock, deliveries } = parts;
+  for (let poll = 0; poll < maxPolls; poll++) {
+    if ((await ledger.do('toXmppWaiting', { user: user.jid })) === 0 || user.phase !== 'legacy') return null;
     if (!server.up) return { kind: 'lost' };
     if (user.attached?.epoch !== server.epoch) {
       const failed = await attach('away');
-      if (failed) return failed;
+      if (failed?.kind === 'refused') await deliveries.hopeless(user.jid, failed.condition, failed.text);
+      else if (failed) return failed;
     }
     await new Promise<void>((resolve) => clock.after(pollMs, resolve));
   }
-  return null;
+  return { kind: 'wait', condition: 'resource-constraint', text: 'messages of the app wait for the legacy server' };
 }
 
 /** Hands back, one after the other, what came to us alone and no app has acknowledged. */
@@ -86,16 +92,15 @@ async function giveBackAll(user: User, { ledger, server, clock, log }: Parts): P
     page = entries.length;
     for (const entry of entries) {
       const answer = await server.giveBack({ user: user.jid, key: entry.key, at: entry.at, stanza: entry.original });
-      if (answer.kind === 'lost' || answer.kind === 'wait') return answer;
-      if (answer.kind === 'refused') {
-        log.error({ event: 'return.refused', user: user.jid, key: entry.key, condition: answer.condition });
-        await ledger.do('discard', {
-          seqs: [entry.seq],
-          at: clock.now(),
-          reason: `return refused: ${answer.condition}`,
-        });
+      const at = clock.now();
+      if (answer.kind === 'refused' && answer.condition === 'item-not-found') {
+        log.error({ event: 'return.impossible', user: user.jid, key: entry.key, text: 'the account is gone' });
+        await ledger.do('discard', { seqs: [entry.seq], at, reason: 'the account is gone' });
+      } else if (answer.kind !== 'processed') {
+        // Nobody but us has this message: the move waits here, and says so, until the server takes it.
+        return answer;
       } else {
-        await ledger.do('returned', { seqs: [entry.seq], at: clock.now() });
+        await ledger.do('returned', { seqs: [entry.seq], at });
       }
     }
   }
@@ -106,26 +111,29 @@ async function giveBackAll(user: User, { ledger, server, clock, log }: Parts): P
  * Ends the session when nothing of the user's is left here that the server believes delivered: whatever arrives after
  * the detach was written has n > h, and the server takes it back itself, behind all that was returned before.
  */
-async function detach(user: User, parts: Parts): Promise<Done> {
+async function detach(user: User, parts: Parts, isFresh: boolean): Promise<Done> {
   const { ledger, server, users, clock, deliveries } = parts;
-  if (!user.attached || user.attached.epoch !== server.epoch) return giveBackAll(user, parts);
-  for (let round = 0; round < maxRounds; round++) {
+  // An attach whose answer was lost has left a session that we do not know of.
+  const jid = user.attached?.epoch === server.epoch ? user.attached.jid : server.jidOf(user.jid);
+  // Asked before, the server may have taken things back already: they must not be returned as well.
+  for (let round = 0; isFresh && round < maxRounds; round++) {
     const before = deliveries.arrivals(user.jid);
     const failed = await giveBackAll(user, parts);
     if (failed) return failed;
     if (deliveries.arrivals(user.jid) === before) break;
   }
-  const answer = await server.detach(user.attached.jid);
+  const answer = await server.detach(jid);
   if (answer.kind === 'lost' || answer.kind === 'wait') return answer;
   if (answer.kind === 'detached') {
     const { link, epoch } = server;
-    await ledger.do('takenBack', { user: user.jid, link, epoch, h: answer.h, at: clock.now() });
+    await ledger.do('takenBack', { user: user.jid, link, epoch, h: answer.h, at: clock.now(), become: 'discarded' });
   }
   await users.change(user, () => ({ attached: undefined }), clock.now());
   return giveBackAll(user, parts);
 }
 
-async function discard(user: User, { ledger, clock }: Parts): Promise<Done> {
+async function discard(user: User, { ledger, clock, deliveries }: Parts): Promise<Done> {
   await ledger.do('discardRest', { user: user.jid, at: clock.now(), reason: 'rolled back' });
+  deliveries.ended(user.jid);
   return null;
 }

@@ -23,6 +23,8 @@ export interface LegacyServer {
   readonly epoch: string;
   /** The link's name, as in an entry's position. */
   readonly link: string;
+  /** The session an attach asks for; the server may have given another. */
+  jidOf(user: string): string;
   /** Makes the session, or finds it; shows it to contacts. Idempotent. */
   attach(user: string, shown: Shown): Promise<{ kind: 'attached'; jid: string } | Failed>;
   /** Shows an attached session otherwise. */

@@ -16,8 +16,10 @@ export interface Moving {
 /** The attached session as the server knew it last. */
 export interface Attached {
   jid: string;
+  /** '' once the session is known to be gone. */
   epoch: string;
-  shown: Shown;
+  /** Absent while it is being changed: after a crash nobody knows. */
+  shown?: Shown;
 }
 
 export interface User {
@@ -60,7 +62,8 @@ export class Users {
       after = rows.at(-1)!.jid;
     }
     for (const jid of own) {
-      this.#byJid.set(jid, { jid, phase: 'mqtt', version: 1, acks: false, changedAt: 0, own: true });
+      const acks = await this.#ledger.do('acks', { user: jid });
+      this.#byJid.set(jid, { jid, phase: 'mqtt', version: 1, acks, changedAt: 0, own: true });
     }
   }
 
@@ -110,12 +113,12 @@ export class Users {
     this.#goneMeanwhile.delete(user);
     await this.#ledger.do('putUser', { row: toRow(next), audit: audit && { ...audit, at, user: user.jid } });
     Object.assign(user, change, { version, changedAt: at });
-    if (this.#goneMeanwhile.delete(user)) user.attached = undefined;
+    if (this.#goneMeanwhile.delete(user)) forgetSession(user);
   }
 
   /** The server told us that this session is gone; a later start finds out by itself, so nothing is written. */
   sessionGone(user: User): void {
-    user.attached = undefined;
+    forgetSession(user);
     if (this.#writing.has(user)) this.#goneMeanwhile.add(user);
   }
 
@@ -138,6 +141,11 @@ export class Users {
  */
 export function isReturning({ moving }: User): boolean {
   return moving?.step === 'return' || moving?.step === 'detach' || moving?.step === 'discard';
+}
+
+/** How it was shown is remembered: while nobody knows where the app is, the next session is shown in the same way. */
+function forgetSession(user: User): void {
+  if (user.attached) user.attached = { ...user.attached, epoch: '' };
 }
 
 function fromRow(row: UserRow): User {

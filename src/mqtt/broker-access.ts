@@ -7,6 +7,7 @@ import type { Log } from '../log.ts';
 import type { Broker, Publish, PublishResult } from './broker.ts';
 import { type BrokerClient, type BrokerOptions, connectBroker } from './client.ts';
 import { startEmbeddedBroker } from './embedded-broker.ts';
+import { shownUrl } from './fault.ts';
 import { probeAnonymous } from './probe.ts';
 
 const embedded = 'embedded:';
@@ -35,7 +36,7 @@ export class BrokerAccess implements Broker {
    * first answer; rejects, with a text for the operator, when that answer is that the broker is open.
    */
   async open(events: BrokerEvents): Promise<void> {
-    const { username = 'crossfade', ca, cert, key, clientId } = this.#config;
+    const { username, ca, cert, key, clientId } = this.#config;
     // Nobody but us has to know the embedded broker's password.
     const password = this.#config.password ?? (this.#config.url === embedded ? randomUUID() : undefined);
     const url = this.#config.url === embedded ? await this.#startEmbedded(username, password!) : this.#config.url;
@@ -76,6 +77,10 @@ export class BrokerAccess implements Broker {
     return this.#client?.maximumPacketSize ?? 0;
   }
 
+  get heardAt(): number {
+    return this.#client?.heardAt ?? 0;
+  }
+
   publish(message: Publish): Promise<PublishResult> {
     return this.#client?.publish(message) ?? Promise.resolve({ kind: 'lost' });
   }
@@ -102,18 +107,19 @@ export class BrokerAccess implements Broker {
 
   async #refuseOpen(address: Parameters<typeof probeAnonymous>[0]): Promise<void> {
     const { root } = this.#config;
+    const url = shownUrl(address.url);
     while (!this.#closed) {
       let isOpen: boolean;
       try {
         isOpen = await probeAnonymous(address, root, this.#clock);
       } catch (error) {
-        this.#log.warn({ event: 'broker.unreachable', url: address.url, reason: (error as Error).message });
+        this.#log.warn({ event: 'broker.unreachable', url, reason: (error as Error).message });
         await new Promise<void>((resolve) => this.#clock.after(probeAgainMs, resolve));
         continue;
       }
       if (!isOpen) return;
       throw new Error(
-        `the broker at ${address.url} takes publishes under ${root}/ from anybody, so nobody's sender could be believed. ` +
+        `the broker at ${url} takes publishes under ${root}/ from anybody, so nobody's sender could be believed. ` +
           'Set allow_anonymous false and an ACL (docs/operating.md), or mqtt.allowOpenBroker: true to try things out.',
       );
     }

@@ -40,6 +40,8 @@ export interface Broker {
   readonly window: number;
   readonly reasonCodes: boolean;
   readonly maximumPacketSize: number;
+  /** When the last packet came from it on the publishing connection (ms since 1970); 0 before the first. */
+  readonly heardAt: number;
   /** QoS 1: resolves with the PUBACK. QoS 0: written if the connection is up and not congested, else `lost`. */
   publish(message: Publish): Promise<PublishResult>;
 }

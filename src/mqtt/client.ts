@@ -33,7 +33,7 @@ export interface BrokerClient extends Broker {
 /** Connects, and connects again for as long as it is not closed. Never throws; what fails is in the log, with what to do. */
 export function connectBroker(options: BrokerOptions): BrokerClient {
   const { url, username, password, tls, clientId, clock, log } = options;
-  const parts = { address: { url, username, password, tls }, versions: { refusesFive: false }, clock, log };
+  const parts = { address: { url, username, password, tls }, clock, log };
   let up = false;
   let boot: number | null = null;
   const change = (reason: string) => {
@@ -73,6 +73,9 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
     },
     get maximumPacketSize() {
       return publisher.maximumPacketSize;
+    },
+    get heardAt() {
+      return publisher.heardAt;
     },
     publish: (message) => publisher.publish(message),
     pauseReading: () => subscriber.pauseReading(),

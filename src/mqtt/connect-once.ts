@@ -56,8 +56,8 @@ export interface ConnectionEnd {
   refused: boolean;
   /** The broker does not take MQTT 5. */
   refusesFive: boolean;
-  /** It may be that it does not take MQTT 5: it hung up on the CONNECT, or answered in a way we cannot read. */
-  mayRefuseFive: boolean;
+  /** It closed the connection in place of an answer to the CONNECT of MQTT 5: it does not take it, or it is restarting. */
+  hungUp: boolean;
 }
 
 const keepaliveSeconds = 20;
@@ -155,13 +155,13 @@ function endOf(fault: unknown, opened: boolean, version: ProtocolVersion): Conne
   const reason = fault === null ? 'the broker closed the connection' : explainFault(fault);
   const code = reasonOf(fault);
   const system = systemCodeOf(fault);
-  const early = !opened && version === 5;
-  const refusesFive = early && code !== null && unsupportedVersion.includes(code);
+  const isEarly = !opened && version === 5;
+  const refusesFive = isEarly && code !== null && unsupportedVersion.includes(code);
   return {
     reason,
     opened,
     refused: !opened && !refusesFive && (code === null ? wantsCertificate.test(system ?? '') : !notNow.includes(code)),
     refusesFive,
-    mayRefuseFive: early && code === null && (system === null || system === 'ECONNRESET'),
+    hungUp: isEarly && (fault === null || system === 'ECONNRESET'),
   };
 }

@@ -1,15 +1,10 @@
 // A connection that is opened again whenever it ends: a fresh client each time (mqtt.js would repeat from a store of its
-// own, and only the ledger repeats), MQTT 5 first and 3.1.1 where the broker refuses it, jittered back-off.
+// own, and only the ledger repeats), MQTT 5 first each time and 3.1.1 where the broker refuses it, jittered back-off.
 
 import type { Clock, Timer } from '../clock.ts';
 import type { Log } from '../log.ts';
 import { type Address, type ConnectionEvents, connectOnce, type SessionOptions } from './connect-once.ts';
 import type { ProtocolVersion } from './packet.ts';
-
-/** What is known of the broker's protocol version, for all connections to it; a new start of the process asks again. */
-export interface VersionMemory {
-  refusesFive: boolean;
-}
 
 /** The handlers for one connection; `onClosed` comes last and exactly once. */
 export interface Handlers extends Omit<ConnectionEvents, 'onEnd'> {
@@ -18,7 +13,6 @@ export interface Handlers extends Omit<ConnectionEvents, 'onEnd'> {
 
 export interface ConnectionParts {
   address: Address;
-  versions: VersionMemory;
   clock: Clock;
   log: Log;
 }
@@ -32,6 +26,8 @@ const firstPauseMs = 250;
 const longestPauseMs = 30_000;
 /** After a connection that lasted this long the back-off starts anew. */
 const stableMs = 5_000;
+/** A broker that is restarting hangs up as well, and 3.1.1 would cost us the reason codes: one hang-up says nothing. */
+const hangUpsThatRefuse = 2;
 
 /** The pause before the next attempt: 0.25 s doubling to 30 s with `failures`, its upper half by chance (0 ≤ chance < 1). */
 export function pauseMs(failures: number, chance: number): number {
@@ -44,14 +40,15 @@ export function pauseMs(failures: number, chance: number): number {
  * with what to do about it, and made again.
  */
 export function keepConnected(parts: ConnectionParts, session: SessionOptions, attach: () => Handlers): Connection {
-  const { address, versions, clock, log } = parts;
+  const { address, clock, log } = parts;
   const client = session.clientId;
   let failures = 0;
+  let hangUps = 0;
   let closing = false;
   let pause: Timer | undefined;
   let end: (() => Promise<void>) | undefined;
 
-  const open = (version: ProtocolVersion = versions.refusesFive ? 4 : 5) => {
+  const open = (version: ProtocolVersion) => {
     const startedAt = clock.now();
     const { onClosed, ...handlers } = attach();
     end = connectOnce(address, session, version, clock, {
@@ -60,21 +57,21 @@ export function keepConnected(parts: ConnectionParts, session: SessionOptions, a
         log.info({ event: 'mqtt.connected', client, protocol: version === 5 ? '5.0' : '3.1.1' });
         handlers.onOpen(live, connack);
       },
-      onEnd({ reason, opened, refusesFive, mayRefuseFive }) {
+      onEnd({ reason, opened, refusesFive, hungUp }) {
         end = undefined;
         onClosed(reason);
         if (closing) return;
-        if (refusesFive) versions.refusesFive = true;
-        if (refusesFive || mayRefuseFive) return open(4);
+        hangUps = hungUp ? hangUps + 1 : 0;
+        if (refusesFive || hangUps === hangUpsThatRefuse) return open(4);
         if (opened && clock.now() - startedAt >= stableMs) failures = 0;
         const retryInMs = pauseMs(failures++, clock.random());
         const text = opened ? 'the connection to the broker ended' : 'cannot connect to the broker';
         log.warn({ event: 'mqtt.disconnected', client, reason, retryInMs }, text);
-        pause = clock.after(retryInMs, open);
+        pause = clock.after(retryInMs, () => open(5));
       },
     });
   };
-  open();
+  open(5);
   return {
     async close() {
       closing = true;

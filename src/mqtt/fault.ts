@@ -44,6 +44,13 @@ const systemFaults: Record<string, string> = {
   CERT_HAS_EXPIRED: 'its certificate has expired',
 };
 
+/** A broker's URL as logs and texts may have it: user info, path and query can hold secrets. */
+export function shownUrl(url: string): string {
+  if (!URL.canParse(url)) return 'an unusable URL';
+  const { protocol, host } = new URL(url);
+  return `${protocol}//${host}`;
+}
+
 export function explainReason(code: number): string {
   return `${reasons[code] ?? 'see the MQTT specification'} (reason code ${code})`;
 }

@@ -90,11 +90,6 @@ export function writeError(error: {
   return JSON.stringify({ id, condition, text, key, from });
 }
 
-/** `in/error` for a refusal of ours. */
-export function writeRefusal(id: string | undefined, refusal: Refusal): string {
-  return writeError({ id, condition: refusal.name, text: refusal.text });
-}
-
 /** The form of every `at`: RFC 3339, milliseconds, UTC. */
 export function formatAt(ms: number): string {
   return new Date(ms).toISOString();

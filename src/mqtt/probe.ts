@@ -5,18 +5,23 @@ import { type Address, connectOnce } from './connect-once.ts';
 import { encodePublish, type ProtocolVersion } from './packet.ts';
 
 const answerTimeoutMs = 10_000;
+const hungUpPauseMs = 1_000;
 /** No channel of Crossfade's, of a user that is not: it harms nobody. */
 const probeTopics = ['in/probe', 'out/probe'];
 
 /**
  * Asks without the account and the client certificate in `address`: true if the broker lets an anonymous client publish under `root` (to apps or to the gateway). With MQTT 5 the PUBACK tells.
  * On 3.1.1 a denied publish gets the same PUBACK, so there an anonymous client that may connect counts as one that may
- * publish. Rejects with an Error if the broker cannot be reached or does not answer.
+ * publish: it is asked in 3.1.1 only when it refuses MQTT 5 or hangs up on it twice. Rejects with an Error if the broker cannot be reached or does not answer.
  */
 export async function probeAnonymous(address: Address, root: string, clock: Clock): Promise<boolean> {
   const anybody = { url: address.url.replace(/\/\/[^/]*@/, '//'), tls: { ca: address.tls?.ca } };
-  const five = await probeWith(anybody, root, clock, 5);
-  return five === 'try 3.1.1' ? (await probeWith(anybody, root, clock, 4)) === true : five;
+  let answer = await probeWith(anybody, root, clock, 5);
+  if (answer === 'hung up') {
+    await new Promise<void>((resolve) => clock.after(hungUpPauseMs, resolve));
+    answer = await probeWith(anybody, root, clock, 5);
+  }
+  return typeof answer === 'boolean' ? answer : (await probeWith(anybody, root, clock, 4)) === true;
 }
 
 function probeWith(
@@ -24,8 +29,8 @@ function probeWith(
   root: string,
   clock: Clock,
   version: ProtocolVersion,
-): Promise<boolean | 'try 3.1.1'> {
-  const { promise, resolve, reject } = Promise.withResolvers<boolean | 'try 3.1.1'>();
+): Promise<boolean | 'hung up' | 'try 3.1.1'> {
+  const { promise, resolve, reject } = Promise.withResolvers<boolean | 'hung up' | 'try 3.1.1'>();
   let taken = false;
   let answers = 0;
   let late = false;
@@ -43,11 +48,12 @@ function probeWith(
       if (++answers === probeTopics.length) void end();
     },
     onPublish: (_packet, _live, release) => release(),
-    onEnd({ reason, opened, refusesFive, mayRefuseFive, refused }) {
+    onEnd({ reason, opened, refusesFive, hungUp, refused }) {
       timer.cancel();
       // a broker may also answer a publish that it denies by ending the connection
       if (taken || refused || (opened && !late)) resolve(taken);
-      else if (refusesFive || mayRefuseFive) resolve('try 3.1.1');
+      else if (refusesFive) resolve('try 3.1.1');
+      else if (hungUp) resolve('hung up');
       else
         reject(
           new Error(`the broker does not tell whether it takes anonymous publishes: ${late ? 'no answer' : reason}`),

@@ -12,6 +12,7 @@ export interface Publisher {
   readonly window: number;
   readonly reasonCodes: boolean;
   readonly maximumPacketSize: number;
+  readonly heardAt: number;
   publish(message: Publish): Promise<PublishResult>;
   close(): Promise<void>;
 }
@@ -21,6 +22,8 @@ const ownWindow = 500;
 const firstPacketId = 16;
 const lastPacketId = 65_535;
 const maxQueuedBytes = 1024 * 1024;
+/** Messages beyond the window that wait in line; more are `lost` at once. */
+const maxWaiting = 10_000;
 /** What the encoding of the length allows (MQTT 5 §2.1.4), for a broker that names no limit. */
 const largestPacket = 268_435_460;
 
@@ -42,6 +45,7 @@ export function startPublisher(
   let window = ownWindow;
   let reasonCodes = false;
   let maximumPacketSize = largestPacket;
+  let heardAt = 0;
 
   const attach = (): Handlers => {
     let bootKnown = false;
@@ -56,7 +60,10 @@ export function startPublisher(
         });
         told.onUp();
       },
-      onPacket: (packet) => link?.takePacket(packet),
+      onPacket(packet) {
+        heardAt = parts.clock.now();
+        link?.takePacket(packet);
+      },
       onPublish(packet, _live, release) {
         const bootMs =
           bootKnown || packet.retain || packet.topic !== uptimeTopic
@@ -91,6 +98,9 @@ export function startPublisher(
     get maximumPacketSize() {
       return maximumPacketSize;
     },
+    get heardAt() {
+      return heardAt;
+    },
     publish: (message) => link?.publish(message) ?? Promise.resolve(lost),
     close: () => connection.close(),
   };
@@ -122,7 +132,8 @@ class PublishLink {
     if (message.qos === 0) return Promise.resolve(this.sendOnce(message));
     return new Promise((resolve) => {
       if (this.unanswered.size < this.window) this.send(message, resolve);
-      else this.waiting.push({ message, resolve });
+      else if (this.waiting.length < maxWaiting) this.waiting.push({ message, resolve });
+      else resolve(lost);
     });
   }
 

@@ -35,7 +35,12 @@ export type PrepareJid = (bareJid: string) => string | null;
 const plain = /^[A-Za-z0-9_-]+$/;
 const encoded = /^(?:[A-Za-z0-9_-]|%[0-9A-F]{2})+$/;
 const maxClientIdBytes = 256;
-const maxCached = 100_000;
+/** A bare JID has at most 2047 bytes (RFC 7622 §3.1 without the resource), each of which may be percent-encoded. */
+const maxLevelBytes = 6_200;
+/** Of each memory, its keys and values together; enough for some hundred thousand users. */
+const maxRememberedBytes = 32 * 1024 * 1024;
+/** About what a map needs for an entry besides its texts. */
+const entryBytes = 100;
 
 /**
  * The user level of `bareJid`: its local part, or all of it if its domain is not `domain`; every byte outside
@@ -73,18 +78,17 @@ export interface Topics {
   read(topic: string): ReadTopic | Refusal;
 }
 
-/** The topics under one root. Encodings and decodings of users are remembered, since each message needs one. */
+/** The topics under one root. Encodings and decodings of users are remembered, since each message needs one; refusals are not. */
 export function makeTopics(given: { root: string; domain: string; prepare: PrepareJid }): Topics {
   const { root, domain, prepare } = given;
   const prefix = `${root}/`;
-  const inPrefixes = new Map<string, string>();
-  const users = new Map<string, string | null>();
+  const inPrefixes = new Memory((user) => `${prefix}${encodeUser(user, domain)}/in/`);
+  const users = new Memory((level) => decodeUser(level, domain, prepare));
   return {
     out: `${root}/+/out/+`,
     presence: `${root}/+/presence/+`,
     toUser(user, channel) {
-      const start = remembered(inPrefixes, user, () => `${prefix}${encodeUser(user, domain)}/in/`);
-      return start + channel;
+      return inPrefixes.get(user) + channel;
     },
     read(topic) {
       if (!topic.startsWith(prefix)) return refuse('bad-request', 'this topic is not under the root');
@@ -92,19 +96,11 @@ export function makeTopics(given: { root: string; domain: string; prepare: Prepa
       const [level = '', kind, last = ''] = levels;
       if (levels.length !== 3 || (kind !== 'out' && kind !== 'presence'))
         return refuse('bad-request', 'this topic has no meaning here');
-      const user = remembered(users, level, () => decodeUser(level, domain, prepare));
+      const user = level.length > maxLevelBytes ? null : users.get(level);
       if (user === null) return refuse('jid-malformed', 'the user level of this topic is not in its canonical form');
       return kind === 'out' ? readChannel(user, last) : readClient(user, last);
     },
   };
-}
-
-/** One topic, without the memory of `makeTopics`. */
-export function readTopic(
-  topic: string,
-  given: { root: string; domain: string; prepare: PrepareJid },
-): ReadTopic | Refusal {
-  return makeTopics(given).read(topic);
 }
 
 function readChannel(user: string, channel: string): ReadTopic {
@@ -134,13 +130,32 @@ function decodeUser(level: string, domain: string, prepare: PrepareJid): string 
   return user?.includes('@') && encodeUser(user, domain) === level ? user : null;
 }
 
-/** Bounded by forgetting everything: hostile topics cannot fill the memory, and a refill is cheap. */
-function remembered<V>(memory: Map<string, V>, key: string, make: () => V): V {
-  let value = memory.get(key);
-  if (value === undefined) {
-    value = make();
-    if (memory.size >= maxCached) memory.clear();
-    memory.set(key, value);
+/** Remembers what `make` makes of a text. Bounded in bytes by forgetting everything: a refill is cheap. Null is not remembered. */
+class Memory<V extends string | null> {
+  readonly #make: (text: string) => V;
+  readonly #made = new Map<string, V>();
+  #bytes = 0;
+
+  constructor(make: (text: string) => V) {
+    this.#make = make;
   }
-  return value;
+
+  get(text: string): V {
+    const known = this.#made.get(text);
+    if (known !== undefined) return known;
+    // A copy: the text is a slice that would keep the whole topic in memory.
+    const key = Buffer.from(text).toString();
+    const value = this.#make(key);
+    if (value === null) return value;
+    const bytes = entryBytes + 2 * (key.length + value.length);
+    if (this.#bytes + bytes > maxRememberedBytes) this.#forget();
+    this.#bytes += bytes;
+    this.#made.set(key, value);
+    return value;
+  }
+
+  #forget(): void {
+    this.#made.clear();
+    this.#bytes = 0;
+  }
 }

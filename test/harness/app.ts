@@ -195,8 +195,8 @@ async function mqttLine(options: LineOptions, onPublish: OnPublish): Promise<Lin
   return {
     publish: (topic, payload, how) => void client.publish(topic, payload, how),
     async leave() {
-      await client.publishAsync(presence, '{"online":false}', { qos: 1, retain: true });
-      await client.endAsync();
+      if (client.connected) await client.publishAsync(presence, '{"online":false}', { qos: 1, retain: true });
+      await client.endAsync(!client.connected);
     },
     async drop() {
       client.stream.destroy();

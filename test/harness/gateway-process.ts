@@ -1,11 +1,12 @@
 // The gateway as an operator runs it: `crossfade run` in a process of its own, that can be stopped, killed and started again.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { Happenings } from './happenings.ts';
 
@@ -43,9 +44,9 @@ export class GatewayProcess {
 
   /** Resolves once it has logged this event; rejects with what it said instead. */
   async start(until = 'gateway.ready'): Promise<void> {
-    const child = spawn(process.execPath, [main, 'run', '--config', this.configFile], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    // With SIGXFSZ ignored, what does not fit on the disk is an error (see `fillDisk`), as it is on a real one.
+    const command = ['-c', `trap '' XFSZ; exec "$@"`, 'sh', process.execPath, main, 'run', '--config', this.configFile];
+    const child = spawn('/bin/sh', command, { stdio: ['ignore', 'pipe', 'pipe'] });
     const killAtExit = () => child.kill('SIGKILL');
     process.once('exit', killAtExit);
     this.#child = child;
@@ -79,9 +80,13 @@ export class GatewayProcess {
     return this.#child?.pid;
   }
 
-  /** One request to the admin API; the answer's JSON. */
+  /** One request to the admin API; the answer's JSON. Rejects with the gateway's own words if it failed on it. */
   async api(method: 'GET' | 'PUT' | 'POST', path: string, body?: unknown): Promise<Answer> {
     const response = await this.#fetch(method, path, body);
+    if (response.status === 500) {
+      const fault = this.log.items.findLast(({ event }) => event === 'admin.fault');
+      throw new Error(`${method} ${path} failed in the gateway: ${fault?.error}\n${fault?.stack}`);
+    }
     return { status: response.status, body: (await response.json()) as Record<string, unknown> };
   }
 
@@ -131,6 +136,12 @@ export class GatewayProcess {
       if (Date.now() > deadline) throw new Error(`the move of ${jid} hangs: ${JSON.stringify(user)}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+  }
+
+  /** From now on no file of the gateway may grow, or, with `false`, all may again. */
+  async fillDisk(isFull = true): Promise<void> {
+    const limit = isFull ? '1:unlimited' : 'unlimited:unlimited';
+    await promisify(execFile)('prlimit', ['--pid', String(this.#child?.pid), `--fsize=${limit}`]);
   }
 
   async stop(): Promise<void> {

@@ -57,7 +57,7 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
         () => bench.ledger.do('republish', random(4) === 0 ? {} : { user }),
         () => bench.ledger.do('discard', { seqs: [some()], at, reason: 'x' }),
         () => bench.ledger.do('returned', { seqs: [some()], at }),
-        () => bench.ledger.do('takenBack', { user, link: 'L', epoch: 'E1', h: at - 3, at }),
+        () => bench.ledger.do('takenBack', { user, link: 'L', epoch: 'E1', h: at - 3, at, become: 'discarded' }),
         () => bench.ledger.do('forget', { before: at - 100, limit: 3 }),
         () => bench.reopen(),
       ];

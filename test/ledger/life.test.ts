@@ -183,17 +183,54 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
     const gone = await accept(bench.ledger, place(2));
     const other = await accept(bench.ledger, { ...place(3), user: 'carol@example.com' });
     const elsewhere = await accept(bench.ledger, place(9, 'E', 'M'));
-    const args = { user: bob, link: 'L', epoch: 'E', h: 1, at: 5 };
+    const args = { user: bob, link: 'L', epoch: 'E', h: 1, at: 5, become: 'discarded' as const };
     expect(await bench.ledger.do('takenBack', { ...args, epoch: 'older' })).toBe(0);
     expect(await bench.ledger.do('takenBack', args)).toBe(1);
     const states = await Promise.all([keep, gone, other, elsewhere].map(({ key }) => stateOf(key)));
     expect(states).toEqual(['accepted', 'discarded', 'accepted', 'accepted']);
   });
 
+  test('what the server took back from a session that it ended itself becomes a copy, which no rollback returns', async () => {
+    const { key } = await accept(bench.ledger, { position: { link: 'L', epoch: 'E', n: 2 }, original: '<message/>' });
+    await bench.ledger.do('takenBack', { user: bob, link: 'L', epoch: 'E', h: 1, at: 5, become: 'copy' });
+    expect(await stateOf(key)).toBe('accepted');
+    expect(await bench.ledger.do('toReturn', { user: bob, limit: 9 })).toEqual([]);
+  });
+
+  test('without a device the open copies end, and what came to us alone stays', async () => {
+    const sole = await accept(bench.ledger, { custody: 'sole' });
+    const copy = await accept(bench.ledger, { custody: 'copy' });
+    expect(await bench.ledger.do('discardCopies', { user: bob, at: 5, reason: 'no device' })).toBe(1);
+    expect([await stateOf(sole.key), await stateOf(copy.key)]).toEqual(['accepted', 'discarded']);
+  });
+
+  test('what was refused as it came leaves with the history, and what was refused later stays for the operator', async () => {
+    const refused = await accept(bench.ledger, {
+      payload: '',
+      refused: { condition: 'policy-violation', text: 'too large' },
+    });
+    const later = await accept(bench.ledger);
+    await bench.ledger.do('refused', { seq: later.seq, at: 5, condition: 'not-acceptable', text: 'no' });
+    expect(await bench.ledger.do('forget', { before: Number.MAX_SAFE_INTEGER, limit: 99 })).toBe(1);
+    expect(await bench.ledger.do('entry', { key: refused.key })).toEqual([]);
+    expect(await stateOf(later.key)).toBe('dead');
+    expect((await bench.ledger.do('counts', {})).toMqtt).toMatchObject({ dead: 1, discarded: 1 });
+  });
+
+  test('a new epoch of a link is known before its first stanza', async () => {
+    await bench.ledger.do('epochBegan', { link: 'L', epoch: 'E', h: 0 });
+    expect(await bench.ledger.do('position', { link: 'L' })).toEqual({ epoch: 'E', h: 0 });
+    await accept(bench.ledger, { position: { link: 'L', epoch: 'E', n: 4 } });
+    await bench.ledger.do('epochBegan', { link: 'L', epoch: 'E', h: 0 });
+    expect(await bench.ledger.do('position', { link: 'L' })).toEqual({ epoch: 'E', h: 4 });
+  });
+
   test('entries of an earlier epoch are not mistaken for those of the next', async () => {
     const before = await accept(bench.ledger, { position: { link: 'L', epoch: 'E1', n: 9 } });
     await accept(bench.ledger, { position: { link: 'L', epoch: 'E2', n: 1 } });
-    expect(await bench.ledger.do('takenBack', { user: bob, link: 'L', epoch: 'E2', h: 1, at: 5 })).toBe(0);
+    expect(
+      await bench.ledger.do('takenBack', { user: bob, link: 'L', epoch: 'E2', h: 1, at: 5, become: 'discarded' }),
+    ).toBe(0);
     expect(await stateOf(before.key)).toBe('accepted');
   });
 
@@ -227,7 +264,7 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
   });
 
   test('forgetting is bounded, oldest first, and touches nothing that is open', async () => {
-    const dead = await accept(bench.ledger, { refused: { condition: 'x', text: 'x' } });
+    const open = await accept(bench.ledger);
     for (let n = 1; n <= 5; n++) {
       const { seq } = await accept(bench.ledger, { lane: 'toXmpp' });
       await bench.ledger.do('answered', { seq, at: n });
@@ -241,7 +278,7 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
     ]);
     expect(await bench.ledger.do('forget', { before, limit: 99 })).toBe(3);
     expect(await bench.ledger.do('forget', { before, limit: 99 })).toBe(0);
-    expect(await stateOf(dead.key)).toBe('dead');
+    expect(await stateOf(open.key)).toBe('accepted');
     expect((await bench.ledger.do('counts', {})).toXmpp.settled).toBe(5);
   });
 

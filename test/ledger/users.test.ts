@@ -55,11 +55,11 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
     const note = (what: string, user?: string) => ({ at: 1, who: 'admin', what, user, reason: 'why', detail: '{}' });
     await bench.ledger.do('putUser', { row: row('bob@example.com'), audit: note('added', 'bob@example.com') });
     await bench.ledger.do('putUser', { row: row('carol@example.com'), audit: note('added', 'carol@example.com') });
-    await bench.ledger.do('removeUser', { jid: 'bob@example.com', audit: note('removed', 'bob@example.com') });
-    expect((await users()).map(({ jid }) => jid)).toEqual(['carol@example.com']);
+    await bench.ledger.do('putUser', { row: row('bob@example.com'), audit: note('moved', 'bob@example.com') });
+    expect((await users()).map(({ jid }) => jid)).toEqual(['bob@example.com', 'carol@example.com']);
     const all = await bench.ledger.do('audit', { limit: 99 });
     expect(all.map(({ what, user }) => `${what} ${user}`)).toEqual([
-      'removed bob@example.com',
+      'moved bob@example.com',
       'added carol@example.com',
       'added bob@example.com',
     ]);
@@ -67,7 +67,7 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
     expect(await bench.ledger.do('audit', { user: 'bob@example.com', before: all[0]!.id, limit: 1 })).toEqual([all[2]]);
   });
 
-  test('devices come and go, and go with their user', async () => {
+  test('devices come and go', async () => {
     const device = (user: string, client: string, online: boolean) => ({ user, client, online, seenAt: 7 });
     const rows = [
       device('a@example.com', 'p', true),
@@ -78,8 +78,13 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
     await bench.ledger.do('putDevice', { ...rows[1]!, online: true, seenAt: 8 });
     expect(await bench.ledger.do('devices', {})).toEqual([rows[0], { ...rows[1], online: true, seenAt: 8 }, rows[2]]);
     await bench.ledger.do('removeDevice', { user: 'a@example.com', client: 'p' });
-    await bench.ledger.do('removeUser', { jid: 'b@example.com' });
-    expect((await bench.ledger.do('devices', {})).map(({ client }) => client)).toEqual(['q']);
+    expect((await bench.ledger.do('devices', {})).map(({ client }) => client)).toEqual(['q', 'p']);
+  });
+
+  test('it is known whether an app has ever acknowledged, also for users without a row', async () => {
+    expect(await bench.ledger.do('acks', { user: 'bot@gw.example.com' })).toBe(false);
+    await bench.ledger.do('appAcked', { user: 'bot@gw.example.com', keys: [], at: 1 });
+    expect(await bench.ledger.do('acks', { user: 'bot@gw.example.com' })).toBe(true);
   });
 
   test('a named value is kept and replaced; an unknown one is null', async () => {

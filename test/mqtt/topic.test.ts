@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { encodeUser, inChannels, makeTopics, outChannels, readTopic, userTopic } from '../../src/mqtt/topic.ts';
+import { encodeUser, inChannels, makeTopics, outChannels, userTopic } from '../../src/mqtt/topic.ts';
 import { isRefusal } from '../../src/refusal.ts';
 
 const domain = 'example.com';
@@ -42,11 +42,12 @@ describe('a topic', () => {
     .filter((text) => text !== '' && text === text.toLowerCase().normalize('NFC'));
 
   test('that we write for a user is read as that user and channel', () => {
+    const topics = makeTopics(given);
     const domains = fc.constantFrom(domain, 'gw.example.com');
     fc.assert(
       fc.property(name, domains, fc.constantFrom(...outChannels), (local, host, channel) => {
         const user = `${local}@${host}`;
-        expect(readTopic(userTopic('chat', user, domain, 'out', channel), given)).toEqual({
+        expect(topics.read(userTopic('chat', user, domain, 'out', channel))).toEqual({
           kind: 'out',
           user,
           channel,

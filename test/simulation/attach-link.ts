@@ -21,7 +21,7 @@ export interface LinkParts {
   position(): Promise<{ epoch: string; h: number } | null>;
   receive(stanza: Element, arrival: Arrival, accepted: () => void): void;
   onUp(resumed: boolean): void;
-  onDetached(jid: string): void;
+  onDetached(jid: string, h: number): void;
   /** The server was told that it may forget everything up to h. */
   onAcknowledged(epoch: string, h: number): void;
 }
@@ -51,6 +51,10 @@ export class AttachLink implements Server {
     return this.#epoch;
   }
 
+  jidOf(user: string): string {
+    return `${user}/mqtt`;
+  }
+
   async connect(): Promise<void> {
     const { world, server, life, position } = this.#parts;
     const stored = this.#epoch === '' ? await position() : null;
@@ -66,7 +70,7 @@ export class AttachLink implements Server {
       if (resumed) link.ack(this.#h);
       const welcome = { epoch: link.epoch, h: link.acked, resumed };
       connection.down(() => this.#welcome(welcome));
-      link.connect(connection, { hear: (frame) => this.#hear(frame), hearDetached: (jid) => this.#hearDetached(jid) });
+      link.connect(connection, { hear: (frame) => this.#hear(frame), hearDetached: (jid, h) => this.#hearDetached(jid, h) });
     });
   }
 
@@ -133,8 +137,8 @@ export class AttachLink implements Server {
       this.#h = 0;
       this.#done.clear();
     }
+    this.#received = h;
     this.#reached({ epoch, h });
-    this.#received = this.#h;
     onUp(resumed);
   }
 
@@ -154,6 +158,7 @@ export class AttachLink implements Server {
     if (!life.step(`d n=${n}`)) return;
     if (n !== this.#received + 1) return world.broke(`the link has a gap: ${n} came after ${this.#received}`);
     this.#received = n;
+    if (n <= this.#h || this.#done.has(n)) return;
     if ('taken' in load) return this.#accepted(epoch, n);
     const arrival = { user, seen, position: { link: linkName, epoch, n } };
     const stanza = 'chat' in load ? chatStanza(load.chat) : noiseStanza(load.noise, jid, n);
@@ -164,8 +169,8 @@ export class AttachLink implements Server {
     });
   }
 
-  #hearDetached(jid: string): void {
-    if (this.#parts.life.step('detached')) this.#parts.onDetached(jid);
+  #hearDetached(jid: string, h: number): void {
+    if (this.#parts.life.step('detached')) this.#parts.onDetached(jid, h);
   }
 
   #accepted(epoch: string, n: number): void {

@@ -30,6 +30,7 @@ export class BrokerLink implements Broker {
   readonly #open: Partial<Record<Kind, Connection>> = {};
   readonly #pending = new Set<() => void>();
   #isUp = false;
+  #heardAt = 0;
 
   constructor(parts: BrokerParts) {
     this.#parts = parts;
@@ -39,6 +40,10 @@ export class BrokerLink implements Broker {
 
   get up(): boolean {
     return this.#isUp && this.#parts.life.isAlive;
+  }
+
+  get heardAt(): number {
+    return this.#heardAt;
   }
 
   connect(): void {
@@ -67,6 +72,7 @@ export class BrokerLink implements Broker {
         world.say('broker', () => `takes ${topic} ${payload.slice(0, 150)} → ${code}`);
         connection.down(() => {
           this.#pending.delete(lost);
+          this.#heardAt = world.now;
           if (life.step(`PUBACK of ${topic}`)) resolve({ kind: 'acked', code: qos === 0 ? 0 : code });
         });
       });
@@ -89,10 +95,21 @@ export class BrokerLink implements Broker {
     const { world, broker, life, onBoot } = this.#parts;
     broker.connect('gateway-pub', connection, () => {}, null);
     connection.down(() => life.step('CONNACK') && this.#opened('publisher', connection));
+    this.#listen(connection);
     world.after(world.between(0, 10_000), () => {
       const seconds = Math.floor((world.now - broker.bootAt) / 1000);
       connection.down(() => life.step('uptime') && onBoot(world.now - seconds * 1000));
     });
+  }
+
+  /** The uptime that the broker publishes, or its answer to a ping, is a sign of life. */
+  #listen(connection: Connection): void {
+    const { world, life } = this.#parts;
+    if (!connection.isOpen || !life.isAlive) return;
+    connection.down(() => {
+      this.#heardAt = world.now;
+    });
+    world.after(10_000, () => this.#listen(connection));
   }
 
   /** Subscribes anew on every connection; what waited comes before the SUBACK. */

@@ -59,7 +59,7 @@ export class Gateway {
     this.lives++;
     this.isReady = false;
     const life = new Life(world, settings.crashChance, told, () => {
-      this.core.stop();
+      void this.core.stop();
       this.link.cut();
       this.brokerLink.cut('publisher');
       this.brokerLink.cut('subscriber');
@@ -73,7 +73,7 @@ export class Gateway {
       position: () => ledger.do('position', { link: this.link.link }),
       receive: (stanza, arrival, accepted) => core.toMqtt.receive(stanza, arrival, accepted),
       onUp: (resumed) => core.linkUp(resumed),
-      onDetached: (jid) => core.detached(jid),
+      onDetached: (jid, h) => core.detached(jid, h),
     });
     this.brokerLink = new BrokerLink({
       ...{ world, broker, life, window: settings.brokerWindow },
@@ -90,6 +90,7 @@ export class Gateway {
     };
     const core: Core = new Core(this.#settings(), this.#parts.sabotage?.(outside, () => core) ?? outside, {
       ...{ mappings, clock: life.clock, metrics: nothing, log: this.#log() },
+      fault: (error) => life.isAlive && world.broke(`the ledger failed: ${error}`),
     });
     this.core = core;
     void core.start().then(() => {

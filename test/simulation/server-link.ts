@@ -28,7 +28,7 @@ export interface Frame {
 /** The gateway's end of the connection. */
 export interface LinkEnd {
   hear(frame: Frame): void;
-  hearDetached(jid: string): void;
+  hearDetached(jid: string, h: number): void;
 }
 
 interface Queued extends Frame {
@@ -60,7 +60,7 @@ export class Link {
     this.#connection = connection;
     this.#end = end;
     connection.onEnd(() => this.#lost(connection));
-    for (const [jid, ended] of this.#ended) if (ended.untold) connection.down(() => end.hearDetached(jid));
+    for (const [jid, ended] of this.#ended) if (ended.untold) connection.down(() => end.hearDetached(jid, ended.h));
     for (const frame of this.queue.values()) this.#write(frame);
   }
 
@@ -163,7 +163,8 @@ export class Link {
     this.#server.world.say('server', () => `kicks ${session.jid}`);
     this.#finish(session, true);
     const end = this.#end;
-    if (end) this.#connection!.down(() => end.hearDetached(session.jid));
+    const h = this.acked;
+    if (end) this.#connection!.down(() => end.hearDetached(session.jid, h));
   }
 
   #finish(session: AttachedSession, untold: boolean): void {

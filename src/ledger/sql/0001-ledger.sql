@@ -49,6 +49,7 @@ CREATE TABLE entry (
 CREATE INDEX entry_to_send ON entry (lane, user, peer, seq) WHERE state <= 1;
 CREATE INDEX entry_acked   ON entry (app_has, acked_at) WHERE state = 2;
 CREATE INDEX entry_parked  ON entry (user) WHERE state = 3;
+CREATE INDEX entry_dead    ON entry (ended_at) WHERE state = 4;
 CREATE INDEX entry_ended   ON entry (ended_at) WHERE state >= 5;
 -- By repeat key and by user: derived.sql.
 
