@@ -175,8 +175,10 @@ its line and a hint; unknown keys are refused.
   end at the end of such a file does not count.
 - **Paths** are taken from the folder of crossfade.yaml (without a file: from the working folder), those in variables as well.
 - **Durations** are a whole number and a unit: 500ms, 10s, 5m, 1h, 7d.
-- Also checked: the component has another domain than the users; its users are on that domain; \`mqtt.shadowRoot\` and
-  \`mqtt.root\` do not contain each other; cert and key come together. \`xmpp.attach.kind: client\` is not available yet.
+- **Domains and addresses** are taken in prepared form (RFC 7622), however they are written: \`Example.COM\` is example.com.
+- Also checked: the component has another domain than the users; its users are on that domain, and none of them has the gateway's
+  own account at the broker; \`mqtt.url\` holds no user name or password; \`mqtt.shadowRoot\` and \`mqtt.root\` do not contain
+  each other; cert and key come together. \`xmpp.attach.kind: client\` is not available yet.
 
 ${sections.join('\n\n')}
 `;

@@ -1,7 +1,7 @@
 // The admin token: given in the configuration, or made once and kept in a file beside the ledger, readable by its owner only.
 
 import { randomBytes } from 'node:crypto';
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, fstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 
 const least = 16;
 
@@ -19,7 +19,7 @@ export function adminToken({ token, ledgerPath }: { token?: string; ledgerPath: 
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code !== 'EEXIST') throw new Error(`the admin token cannot be written: ${message}`, { cause: error });
-    chmodSync(file, 0o600);
+    closeToOthers(file);
   }
   return readToken(ledgerPath);
 }
@@ -31,8 +31,7 @@ export function readToken(ledgerPath: string): string {
   try {
     token = readFileSync(file, 'utf8').trim();
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new Error(`the admin token cannot be read from ${file} (${code})`, { cause: error });
+    throw unreadable(file, error);
   }
   if (token.length < least) {
     throw new Error(
@@ -40,4 +39,33 @@ export function readToken(ledgerPath: string): string {
     );
   }
   return token;
+}
+
+/** In a folder where others may write, a file or link that they put there would be a token that they know. */
+function closeToOthers(file: string): void {
+  let fd: number;
+  try {
+    fd = openSync(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    throw (error as NodeJS.ErrnoException).code === 'ELOOP' ? foreign(file) : unreadable(file, error);
+  }
+  try {
+    const found = fstatSync(fd);
+    if (!found.isFile() || found.uid !== process.geteuid?.()) throw foreign(file);
+    fchmodSync(fd, 0o600);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function foreign(file: string): Error {
+  return new Error(
+    `the admin token in ${file} cannot be trusted: it is not a regular file of the user who runs the gateway. Remove it, and the next start makes a new one.`,
+  );
+}
+
+function unreadable(file: string, error: unknown): Error {
+  return new Error(`the admin token cannot be read from ${file} (${(error as NodeJS.ErrnoException).code})`, {
+    cause: error,
+  });
 }

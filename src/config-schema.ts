@@ -18,8 +18,11 @@ export interface Schema {
   default?: unknown;
   /** What would be right, in words, where type and pattern do not say it. */
   hint?: string;
-  /** `path`: taken from the configuration's folder. `duration`: a word such as 10s, milliseconds for the program. `address`: host:port. */
-  reads?: 'path' | 'duration' | 'address';
+  /**
+   * `path`: taken from the configuration's folder. `duration`: a word such as 10s, milliseconds for the program. `address`:
+   * host:port. `domain`, `users`: in prepared form, however they are written.
+   */
+  reads?: 'path' | 'duration' | 'address' | 'domain' | 'users';
   /** The value may stand in a file of its own, named by `…File`. */
   inFile?: boolean;
 }
@@ -45,6 +48,7 @@ const component = folder(
       description: "The component's own domain.",
       pattern: domain,
       hint: 'a domain such as gw.example.com',
+      reads: 'domain',
     },
     secret: { type: 'string', description: 'The secret shared with the server.', minLength: 1, inFile: true },
     users: {
@@ -55,6 +59,7 @@ const component = folder(
       uniqueItems: true,
       default: [],
       hint: 'a list of addresses such as bot@gw.example.com',
+      reads: 'users',
     },
   },
   ['domain', 'secret'],
@@ -68,6 +73,7 @@ const xmpp = folder(
       description: "The users' domain.",
       pattern: domain,
       hint: 'a domain such as example.com',
+      reads: 'domain',
     },
     component,
     attach: folder('How a moved user stays on the legacy server.', {
@@ -113,7 +119,12 @@ const mqtt = folder(
       pattern: '^(?:(?:mqtts?|wss?)://[^\\s/]+(?:/\\S*)?|embedded:)$',
       hint: 'mqtt://host:1883, mqtts://host:8883, ws://host:port/path, wss://… or embedded:',
     },
-    username: { type: 'string', description: "The gateway's own account.", minLength: 1 },
+    username: {
+      type: 'string',
+      description: "The gateway's own account. A user whose topics would bear this name cannot be moved.",
+      minLength: 1,
+      default: 'crossfade',
+    },
     password: { type: 'string', description: 'Its password.', inFile: true },
     ca: { type: 'string', description: 'Certificate authorities to trust, PEM.', inFile: true },
     cert: { type: 'string', description: "The gateway's certificate, PEM.", inFile: true },

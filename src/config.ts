@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { Ajv, type ErrorObject } from 'ajv';
 import { durationMs, leaves, nodeAt, type Schema, schema } from './config-schema.ts';
 import { ConfigFault, ConfigSource, type Env, sectionOf, type Tree } from './config-source.ts';
+import { prepareBare, prepareDomain } from './xmpp/jid.ts';
 
 export { ConfigFault } from './config-source.ts';
 
@@ -19,7 +20,7 @@ export interface Config {
   };
   mqtt: {
     url: string;
-    username?: string;
+    username: string;
     password?: string;
     /** PEM text. */
     ca?: string;
@@ -94,26 +95,13 @@ function crossCheck(source: ConfigSource, tree: Tree): void {
     const value = source.isFaulty(path) ? undefined : section?.[key];
     return typeof value === 'string' ? value : undefined;
   };
-  const component = textAt('xmpp', 'component', 'domain');
-  const users: unknown = sectionOf(tree, ['xmpp', 'component', 'users']).section?.users;
   const [root, shadow] = [textAt('mqtt', 'root'), textAt('mqtt', 'shadowRoot')];
   const [cert, key] = [textAt('mqtt', 'cert'), textAt('mqtt', 'key')];
   if (textAt('xmpp', 'attach', 'kind') === 'client') {
     source.fault(['xmpp', 'attach', 'kind'], 'client is not available yet', 'use module');
   }
-  if (component !== undefined && component === textAt('xmpp', 'domain')) {
-    source.fault(
-      ['xmpp', 'component', 'domain'],
-      "is the users' domain",
-      'a component needs its own, such as gw.example.com',
-    );
-  }
-  for (const [index, user] of (Array.isArray(users) ? users : []).entries()) {
-    const path = ['xmpp', 'component', 'users', String(index)];
-    const isForeign = component !== undefined && !String(user).endsWith(`@${component}`);
-    if (isForeign && !source.isFaulty(path))
-      source.fault(path, "is not on the component's domain", `name@${component}`);
-  }
+  checkAddresses(source, tree, textAt);
+  checkUrl(source, textAt('mqtt', 'url'));
   if (root && shadow && (`${root}/`.startsWith(`${shadow}/`) || `${shadow}/`.startsWith(`${root}/`))) {
     source.fault(['mqtt', 'shadowRoot'], 'lies at, above or below mqtt.root', 'such as chat-shadow');
   }
@@ -129,6 +117,52 @@ function crossCheck(source: ConfigSource, tree: Tree): void {
   }
 }
 
+/** The domains, and the addresses on the component's: each must be one, and mean the same to everybody. */
+function checkAddresses(source: ConfigSource, tree: Tree, textAt: (...path: string[]) => string | undefined): void {
+  const domainAt = (...path: string[]) => {
+    const text = textAt(...path);
+    const domain = text === undefined ? null : prepareDomain(text);
+    if (text !== undefined && domain === null) source.fault(path, 'does not fit', nodeAt(path)?.hint);
+    return domain;
+  };
+  const component = domainAt('xmpp', 'component', 'domain');
+  const username = textAt('mqtt', 'username');
+  const users: unknown = sectionOf(tree, ['xmpp', 'component', 'users']).section?.users;
+  if (domainAt('xmpp', 'domain') === component && component !== null) {
+    source.fault(
+      ['xmpp', 'component', 'domain'],
+      "is the users' domain",
+      'a component needs its own, such as gw.example.com',
+    );
+  }
+  for (const [index, user] of (Array.isArray(users) ? users : []).entries()) {
+    const path = ['xmpp', 'component', 'users', String(index)];
+    if (component === null || source.isFaulty(path)) continue;
+    const address = prepareBare(String(user));
+    if (address === null) source.fault(path, 'is no address', nodeAt(path)?.hint);
+    else if (!address.endsWith(`@${component}`))
+      source.fault(path, "is not on the component's domain", `name@${component}`);
+    else if (username !== undefined && userLevel(address) === username)
+      source.fault(path, "would share the gateway's own account at the broker", 'choose another mqtt.username');
+  }
+}
+
+/** The user level of an address on the component's domain, which is its account at the broker. */
+function userLevel(address: string): string {
+  const hex = (mark: string) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`;
+  return encodeURIComponent(address).replace(/[.!~*'()]/g, hex);
+}
+
+/** A URL is shown in many places, so no secret may be in it. */
+function checkUrl(source: ConfigSource, url: string | undefined): void {
+  const path = ['mqtt', 'url'];
+  if (url === undefined) return;
+  if (!URL.canParse(url)) return source.fault(path, 'does not fit', nodeAt(path)?.hint);
+  const { username, password } = new URL(url);
+  if (username !== '' || password !== '')
+    source.fault(path, 'holds a user name or password', 'use mqtt.username and mqtt.password or mqtt.passwordFile');
+}
+
 /** From what is written to what the program works with. */
 function convert(source: ConfigSource, tree: Tree, path: string[], node: Schema): void {
   const { section, key } = sectionOf(tree, path);
@@ -141,6 +175,10 @@ function convert(source: ConfigSource, tree: Tree, path: string[], node: Schema)
       : absolute(value as string);
   } else if (node.reads === 'duration') {
     section[key] = durationMs(value as string);
+  } else if (node.reads === 'domain') {
+    section[key] = prepareDomain(value as string);
+  } else if (node.reads === 'users') {
+    section[key] = (value as string[]).map((address) => prepareBare(address));
   } else if (node.reads === 'address') {
     const [, host = '', port] = /^\[?(.*?)\]?:(\d+)$/.exec(value as string) ?? [];
     section[key] = { host, port: Number(port) };

@@ -19,7 +19,7 @@ import { type Metrics, makeMetrics } from './metrics.ts';
 import type { LegacyServer } from './migration/server.ts';
 import type { Shown } from './migration/wanted.ts';
 import { BrokerAccess } from './mqtt/broker-access.ts';
-import { makeTopics } from './mqtt/topic.ts';
+import { encodeUser, makeTopics } from './mqtt/topic.ts';
 import { AttachLink } from './xmpp/attach-link.ts';
 import { Component } from './xmpp/component.ts';
 import { parseJid, prepareBare } from './xmpp/jid.ts';
@@ -74,6 +74,7 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
       listen: config.admin.listen,
       version,
       prepare: prepareBare,
+      isReserved: (jid) => encodeUser(jid, config.xmpp.domain) === config.mqtt.username,
     });
     closing.push(() => admin.close());
     const ready = announce(health, { log, metrics, adminUrl: admin.url });
@@ -117,7 +118,7 @@ export const version: string = JSON.parse(readFileSync(findPackageJSON('..', imp
 function settingsOf({ xmpp, mqtt, ledger }: Config): Settings {
   return {
     domain: xmpp.domain,
-    ownUsers: xmpp.component.users.map((jid) => prepareBare(jid) ?? jid),
+    ownUsers: xmpp.component.users,
     root: mqtt.root,
     maxStanzaBytes: xmpp.maxStanzaBytes,
     offlineWindow: mqtt.offlineWindow,
@@ -178,8 +179,8 @@ function listenToXmpp({ component, link }: Xmpp, core: Core, pressure: Pressure,
     core.toMqtt.receive(stanza, arrival, accepted);
     pressure.check();
   };
-  link.onSkipped = ({ user, position, name = 'message', ...skipped }, accepted) => {
-    core.toMqtt.skipped({ name, ...skipped }, { user, position, seen: false }, accepted);
+  link.onSkipped = ({ user, position, dir, name = 'message', ...skipped }, accepted) => {
+    core.toMqtt.skipped({ name, ...skipped }, { user, position, dir, seen: false }, accepted);
   };
   link.onUp = ({ resumed }) => {
     core.linkUp(resumed);
@@ -201,9 +202,9 @@ function listenToXmpp({ component, link }: Xmpp, core: Core, pressure: Pressure,
     core.toMqtt.receive(stanza, toOwn(stanza.attrs.to), () => {});
     pressure.check();
   };
-  component.onSkipped = ({ outline, bytes }) => {
+  component.onSkipped = ({ outline, bytes, reason }) => {
     const { from, to, id, type } = outline.attrs;
-    const skipped: SkippedStanza = { name: outline.name, from, id, type, bytes };
+    const skipped: SkippedStanza = { name: outline.name, from, to, id, type, bytes, reason };
     core.toMqtt.skipped(skipped, toOwn(to), () => {});
   };
   component.start();

@@ -55,12 +55,15 @@ describe('a configuration', () => {
       },
       mqtt: {
         url: 'mqtt://127.0.0.1:1883',
+        username: 'crossfade',
         clientId: 'crossfade',
         root: 'chat',
         shadowRoot: 'chat-shadow',
         brokerHorizon: 3_600_000,
         offlineWindow: 500,
         deviceDays: 30,
+        embeddedPort: 1883,
+        embeddedAccounts: [],
         allowOpenBroker: false,
       },
       ledger: { path: join(folder, 'crossfade.sqlite'), historyDays: 7 },
@@ -112,6 +115,21 @@ describe('a configuration', () => {
     const env = { CROSSFADE_COMPONENT_SECRET: 'example', CROSSFADE_MQTT_PASSWORD: 'example' };
     const config = loadConfig({ file: join(import.meta.dirname, '..', 'crossfade.example.yaml'), env });
     expect(config.mqtt).toMatchObject({ password: 'example', brokerHorizon: 10_000 });
+  });
+});
+
+describe('domains and addresses', () => {
+  it('are taken in prepared form, however they are written', () => {
+    const users = 'users: [Bot@GW.example.com, news@gw.EXAMPLE.com.]';
+    const text = least
+      .replace('domain: example.com', 'domain: xn--Mnchen-3ya.Example.COM')
+      .replace('gw.example', 'GW.Example');
+    const { xmpp } = read(text.replace('secret: example', `secret: example\n    ${users}`));
+    expect(xmpp.domain).toBe('m\u00fcnchen.example.com');
+    expect(xmpp.component).toMatchObject({
+      domain: 'gw.example.com',
+      users: ['bot@gw.example.com', 'news@gw.example.com'],
+    });
   });
 });
 
@@ -202,6 +220,42 @@ mqtt:
       least.replace('secret: example', 'secret: a\n    users: [bot@example.com]'),
       {},
       "crossfade.yaml:7: xmpp.component.users.0: is not on the component's domain (name@gw.example.com)",
+    ],
+    [
+      "a user with the gateway's own account at the broker",
+      least.replace('secret: example', 'secret: a\n    users: [bot.1@gw.example.com]'),
+      { CROSSFADE_MQTT_USERNAME: 'bot%2E1%40gw%2Eexample%2Ecom' },
+      "crossfade.yaml:7: xmpp.component.users.0: would share the gateway's own account at the broker (choose another mqtt.username)",
+    ],
+    [
+      'a user whose name no address can have',
+      least.replace('secret: example', `secret: a\n    users: ["b&t@gw.example.com"]`),
+      {},
+      'crossfade.yaml:7: xmpp.component.users.0: is no address (a list of addresses such as bot@gw.example.com)',
+    ],
+    [
+      'a domain that is none',
+      least.replace('domain: example.com', 'domain: example..com'),
+      {},
+      'crossfade.yaml:3: xmpp.domain: does not fit (a domain such as example.com)',
+    ],
+    [
+      "the component on the users' domain, in another spelling",
+      least.replace('gw.example', 'EXAMPLE'),
+      {},
+      "crossfade.yaml:5: xmpp.component.domain: is the users' domain (a component needs its own, such as gw.example.com)",
+    ],
+    [
+      'a broker address with a password',
+      least.replace('mqtt://', 'mqtt://me:hidden@'),
+      {},
+      'crossfade.yaml:8: mqtt.url: holds a user name or password (use mqtt.username and mqtt.password or mqtt.passwordFile)',
+    ],
+    [
+      'a broker address that is none',
+      least.replace('mqtt://', 'mqtt://me:hid/den@'),
+      {},
+      'crossfade.yaml:8: mqtt.url: does not fit (mqtt://host:1883, mqtts://host:8883, ws://host:port/path, wss://… or embedded:)',
     ],
     [
       'a shadow root below the root',

@@ -22,7 +22,7 @@ const mayImport: Record<string, string[]> = {
   core: ['flow', 'xmpp', 'mqtt', 'mapping', 'ledger', 'migration'],
   gateway: ['core', 'flow', 'xmpp', 'mqtt', 'mapping', 'ledger', 'migration', 'shadow', 'admin', 'admin-token'],
   main: ['cli'],
-  config: [],
+  config: ['xmpp/jid'],
   refusal: [],
   log: [],
   metrics: [],

@@ -27,6 +27,8 @@ export interface UsersParts {
   ledger: Ledger;
   /** The prepared (RFC 7622) bare JID, or null if it is none. */
   prepare: (jid: string) => string | null;
+  /** Whether the topics of this bare JID would belong to the gateway's own account at the broker. */
+  isReserved: (jid: string) => boolean;
 }
 
 /** Waiting entries are counted up to here: one user must not keep the ledger from its commits. */
@@ -47,7 +49,10 @@ const summary = {
   attached: {
     type: ['object', 'null'],
     description: 'The session on the legacy server.',
-    properties: { jid: text, shown: text },
+    properties: {
+      jid: text,
+      shown: { type: ['string', 'null'], description: 'Its presence: here or away; null while that is being changed.' },
+    },
     required: ['jid', 'shown'],
   },
   app: { type: 'string', enum: ['here', 'away', 'unknown'] },
@@ -117,6 +122,12 @@ export function usersRoutes(parts: UsersParts): Route[] {
 async function move(parts: UsersParts, { params, body }: Asked): Promise<Answer | Refusal> {
   const jid = preparedUser(parts, params.jid ?? '');
   if (isRefusal(jid)) return jid;
+  // Back is allowed: the account may have been given its name later.
+  if (body.phase !== 'legacy' && parts.isReserved(jid))
+    return refuse(
+      'not-acceptable',
+      `${jid} would share the gateway's own account at the broker; give the gateway another one (mqtt.username)`,
+    );
   const user = await parts.moves.request({
     jid,
     phase: String(body.phase),
@@ -139,13 +150,14 @@ function findUser(parts: UsersParts, jid: string): User | Refusal {
 }
 
 function summarize({ devices }: UsersParts, user: User) {
-  const { jid, phase, version, moving = null, attached = null, acks, changedAt } = user;
+  const { jid, phase, version, moving = null, attached, acks, changedAt } = user;
   return {
     jid,
     phase,
     version,
     moving,
-    attached,
+    // Without an epoch it is only what the last session was shown as.
+    attached: attached && attached.epoch !== '' ? { jid: attached.jid, shown: attached.shown ?? null } : null,
     app: devices.statusOf(jid),
     acks,
     changedAt: changedAt === 0 ? null : rfc3339(changedAt),

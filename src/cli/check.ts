@@ -10,7 +10,7 @@ import { print, printJson } from './output.ts';
 import { type GatewayOptions, readConfig } from './settings.ts';
 
 const about =
-  'Checks the configuration and the mappings, their examples included. If the gateway runs, asks it whether both links stand and the ledger can be written. It opens no link itself.';
+  'Checks the configuration and the mappings, their examples included. If the gateway runs, asks it whether both links stand and the ledger can be written. It opens no link itself, and does not test the access rules (ACL) of the broker yet.';
 
 export function addCheck(program: Command): void {
   asksGateway(program.command('check'))
@@ -43,6 +43,7 @@ async function check(options: GatewayOptions & { json?: boolean }): Promise<void
   } else {
     print(`ok    configuration: ${file ?? 'the environment alone'}`);
     print(`ok    mappings: ${files.length} files for the channels ${[...channels.keys()].join(', ')}`);
+    print('-     broker: its access rules (ACL) are not tested yet');
     if (!answer) print(`-     gateway: none runs at ${client.url}`);
     else if (isReady) print(`ok    gateway: ready at ${client.url}`);
   }

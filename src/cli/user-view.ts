@@ -5,7 +5,8 @@ export interface UserSummary {
   phase: string;
   version: number;
   moving: { from: string; step: string } | null;
-  attached: { jid: string; shown: string } | null;
+  /** `shown` is null while it is being changed. */
+  attached: { jid: string; shown: string | null } | null;
   app: string;
   acks: boolean;
   /** Null for addresses that the configuration declares. */

@@ -58,7 +58,7 @@ function printUser(user: UserView): void {
     ['user', user.jid],
     ['phase', user.phase],
     ['moving', moving && `from ${moving.from}, step ${moving.step}`],
-    ['session', attached && `${attached.jid} (shown as ${attached.shown})`],
+    ['session', attached && `${attached.jid} (${attached.shown ? `shown as ${attached.shown}` : 'presence changing'})`],
     ['app', user.app],
     ['acknowledges', user.acks ? 'yes' : 'no'],
     ['waiting', `${waiting.toMqtt} to MQTT, ${waiting.toXmpp} to XMPP`],

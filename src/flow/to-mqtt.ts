@@ -22,13 +22,16 @@ import { writeStanza } from '../xmpp/xml-writer.ts';
 import type { Answers } from './answers.ts';
 import type { Sessions } from './sessions.ts';
 
-/** What the reader says of an element it skipped because it was over a limit. */
+/** What is left of a stanza that was not taken over: its beginning, as far as that was read, and why. */
 export interface SkippedStanza {
   name: string;
   from?: string;
+  to?: string;
   id?: string;
   type?: string;
+  /** 0 where the size is not the reason. */
   bytes: number;
+  reason: string;
 }
 
 export interface ToMqttParts {
@@ -91,16 +94,14 @@ export class ToMqtt {
     }
   }
 
-  /** An element over a limit: its beginning is all there is of it. */
+  /** A stanza over a limit, or broken. */
   skipped(skipped: SkippedStanza, arrival: Arrival, accepted: () => void): void {
-    const { name, from, id, type, bytes } = skipped;
-    const top = new Element(name, { from, id, type, to: arrival.user });
-    this.#refuse(
-      top,
-      arrival,
-      refuse('policy-violation', `this stanza has ${bytes} bytes, more than is taken`),
-      accepted,
-    );
+    const { name, from, to = arrival.user, id, type, bytes, reason } = skipped;
+    const text =
+      reason === 'bytes'
+        ? `this stanza has ${bytes} bytes, more than is taken`
+        : `this stanza is over a limit: ${reason}`;
+    this.#refuse(new Element(name, { from, to, id, type }), arrival, refuse('policy-violation', text), accepted);
   }
 
   #message(stanza: Element, arrival: Arrival, accepted: () => void): void {
@@ -143,7 +144,7 @@ export class ToMqtt {
   #draft(user: User, stanza: Element, arrival: Arrival, { channel, fields, mapping }: Translation, key: string): Draft {
     const { domain, clock, topics } = this.#parts;
     const { from = '', id, type = 'normal' } = stanza.attrs;
-    const delay = delayOf(stanza, domain);
+    const delay = delayOf(stanza, domain, clock.now());
     const at = delay ?? clock.now();
     const custody: Custody =
       arrival.dir || arrival.seen || type === 'groupchat' || copyChannels.includes(channel) ? 'copy' : 'sole';
@@ -178,8 +179,9 @@ export class ToMqtt {
     const { ledger, metrics, clock, sessions, domain } = this.#parts;
     metrics.refused.inc({ lane: 'toMqtt', reason: refusal.name });
     const { from = '', id, type } = stanza.attrs;
-    const isLive = !arrival.dir && type !== 'error' && type !== 'groupchat' && delayOf(stanza, domain) === null;
-    const answer = isLive ? errorReply(stanza, refusal) : null;
+    const isLive =
+      !arrival.dir && type !== 'error' && type !== 'groupchat' && delayOf(stanza, domain, clock.now()) === null;
+    const answer = isLive && from !== '' ? errorReply(stanza, refusal) : null;
     if (!arrival.position) {
       // No link acknowledges it, so there is nothing to record it for.
       if (answer) sessions.reply(arrival.user, answer);

@@ -6,7 +6,7 @@ import type { Claim, Shape, Table } from './compile.ts';
 import { isXmlText, textOf } from './kinds.ts';
 import { appFields, clientNamespace, type FieldRule, messageTypes, reservedFields, showElement } from './language.ts';
 import { channelOf, slotOf } from './to-payload.ts';
-import { namespaceOf, parseXml } from './xml.ts';
+import { namespaceOf, parseAppXml } from './xml.ts';
 
 /** Bytes of UTF-8 (DESIGN §6). */
 const maxIdBytes = 256;
@@ -91,7 +91,9 @@ function readValue(field: FieldRule, value: unknown): string | string[] | Elemen
   const last = field.path.steps.at(-1);
   if (field.as === 'name' && !last?.names.includes(text.text)) return wanted(`one of ${last?.names.join(', ')}`);
   if (field.as !== 'xml') return text.text;
-  const [element, ...more] = parseXml(text.text) ?? [];
+  const elements = parseAppXml(field.name, text.text);
+  if (isRefusal(elements) && elements.name !== 'bad-request') return elements;
+  const [element, ...more] = isRefusal(elements) ? [] : elements;
   const fits =
     element && more.length === 0 && last?.names.includes(element.name) && namespaceOf(element) === last.namespace;
   return fits ? element : wanted(`one element ${showElement(last?.namespace ?? '', last?.names[0] ?? '')}`);
@@ -167,9 +169,9 @@ function readXml(
   language: string | undefined,
 ): Element[] | Refusal {
   if (xml === undefined) return [];
-  const elements = typeof xml === 'string' && isXmlText(xml) ? parseXml(xml) : null;
-  if (!elements)
-    return refuse('bad-request', "'xml' must be well-formed elements, without comments, instructions or DTD");
+  if (typeof xml !== 'string') return refuse('bad-request', "'xml' must be a string");
+  const elements = parseAppXml('xml', xml);
+  if (isRefusal(elements)) return elements;
   for (const element of elements) {
     const namespace = namespaceOf(element);
     const shown = showElement(namespace, element.name);

@@ -8,9 +8,15 @@ import { elementsOf, isStanza } from './stanza.ts';
 import type { Skipped } from './xml-reader.ts';
 
 export interface SkippedContent {
+  /** The inner stanza's, where its start tag was read. */
   name?: string;
   from?: string;
+  to?: string;
   id?: string;
+  type?: string;
+  /** The envelope's: set on copies. */
+  dir?: Arrival['dir'];
+  /** Of the whole element; 0 where it was not counted. */
   bytes: number;
   reason: Skipped['reason'] | 'malformed';
 }
@@ -31,24 +37,23 @@ export interface Arriving {
 /** Takes the stanza out of its envelope: alone, and without the `xmlns` it has there. */
 export function readEnvelope(d: Element, host: string): Arriving {
   const where = place(d, host);
-  const { dir, seen, sid } = d.attrs;
+  const { seen, sid } = d.attrs;
+  const dir = wayOf(d);
   const inner = elementsOf(d);
   const [stanza] = inner;
   if (stanza === undefined) return { ...where, content: { kind: 'hole' } };
   if (stanza.attrs.xmlns === NS_CLIENT) delete stanza.attrs.xmlns;
   if (inner.length > 1 || !isStanza(stanza) || !where.valid) {
-    return { ...where, content: { kind: 'skipped', what: { ...names(stanza), bytes: 0, reason: 'malformed' } } };
+    return { ...where, content: { kind: 'skipped', what: { ...names(stanza), dir, bytes: 0, reason: 'malformed' } } };
   }
   stanza.parent = null;
-  const way: Arrival['dir'] = dir === 'in' || dir === 'out' ? dir : undefined;
-  const arrival = { dir: way, seen: seen === '1', sid };
-  return { ...where, content: { kind: 'stanza', stanza, arrival } };
+  return { ...where, content: { kind: 'stanza', stanza, arrival: { dir, seen: seen === '1', sid } } };
 }
 
 /** An envelope that was over a limit: as much of it as was read. */
 export function readSkipped(d: Element, host: string, { bytes, reason }: Skipped): Arriving {
   const inner = d.children.find((child) => child instanceof Element);
-  return { ...place(d, host), content: { kind: 'skipped', what: { ...names(inner), bytes, reason } } };
+  return { ...place(d, host), content: { kind: 'skipped', what: { ...names(inner), dir: wayOf(d), bytes, reason } } };
 }
 
 function place({ attrs }: Element, host: string): Omit<Arriving, 'content'> & { valid: boolean } {
@@ -57,7 +62,12 @@ function place({ attrs }: Element, host: string): Omit<Arriving, 'content'> & { 
   return { epoch, n: /^[1-9]\d{0,14}$/.test(n) ? Number(n) : 0, user: user ?? host, valid: user !== null };
 }
 
-function names(stanza: Element | string | undefined): Pick<SkippedContent, 'name' | 'from' | 'id'> {
+function wayOf({ attrs: { dir } }: Element): Arrival['dir'] {
+  return dir === 'in' || dir === 'out' ? dir : undefined;
+}
+
+function names(stanza: Element | string | undefined): Pick<SkippedContent, 'name' | 'from' | 'to' | 'id' | 'type'> {
   if (!(stanza instanceof Element)) return {};
-  return { name: stanza.name, from: stanza.attrs.from, id: stanza.attrs.id };
+  const { from, to, id, type } = stanza.attrs;
+  return { name: stanza.name, from, to, id, type };
 }

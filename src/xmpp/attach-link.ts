@@ -3,15 +3,17 @@
 import { Element } from 'ltx';
 import type { Clock, Timer } from '../clock.ts';
 import type { Log } from '../log.ts';
-import { AckWindow } from './ack-window.ts';
-import { type Arriving, readEnvelope, readSkipped } from './attach-envelope.ts';
+import { Arrivals, type SkippedHandler } from './arrivals.ts';
+import { readEnvelope, readSkipped } from './attach-envelope.ts';
 import type { Answer, Component } from './component.ts';
 import { NS_ATTACH } from './namespaces.ts';
-import type { Arrival, Position, SendResult, StanzaHandler } from './session.ts';
+import type { SendResult, StanzaHandler } from './session.ts';
 import { childOf, elementsOf } from './stanza.ts';
 import { readError, refusalOf, type StanzaError, sendResultOf } from './stanza-error.ts';
 import type { Skipped } from './xml-reader.ts';
 import { forEnvelope, tag } from './xml-writer.ts';
+
+export type { SkippedArrival } from './arrivals.ts';
 
 export interface AttachLinkOptions {
   component: Component;
@@ -29,19 +31,6 @@ export interface LinkUp {
   epoch: string;
   /** How many sessions the server holds for us. */
   sessions: number;
-}
-
-/** A stanza that was not taken over: over a limit, or nothing that can be handed on. Its refusal is to be recorded, then acked. */
-export interface SkippedArrival {
-  /** Prepared bare JID; the server's host where the envelope has no valid address. */
-  user: string;
-  position: Position;
-  /** The inner stanza's, where they were read. */
-  name?: string;
-  from?: string;
-  id?: string;
-  bytes: number;
-  reason: Skipped['reason'] | 'malformed' | 'fault';
 }
 
 export interface AttachRequest {
@@ -76,19 +65,14 @@ export class AttachLink {
   onDown: () => void = () => {};
   /** The stanza is alone (parent null), its root without `xmlns`: `getNS()` gives undefined and means jabber:client. */
   onStanza: StanzaHandler = () => {};
-  onSkipped: (skipped: SkippedArrival, accepted: () => void) => void = () => {};
+  onSkipped: SkippedHandler = () => {};
   onDetached: (detached: { jid: string; reason: string; h: number }) => void = () => {};
   readonly #component: Component;
   readonly #host: string;
   readonly #log: Log;
   readonly #clock: Clock;
-  readonly #leave: () => void;
-  #epoch: string | undefined;
-  #window: AckWindow;
+  readonly #arrivals: Arrivals;
   #up = false;
-  #left = false;
-  #expected = 1;
-  #ackDue = false;
   #askAgain: Timer | null = null;
 
   constructor(options: AttachLinkOptions) {
@@ -97,9 +81,14 @@ export class AttachLink {
     this.#log = options.log;
     this.#clock = options.clock;
     this.name = `${options.component.domain}/${options.host}`;
-    this.#epoch = options.from?.epoch;
-    this.#window = new AckWindow(options.from?.h ?? 0);
-    this.#leave = this.#component.add({
+    this.#arrivals = new Arrivals({
+      link: this,
+      log: options.log,
+      from: options.from,
+      sendAck: (epoch, h) => this.#sendAck(epoch, h),
+      drop: (reason) => this.#component.drop(reason),
+    });
+    this.#component.add({
       onOnline: () => this.#hello(),
       onOffline: () => this.#down(),
       takes: (stanza) => this.#takes(stanza),
@@ -114,7 +103,7 @@ export class AttachLink {
 
   /** '' before the first welcome. */
   get epoch(): string {
-    return this.#epoch ?? '';
+    return this.#arrivals.epoch ?? '';
   }
 
   /** Makes sessions, all in one iq; one result each, in order. Attaching twice is harmless. */
@@ -159,7 +148,7 @@ export class AttachLink {
 
   /** Ends a session; all that is accepted until now is acked in the same write, so that the server takes back no more than it must. */
   detach(jid: string): Promise<Detached> {
-    if (this.#ackDue) this.#writeAck();
+    this.#arrivals.ackNow();
     return this.#ask(tag('detach', { xmlns: NS_ATTACH, jid }), (answer): Detached => {
       if (typeof answer === 'string') return { kind: 'lost' };
       const detached = childOf(answer, 'detached', NS_ATTACH);
@@ -173,20 +162,12 @@ export class AttachLink {
     });
   }
 
-  /** Lets go of the component; the server keeps the sessions until its resume timeout. */
-  closeLink(): void {
-    if (this.#ackDue) this.#writeAck();
-    this.#left = true;
-    this.#leave();
-    this.#down();
-  }
-
   #hello(): void {
-    const epoch = this.#epoch;
-    const h = epoch === undefined ? undefined : this.#window.h;
+    const { epoch, h: accepted } = this.#arrivals;
+    const h = epoch === undefined ? undefined : accepted;
     const hello = tag('hello', { xmlns: NS_ATTACH, v: version, epoch, h });
     this.#component.ask(this.#host, 'set', hello, (answer) => {
-      if (answer === 'lost' || this.#left) return;
+      if (answer === 'lost') return;
       if (answer === 'timeout') {
         this.#component.drop('no answer to hello');
         return;
@@ -204,14 +185,10 @@ export class AttachLink {
   }
 
   #welcome({ attrs }: Element, epoch: string): void {
-    const resumed = epoch === this.#epoch;
-    const h = resumed && attrs.h === undefined ? this.#window.h : count(attrs.h);
-    if (!resumed) this.#window = new AckWindow(h);
-    this.#window.acceptAll(h);
-    this.#epoch = epoch;
-    this.#expected = h + 1;
+    const resumed = epoch === this.#arrivals.epoch;
+    const h = resumed && attrs.h === undefined ? this.#arrivals.h : count(attrs.h);
     this.#up = true;
-    if (this.#window.h > h) this.#ackSoon();
+    this.#arrivals.open(epoch, h);
     this.#log.info({ event: 'attach.up', link: this.name, resumed, epoch, h, sessions: count(attrs.sessions) });
     this.onUp({ resumed, epoch, sessions: count(attrs.sessions) });
   }
@@ -228,7 +205,7 @@ export class AttachLink {
 
   #down(): void {
     this.#askAgain?.cancel();
-    this.#ackDue = false;
+    this.#arrivals.close();
     if (!this.#up) return;
     this.#up = false;
     this.onDown();
@@ -249,10 +226,10 @@ export class AttachLink {
   }
 
   #takes(stanza: Element): boolean {
-    if (stanza.name !== 'message' || stanza.attrs.from !== this.#host) return false;
+    if (stanza.name !== 'message' || !this.#isFromServer(stanza)) return false;
     const inside = stanza.children[0];
     if (!(inside instanceof Element) || inside.attrs.xmlns !== NS_ATTACH) return false;
-    if (inside.name === 'd') this.#arrive(readEnvelope(inside, this.#host));
+    if (inside.name === 'd') this.#arrivals.take(readEnvelope(inside, this.#host));
     else if (inside.name === 'detached') {
       const { jid = '', reason = '', h } = inside.attrs;
       this.onDetached({ jid, reason, h: count(h) });
@@ -262,62 +239,19 @@ export class AttachLink {
 
   #takesSkipped(skipped: Skipped): boolean {
     const inside = skipped.outline.children[0];
-    if (skipped.outline.attrs.from !== this.#host || !(inside instanceof Element)) return false;
+    if (!this.#isFromServer(skipped.outline) || !(inside instanceof Element)) return false;
     if (!inside.is('d', NS_ATTACH)) return false;
-    this.#arrive(readSkipped(inside, this.#host, skipped));
+    this.#arrivals.take(readSkipped(inside, this.#host, skipped));
     return true;
   }
 
-  #arrive({ epoch, n, user, content }: Arriving): void {
-    // Before the welcome nothing has a place; it comes again after it.
-    if (!this.#up || !this.#counts(epoch, n)) return;
-    const window = this.#window;
-    if (window.has(n)) return;
-    const accepted = () => {
-      if (window.accept(n) && window === this.#window) this.#ackSoon();
-    };
-    const position: Position = { link: this.name, epoch, n };
-    if (content.kind === 'hole') accepted();
-    else if (content.kind === 'skipped') this.onSkipped({ ...content.what, user, position }, accepted);
-    else this.#hand(content.stanza, { ...content.arrival, user, position }, accepted);
+  /** From its host to the component itself, and no error: one of those holds what somebody else had sent. */
+  #isFromServer({ attrs: { from, to, type } }: Element): boolean {
+    return from === this.#host && to === this.#component.domain && type !== 'error';
   }
 
-  /** A handler that throws has not taken the stanza; it must not block the link, so it counts as refused. */
-  #hand(stanza: Element, arrival: Arrival & { position: Position }, accepted: () => void): void {
-    try {
-      this.onStanza(stanza, arrival, accepted);
-    } catch (fault) {
-      this.#log.error({ event: 'attach.fault', link: this.name, n: arrival.position.n, fault: String(fault) });
-      const { from, id } = stanza.attrs;
-      const { user, position } = arrival;
-      this.onSkipped({ user, position, name: stanza.name, from, id, bytes: 0, reason: 'fault' }, accepted);
-    }
-  }
-
-  /** Is this the number that comes next? If not, something is lost: only a new connection gets it again. */
-  #counts(epoch: string, n: number): boolean {
-    if (epoch !== this.#epoch || n !== this.#expected) {
-      const gap = { event: 'attach.gap', link: this.name, epoch, n, expected: this.#expected };
-      this.#log.error(gap, 'the numbers of the server do not follow each other');
-      this.#component.drop('a gap in the attach link');
-      return false;
-    }
-    this.#expected = n + 1;
-    return true;
-  }
-
-  #ackSoon(): void {
-    if (this.#ackDue || !this.#up) return;
-    this.#ackDue = true;
-    setImmediate(() => {
-      if (this.#ackDue) this.#writeAck();
-    });
-  }
-
-  #writeAck(): void {
-    this.#ackDue = false;
-    const ack = tag('a', { xmlns: NS_ATTACH, epoch: this.#epoch, h: this.#window.h });
-    this.#component.ask(this.#host, 'set', ack, (answer) => {
+  #sendAck(epoch: string, h: number): void {
+    this.#component.ask(this.#host, 'set', tag('a', { xmlns: NS_ATTACH, epoch, h }), (answer) => {
       if (answer === 'lost' || (answer !== 'timeout' && answer.attrs.type === 'result')) return;
       this.#component.drop(answer === 'timeout' ? 'an ack was not answered' : 'an ack was refused');
     });

@@ -31,6 +31,8 @@ export interface StreamListener {
 }
 
 const goodbyeMs = 1000;
+/** Characters of one read from the socket that show that more is waiting. */
+const largePiece = 16_384;
 
 /** Opens a stream when made. Never throws; everything is told to the listener. */
 export class ComponentStream {
@@ -39,6 +41,7 @@ export class ComponentStream {
   readonly #listener: StreamListener;
   #closed = false;
   #online = false;
+  #paused = false;
   #deadline: Timer;
   #whenGone = () => {};
 
@@ -72,11 +75,24 @@ export class ComponentStream {
   }
 
   pause(): void {
+    this.#paused = true;
     this.#entity.socket?.pause();
   }
 
   resume(): void {
+    this.#paused = false;
     this.#entity.socket?.resume();
+  }
+
+  /**
+   * Under load the kernel has more at once than the event loop should be kept from its other work for: commits, PUBACKs.
+   * So after each large piece the others have their turn.
+   */
+  #giveWay(): void {
+    this.#entity.socket?.pause();
+    setImmediate(() => {
+      if (!this.#paused && !this.#closed) this.#entity.socket?.resume();
+    });
   }
 
   /** Destroys the socket; onClosed is called before this returns. */
@@ -159,6 +175,7 @@ export class ComponentStream {
       if (this.#closed) return;
       try {
         entity.parser?.write(data);
+        if (data.length >= largePiece) this.#giveWay();
       } catch (fault) {
         this.close(`a fault of our own: ${String(fault)}`);
       }

@@ -11,10 +11,12 @@ export interface Jid {
 
 /** Bytes of UTF-8 in each part (RFC 7622 §3.2–3.4). */
 const maxPartBytes = 1023;
+/** Bytes of a domain: no name in the DNS has more, and a longer one takes IDNA milliseconds. */
+const maxDomainBytes = 253;
 
 /**
- * Reads an address and prepares its parts. Null if it is malformed: an empty part, one over 1023 bytes, or a code point
- * its profile forbids. Pure ASCII is decided by table; docs/decisions/jid-preparation.md says what is done for the rest.
+ * Reads an address and prepares its parts. Null if it is malformed: an empty part, one over 1023 bytes (a domain over
+ * 253), or a code point its profile forbids. Pure ASCII is decided by table; docs/decisions/jid-preparation.md says what is done for the rest.
  */
 export function parseJid(text: string): Jid | null {
   const slash = text.indexOf('/');
@@ -90,8 +92,12 @@ export function prepareResource(part: string): string | null {
   return notInResource.test(prepared) ? null : withinLimit(prepared);
 }
 
-/** RFC 7622 §3.2: IDNA by UTS 46, A-labels become U-labels, a final dot goes. Underscores are let through, as servers do. */
+/**
+ * RFC 7622 §3.2, with 253 bytes at most: IDNA by UTS 46, A-labels become U-labels, a final dot goes. Underscores are let
+ * through, as servers do.
+ */
 export function prepareDomain(part: string): string | null {
+  if (part.length > maxDomainBytes || Buffer.byteLength(part) > maxDomainBytes) return null;
   const ascii = asciiPart(part, domainTable);
   if (ascii !== undefined && plainDomain.test(ascii)) return ascii;
   const simple = ascii !== undefined && !ascii.includes('xn--') ? ascii : undefined;
@@ -99,7 +105,7 @@ export function prepareDomain(part: string): string | null {
   if (text === null) return null;
   const domain = text.endsWith('.') ? text.slice(0, -1) : text;
   if (domain.startsWith('.') || domain.endsWith('.') || domain.includes('..')) return null;
-  return withinLimit(domain);
+  return domain === '' || Buffer.byteLength(domain) > maxDomainBytes ? null : domain;
 }
 
 /** Letters, digits and single dots between them: nothing to look at. */
@@ -107,7 +113,7 @@ const plainDomain = /^[a-z0-9]+(?:\.[a-z0-9]+)*$/;
 const ipv6 = /^\[[0-9a-f:.]{2,45}\]$/i;
 
 function idna(part: string): string | null {
-  if (part.length > maxPartBytes || !part.isWellFormed()) return null;
+  if (!part.isWellFormed()) return null;
   const { domain, error } = tr46.toUnicode(part, { checkBidi: true, checkJoiners: true });
   const settled = error ? null : domain;
   return settled === null || notInDomain.test(settled) ? null : settled;

@@ -20,7 +20,6 @@ declare module 'ltx' {
     t(text: string): this;
     up(): Element;
     root(): Element;
-    clone(): Element;
     toString(): string;
   }
   export default Element;

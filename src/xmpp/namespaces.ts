@@ -9,7 +9,6 @@ export const NS_STREAMS = 'http://etherx.jabber.org/streams';
 export const NS_STREAM_ERRORS = 'urn:ietf:params:xml:ns:xmpp-streams';
 export const NS_STANZA_ERRORS = 'urn:ietf:params:xml:ns:xmpp-stanzas';
 export const NS_CLIENT = 'jabber:client';
-export const NS_SERVER = 'jabber:server';
 
 /** XEP-0114. */
 export const NS_COMPONENT = 'jabber:component:accept';
@@ -24,13 +23,9 @@ export const NS_DISCO_ITEMS = 'http://jabber.org/protocol/disco#items';
 export const NS_VERSION = 'jabber:iq:version';
 export const NS_TIME = 'urn:xmpp:time';
 
-/** XEP-0203, XEP-0359, XEP-0280, XEP-0297, XEP-0334, XEP-0184, XEP-0085. */
+/** XEP-0203, XEP-0359, XEP-0280. */
 export const NS_DELAY = 'urn:xmpp:delay';
 /** Added by ejabberd beside the stanza-id. */
 export const NS_ARCHIVED = 'urn:xmpp:mam:tmp';
 export const NS_SID = 'urn:xmpp:sid:0';
 export const NS_CARBONS = 'urn:xmpp:carbons:2';
-export const NS_FORWARD = 'urn:xmpp:forward:0';
-export const NS_HINTS = 'urn:xmpp:hints';
-export const NS_RECEIPTS = 'urn:xmpp:receipts';
-export const NS_CHATSTATES = 'http://jabber.org/protocol/chatstates';

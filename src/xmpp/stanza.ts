@@ -1,22 +1,12 @@
 // What is asked of a stanza on its way (RFC 6120 §8, XEP-0203, XEP-0359). Stanzas are canonical: see xml-reader.
 
 import { Element } from 'ltx';
-import { prepareBare, prepareDomain } from './jid.ts';
+import { prepareDomain } from './jid.ts';
 import { NS_ARCHIVED, NS_DELAY, NS_SID } from './namespaces.ts';
 
 export function isStanza(element: Element): boolean {
   const { name, attrs } = element;
   return attrs.xmlns === undefined && (name === 'message' || name === 'presence' || name === 'iq');
-}
-
-export function isErrorStanza(stanza: Element): boolean {
-  return stanza.attrs.type === 'error';
-}
-
-/** RFC 6121 §5.2.2: an absent or unknown type is `normal`. */
-export function messageType(message: Element): 'chat' | 'error' | 'groupchat' | 'headline' | 'normal' {
-  const { type } = message.attrs;
-  return type === 'chat' || type === 'error' || type === 'groupchat' || type === 'headline' ? type : 'normal';
 }
 
 /** The first child of that name and namespace that states it itself, as every extension does. */
@@ -31,25 +21,23 @@ export function elementsOf(element: Element): Element[] {
 
 const dateTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/;
 
-/** When the user's own server says the stanza was first sent: ms since 1970. Null without such a stamp; others' stamps are hearsay. */
-export function delayOf(stanza: Element, serverDomain: string): number | null {
+const clockSkewMs = 60_000;
+
+/**
+ * When the user's own server says the stanza was first sent: ms since 1970. Null without such a stamp; others' stamps are hearsay.
+ * The last valid one counts, because a server adds its own behind what a sender has forged; one from before 1970, or more than
+ * a minute after `now` (ms since 1970), is none.
+ */
+export function delayOf(stanza: Element, serverDomain: string, now: number): number | null {
+  let last: number | null = null;
   for (const child of elementsOf(stanza)) {
     const { xmlns, from, stamp } = child.attrs;
     if (child.name !== 'delay' || xmlns !== NS_DELAY || !from || !stamp) continue;
     if (prepareDomain(from) !== serverDomain || !dateTime.test(stamp)) continue;
     const at = Date.parse(stamp);
-    if (!Number.isNaN(at)) return at;
+    if (at >= 0 && at <= now + clockSkewMs) last = at;
   }
-  return null;
-}
-
-/** The archive's id that the entity `by` (prepared bare JID) gave. Whether to trust it depends on what that entity announces. */
-export function stanzaIdBy(stanza: Element, by: string): string | null {
-  for (const child of elementsOf(stanza)) {
-    const { xmlns, id } = child.attrs;
-    if (child.name === 'stanza-id' && xmlns === NS_SID && id && prepareBare(child.attrs.by ?? '') === by) return id;
-  }
-  return null;
+  return last;
 }
 
 /** Children that servers add or change on the way; they do not make two copies two messages. */

@@ -1,5 +1,6 @@
 // Namespaces of one start tag (Namespaces in XML 1.0), resolved into the canonical form all parts above work with.
 
+import { isNcName } from './name-chars.ts';
 import { NS_CLIENT, NS_COMPONENT, NS_XML, NS_XMLNS } from './namespaces.ts';
 
 /** What the inside of an element inherits: the element's own namespace, the default one, the prefixes. */
@@ -50,7 +51,8 @@ export function resolveTag(
     name = rawName.slice(colon + 1);
     if (colon === 0 || !isNcName(name)) return 'not-well-formed';
     uri = declared.prefixes.get(rawName.slice(0, colon));
-    if (uri === undefined) return 'bad-namespace-prefix';
+    // An element of `xml:` cannot be written without its prefix, which the canonical form has not.
+    if (uri === undefined || uri === NS_XML) return 'bad-namespace-prefix';
   }
   const ns = uri === NS_COMPONENT ? NS_CLIENT : uri;
   const attrs: Record<string, string> = {};
@@ -76,6 +78,15 @@ export function resolveTag(
   return { name, attrs, scope: { ns, defaultNs: declared.defaultNs, prefixes: declared.prefixes } };
 }
 
+/** What can be said of a tag that does not resolve: its local name, cut, and the attributes without a prefix. */
+export function plainTag(rawName: string, names: string[], values: string[], outer: Scope, maxName: number): StartTag {
+  const attrs: Record<string, string> = {};
+  for (const [at, name] of names.entries()) {
+    if (!name.startsWith('xmlns') && !name.includes(':')) put(attrs, name, values[at]!);
+  }
+  return { name: rawName.slice(rawName.lastIndexOf(':') + 1).slice(0, maxName), attrs, scope: outer };
+}
+
 /** The default namespace and the prefixes inside the tag. */
 function declarations(
   names: string[],
@@ -89,7 +100,7 @@ function declarations(
     if (!name.startsWith('xmlns')) continue;
     const uri = values[at]!;
     if (name === 'xmlns') {
-      if (uri === NS_XML || uri === NS_XMLNS) return 'bad-namespace-prefix';
+      if (!isNamespaceName(uri)) return 'bad-namespace-prefix';
       defaultNs = uri;
     } else if (name[5] === ':') {
       const prefix = name.slice(6);
@@ -105,18 +116,17 @@ function declarations(
 /** Namespaces in XML §2.2 and §3: `xml` is bound for good, `xmlns` never, a prefix not to nothing. */
 export function mayBind(prefix: string, uri: string): boolean {
   if (prefix === 'xml') return uri === NS_XML;
-  return prefix !== 'xmlns' && uri !== '' && uri !== NS_XML && uri !== NS_XMLNS;
+  return prefix !== 'xmlns' && uri !== '' && isNamespaceName(uri);
 }
 
-// NCName, as far as UTF-16 code units go: expat, which both servers use, knows no names beyond them either.
-const asciiName = /^[A-Za-z_][\w.-]*$/;
-const start =
-  'A-Z_a-z\\u00C0-\\u00D6\\u00D8-\\u00F6\\u00F8-\\u02FF\\u0370-\\u037D\\u037F-\\u1FFF\\u200C-\\u200D\\u2070-\\u218F\\u2C00-\\u2FEF\\u3001-\\uD7FF\\uF900-\\uFDCF\\uFDF0-\\uFFFD';
-const anyName = new RegExp(`^[${start}][${start}\\u00B7\\u0300-\\u036F\\u203F-\\u2040.0-9-]*$`);
+const notInUri = /[\s<>"{}|\\^`]/;
 
-/** A name without a colon (Namespaces in XML §3). */
-export function isNcName(name: string): boolean {
-  return asciiName.test(name) || anyName.test(name);
+/**
+ * May this be a default namespace? Not the two that are reserved (Namespaces in XML §3), and none with a character that no URI
+ * has: expat joins namespace and name with one of those, and refuses a namespace that has it (CVE-2022-25236).
+ */
+export function isNamespaceName(uri: string): boolean {
+  return uri !== NS_XML && uri !== NS_XMLNS && !notInUri.test(uri);
 }
 
 /** Sets an own property even for `__proto__`, which is a legal XML name. */

@@ -3,12 +3,26 @@
 // sax is driven in slices that end with a tag, so that each stanza's bytes are counted exactly and what sax does not check is
 // seen in the raw text: `<` in an attribute, comments and the like. Nothing is thrown or emitted inside its handlers; a throw
 // there would leave it corrupt. U+FFFD may stand for bytes that were no UTF-8: the socket's decoder does not tell.
+//
+// A stream that ends over one stanza comes back with the same stanza. So nothing that a server's own parser has let in may be
+// an error here: what goes over a limit, or cannot be resolved or written again, is skipped.
 
 import { EventEmitter } from 'node:events';
 import { Element } from 'ltx';
-import sax from 'sax';
 import { NS_STREAMS } from './namespaces.ts';
-import { insideStream, outermost, resolveTag, type Scope, type StreamCondition } from './xml-names.ts';
+import {
+  afterLess,
+  afterStanza,
+  lastOfText,
+  lastUnusual,
+  newParser,
+  type Parser,
+  placeOf,
+  STATE,
+  TEXT,
+} from './sax-parser.ts';
+import { insideStream, outermost, plainTag, resolveTag, type Scope, type StreamCondition } from './xml-names.ts';
+import { Skipper } from './xml-skipper.ts';
 
 /** Per stanza. One that goes over is skipped while it is read, and the stream lives on. */
 export interface ReaderLimits {
@@ -18,16 +32,22 @@ export interface ReaderLimits {
   maxDepth: number;
   /** Attributes of one element, namespace declarations included. */
   maxAttributes: number;
+  /** Characters of an element's or an attribute's name, its prefix included. */
+  maxName: number;
 }
 
-export const defaultLimits: ReaderLimits = { maxBytes: 1024 * 1024, maxDepth: 64, maxAttributes: 64 };
+export const defaultLimits: ReaderLimits = { maxBytes: 1024 * 1024, maxDepth: 64, maxAttributes: 64, maxName: 1024 };
 
 /** A stanza that was over a limit. */
 export interface Skipped {
-  /** Its first three levels as far as they were read: at each the first element, with attributes, without text. */
+  /**
+   * Its first three levels as far as they were read: at each the first element, without text. One whose start tag was not read
+   * to its end has no attributes; of one with too many, `from`, `to`, `id` and `type` are among those that are kept.
+   */
   outline: Element;
   bytes: number;
-  reason: 'bytes' | 'depth' | 'attributes';
+  /** `names`: one is too long, its prefix is unbound, or its namespace is none that could be written again. */
+  reason: 'bytes' | 'depth' | 'attributes' | 'names';
 }
 
 /** What ends a stream. `condition` is the stream error's name (RFC 6120 §4.9.3). */
@@ -39,34 +59,10 @@ export class XmlFault extends Error {
   }
 }
 
-/** Positions are for error texts only. The option for XML's own five entities is missing in sax's types. */
-const saxOptions: sax.SAXOptions & { strictEntities: boolean } = { position: false, strictEntities: true };
-
-/** The parts of sax's parser that are used beyond its types. */
-interface Parser extends sax.SAXParser {
-  state: number;
-  textNode: string;
-  cdata: string;
-  sgmlDecl: string;
-  attribName: string;
-  attribValue: string;
-  tagName: string;
-  entity: string;
-  attribList: { length: number; indexOf(name: string): number };
-}
-
-const { STATE } = sax as unknown as { STATE: { [name: string]: number } };
-const TEXT = STATE.TEXT!;
-/** Up to here characters are text between tags. */
-const lastOfText = STATE.TEXT_ENTITY!;
-/** From here to the last: something began with `<` and may be other than a tag. */
-const afterLess = STATE.OPEN_WAKA!;
-const lastUnusual = STATE.PROC_INST_ENDING!;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for
 const illegal = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/;
-/** A skipped stanza may nest this deep, and have names this long, before the stream ends: sax remembers both. */
-const hardDepth = 100_000;
-const hardName = 16_384;
+/** Kept even of a tag that has too many: by these it is known whom to answer, and whether. */
+const addressing: ReadonlySet<string> = new Set(['from', 'to', 'id', 'type']);
 
 /**
  * Events: `start` (root), `element` (one stanza, without parent), `skipped` ({@link Skipped}, in the stanza's place), `end`
@@ -92,10 +88,13 @@ export class XmlReader extends EventEmitter {
   /** Attributes of the start tag being read; null outside of one, and while skipping. */
   #names: string[] | null = null;
   #values: string[] = [];
-  #tooMany = false;
+  /** What is wrong with them: a reason to skip the stanza. */
+  #over: 'attributes' | 'names' | null = null;
   /** Of the stanza being read. */
   #bytes = 0;
   #skip: Omit<Skipped, 'bytes'> | null = null;
+  /** Reads in sax's place until the skipped stanza ends. */
+  #skipper: Skipper | null = null;
   /** What the last slice completed. */
   #root: Element | null = null;
   #stanza: Element | null = null;
@@ -106,13 +105,13 @@ export class XmlReader extends EventEmitter {
     super();
     this.#limits = { ...defaultLimits, ...limits };
     this.#kind = kind;
-    this.#sax = sax.parser(true, saxOptions) as Parser;
+    this.#sax = newParser();
     this.#listen();
   }
 
   /** True between stanzas: nothing is half read. */
   get idle(): boolean {
-    return !this.#dead && this.#depth === 1 && this.#sax.state === TEXT;
+    return !this.#dead && this.#depth === 1 && this.#skipper === null && this.#sax.state === TEXT;
   }
 
   /** Takes the next characters. A chunk must not end inside a surrogate pair (that of a socket with an encoding never does). */
@@ -120,8 +119,16 @@ export class XmlReader extends EventEmitter {
     if (this.#dead) return;
     if (illegal.test(chunk) || !chunk.isWellFormed()) this.#fail('not-well-formed', 'a character XML does not allow');
     const ascii = Buffer.byteLength(chunk) === chunk.length;
+    const size = (from: number, to: number) => (ascii ? to - from : Buffer.byteLength(chunk.slice(from, to)));
     let less = chunk.indexOf('<');
     for (let at = 0; at < chunk.length && this.#fault === null && !this.#dead; ) {
+      if (this.#skipper !== null) {
+        const end = this.#skipper.read(chunk, at);
+        this.#bytes += size(at, end);
+        this.#afterSkipping(this.#skipper);
+        at = end;
+        continue;
+      }
       if (less >= 0 && less < at) less = chunk.indexOf('<', at);
       const end = this.#sliceEnd(chunk, at, less);
       let begin = at;
@@ -130,12 +137,11 @@ export class XmlReader extends EventEmitter {
         this.#bytes = 0;
         begin = less >= at && less < end ? less : end;
       }
-      this.#bytes += ascii ? end - begin : Buffer.byteLength(chunk.slice(begin, end));
+      this.#bytes += size(begin, end);
       this.#feed(chunk.slice(at, end));
       at = end;
     }
-    if (this.#skip !== null) this.#forget();
-    else if (this.idle && this.#sax.textNode !== '') {
+    if (this.idle && this.#sax.textNode !== '') {
       this.#text(this.#sax.textNode);
       this.#sax.textNode = '';
     }
@@ -176,7 +182,18 @@ export class XmlReader extends EventEmitter {
     const { state } = this.#sax;
     if (state > afterLess && state <= lastUnusual) this.#watch(state);
     if (this.#bytes > this.#limits.maxBytes && this.#skip === null) this.#startSkip('bytes');
-    if (this.#complete !== null && this.#fault === null) this.#report(this.#complete);
+    if (this.#fault !== null) return;
+    if (this.#complete !== null) this.#report(this.#complete);
+    else if (this.#skip !== null) this.#skipper = new Skipper(placeOf(this.#sax), this.#depth - 1);
+  }
+
+  #afterSkipping({ done, restricted }: Skipper): void {
+    if (restricted) this.#fail('restricted-xml', 'a document type, a comment or a processing instruction');
+    if (!done) return;
+    this.#skipper = null;
+    this.#depth = 1;
+    afterStanza(this.#sax);
+    this.#report('stanza');
   }
 
   /** RFC 6120 §11.1: of all that begins with `<!` or `<?` only CDATA may come, and the XML declaration as the very first. */
@@ -226,7 +243,7 @@ export class XmlReader extends EventEmitter {
       if (this.#skip !== null) return;
       this.#names = [];
       this.#values = [];
-      this.#tooMany = false;
+      this.#over = null;
     };
     parser.onopentag = (tag) => this.#openTag(tag.name);
     parser.onclosetag = () => this.#closeTag();
@@ -243,7 +260,8 @@ export class XmlReader extends EventEmitter {
     const names = this.#names;
     if (names === null) return 0;
     if (names.includes(name)) this.#fail('not-well-formed', 'an attribute twice');
-    else if (names.length === this.#limits.maxAttributes) this.#tooMany = true;
+    else if (name.length > this.#limits.maxName) this.#over = 'names';
+    else if (names.length >= this.#limits.maxAttributes && !addressing.has(name)) this.#over ??= 'attributes';
     else {
       names.push(name);
       this.#values.push(value);
@@ -254,16 +272,16 @@ export class XmlReader extends EventEmitter {
   #openTag(rawName: string): void {
     if (this.#fault !== null) return;
     this.#depth += 1;
-    if (this.#names === null) {
-      if (this.#depth > hardDepth) this.#fail('policy-violation', 'too deep');
-      return;
-    }
-    const tag = resolveTag(rawName, this.#names, this.#values, this.#scope);
+    const [names, values] = [this.#names, this.#values];
+    if (names === null) return;
     this.#names = null;
-    if (typeof tag === 'string') {
-      this.#fail(tag, 'a name');
+    const { maxName, maxDepth } = this.#limits;
+    const found = rawName.length > maxName ? 'policy-violation' : resolveTag(rawName, names, values, this.#scope);
+    if (this.#depth === 1 && typeof found === 'string') {
+      this.#fail(found, 'the name of the stream');
       return;
     }
+    const tag = typeof found === 'string' ? plainTag(rawName, names, values, this.#scope, maxName) : found;
     const element = new Element(tag.name);
     element.attrs = tag.attrs;
     if (this.#depth === 1) {
@@ -274,12 +292,13 @@ export class XmlReader extends EventEmitter {
     this.#open.push(element);
     this.#outer.push(this.#scope);
     this.#scope = tag.scope;
-    if (this.#depth > this.#limits.maxDepth + 1) this.#startSkip('depth');
-    else if (this.#tooMany) this.#startSkip('attributes');
+    if (this.#depth > maxDepth + 1) this.#startSkip('depth');
+    else if (this.#over !== null) this.#startSkip(this.#over);
+    else if (tag !== found) this.#startSkip('names');
   }
 
   #openRoot(root: Element, scope: Scope): void {
-    if (this.#tooMany) {
+    if (this.#over !== null) {
       this.#fail('policy-violation', 'the stream header is too large');
       return;
     }
@@ -316,32 +335,16 @@ export class XmlReader extends EventEmitter {
   /** Keeps the outline, lets go of the tree. */
   #startSkip(reason: Skipped['reason']): void {
     if (this.#fault !== null) return;
-    const top = this.#stanza ?? this.#open[0];
-    const half = this.#names && resolveTag(this.#sax.tagName, this.#names, this.#values, this.#scope);
-    let outlined = top && outline(top, 3);
-    if (half !== null && typeof half !== 'string') {
-      const element = new Element(half.name);
-      element.attrs = half.attrs;
-      this.#open.at(-1)?.cnode(element);
-      outlined = outline(top ?? element, 3);
-    }
-    if (outlined === undefined || this.#depth === 0) {
-      this.#fail('policy-violation', 'a start tag is too large');
+    if (this.#depth === 0 || this.#complete === 'start') {
+      this.#fail('policy-violation', 'the stream header is too large');
       return;
     }
-    this.#skip = { outline: outlined, reason };
+    const top = this.#stanza ?? this.#open[0];
+    const half = plainTag(this.#sax.tagName, [], [], this.#scope, this.#limits.maxName);
+    this.#skip = { outline: outline(top ?? new Element(half.name), 3), reason };
     if (this.#outer.length > 0) this.#scope = this.#outer[0]!;
     this.#open.length = this.#outer.length = 0;
     this.#stanza = this.#names = null;
-  }
-
-  /** What sax has gathered of a skipped stanza is not wanted. Names it needs; they are short, or the stream ends. */
-  #forget(): void {
-    const parser = this.#sax;
-    parser.textNode = parser.cdata = parser.attribValue = '';
-    if (Math.max(parser.tagName.length, parser.attribName.length, parser.entity.length) > hardName) {
-      this.#fail('policy-violation', 'a name is too long');
-    }
   }
 }
 

@@ -2,8 +2,9 @@
 
 import type { Element } from 'ltx';
 import { type Refusal, refuse } from '../refusal.ts';
-import { NS_CLIENT, NS_COMPONENT, NS_XML, NS_XMLNS } from './namespaces.ts';
-import { isNcName, mayBind } from './xml-names.ts';
+import { isNcName } from './name-chars.ts';
+import { NS_CLIENT, NS_COMPONENT } from './namespaces.ts';
+import { isNamespaceName, mayBind } from './xml-names.ts';
 
 /** Deeper than the reader takes; it keeps a tree that was built here from filling the stack. */
 const maxDepth = 200;
@@ -11,7 +12,7 @@ const maxDepth = 200;
 /**
  * The text of one stanza. Its root must be a message, presence or iq of the stream (jabber:client, or no namespace at all); its
  * namespace is written only if asked for with `ns`, as for a stanza inside an envelope. Refused, instead of sent: a character
- * XML does not allow, a name that is none, an unbound prefix, an attribute twice, another root.
+ * XML does not allow, a name or a namespace that expat does not take, an unbound prefix, an attribute twice, another root.
  */
 export function writeStanza(stanza: Element, options: { ns?: string } = {}): string | Refusal {
   const { name, attrs } = stanza;
@@ -89,7 +90,7 @@ function writeNode(
     if (inside !== inherited) declared = inside;
   }
   if (declared !== undefined && (ns === undefined || ns !== '')) {
-    const escaped = declared === NS_XML || declared === NS_XMLNS ? null : escapeAttribute(declared);
+    const escaped = isNamespaceName(declared) ? escapeAttribute(declared) : null;
     if (escaped === null) return bad(problem, 'a namespace');
     out += ` xmlns="${escaped}"`;
   }

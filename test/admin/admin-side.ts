@@ -45,7 +45,10 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
   const devices = new Devices({ clock: systemClock, ledger, log: silentLog, deviceDays: 30 });
   await devices.load();
   const server = playedServer((user) => side.attach(user));
-  const deliveries = { published: async () => {}, sessionUp() {}, arrivals: () => 0 };
+  const deliveries = {
+    ...{ published: async () => {}, sessionUp() {}, reopened() {} },
+    ...{ arrivals: () => 0, hopeless: async () => {}, ended() {} },
+  };
   const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, clock: systemClock, log: silentLog });
   const moves = new Moves({ users, clock: systemClock, domain: 'example.com', poke: (user) => reconcile.poke(user) });
   const health = { component: true, attach: true, mqtt: true, ledger: true };
@@ -56,6 +59,7 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
     listen: { host: '127.0.0.1', port: 0 },
     version: '0.0.0-test',
     prepare: prepareBare,
+    isReserved: (jid) => jid === 'crossfade@example.com',
     log: silentLog,
   });
   const side: AdminSide = {
@@ -94,6 +98,7 @@ function playedServer(attach: Attach): LegacyServer {
     up: true,
     epoch: 'epoch-1',
     link: 'played',
+    jidOf: (user) => `${user}/mqtt`,
     attach,
     show: async () => ({ kind: 'processed' }),
     detach: async () => ({ kind: 'detached', h: 0 }),

@@ -53,7 +53,6 @@ test('one entry has its whole life in readable times', async () => {
     channel: 'message',
     id: keys[3],
     custody: 'sole',
-    topic: 'chat/bob/in/message',
     mapping: 'rfc6121-message',
     condition: 'policy-violation',
     text: 'too large',

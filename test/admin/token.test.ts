@@ -1,9 +1,9 @@
 // The token's file, and the checks of token and Host by themselves.
 
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { makeBearerCheck, makeHostCheck } from '../../src/admin/auth.ts';
 import { startAdmin } from '../../src/admin/server.ts';
 import { adminToken, readToken, tokenFile } from '../../src/admin-token.ts';
@@ -41,6 +41,30 @@ test('a token from the configuration is taken as it is, and no file is made', ()
 test('a token file without a token is refused: an empty token would let everybody in', () => {
   writeFileSync(tokenFile(ledgerPath), '\n');
   expect(() => adminToken({ ledgerPath })).toThrow('holds no admin token');
+});
+
+const planted = 'a-token-that-somebody-planted';
+
+test('a link in place of the token file is refused, and what it leads to stays as it is', () => {
+  const target = join(dir, 'of-somebody');
+  writeFileSync(target, planted, { mode: 0o644 });
+  symlinkSync(target, tokenFile(ledgerPath));
+  expect(() => adminToken({ ledgerPath })).toThrow('cannot be trusted: it is not a regular file of the user who runs');
+  expect(statSync(target).mode & 0o777).toBe(0o644);
+});
+
+test('a token file of another user is refused', () => {
+  writeFileSync(tokenFile(ledgerPath), planted, { mode: 0o644 });
+  const user = vi.spyOn(process as { geteuid(): number }, 'geteuid').mockReturnValue(statSync(dir).uid + 1);
+  expect(() => adminToken({ ledgerPath })).toThrow('cannot be trusted');
+  user.mockRestore();
+  expect(statSync(tokenFile(ledgerPath)).mode & 0o777).toBe(0o644);
+  expect(adminToken({ ledgerPath })).toBe(planted);
+});
+
+test('a folder in place of the token file is refused', () => {
+  mkdirSync(tokenFile(ledgerPath));
+  expect(() => adminToken({ ledgerPath })).toThrow('cannot be trusted');
 });
 
 const given = [

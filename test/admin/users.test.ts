@@ -31,6 +31,27 @@ test('a move answers 202 while it runs, and the user shows its end', async () =>
   expect((await move(side.url, 'bob@example.com', { phase: 'mqtt', reason: 'again' })).status).toBe(200);
 });
 
+test('a session of an epoch that is over is not shown, and one whose presence is being changed is', async () => {
+  await move(side.url, 'bob@example.com', { phase: 'mqtt', reason: 'pilot' });
+  await vi.waitUntil(async () => (await get(bob)).body.moving === null);
+  const user = side.users.get('bob@example.com')!;
+  const jid = 'bob@example.com/mqtt';
+  user.attached = { jid, epoch: 'epoch-1' };
+  expect((await get(bob)).body.attached).toEqual({ jid, shown: null });
+  user.attached = { jid, epoch: '', shown: 'away' };
+  expect((await get(bob)).body.attached).toBeNull();
+  expect((await get('/api/v1/users')).body.items[0]).toMatchObject({ jid: 'bob@example.com', attached: null });
+});
+
+test("a user whose topics would belong to the gateway's own account is not moved to them, but may be moved back", async () => {
+  const there = await move(side.url, 'Crossfade@example.com', { phase: 'mqtt', reason: 'pilot' });
+  expect(there).toMatchObject({ status: 409, body: { type: 'urn:crossfade:problem:not-acceptable' } });
+  expect(there.body.detail).toContain("crossfade@example.com would share the gateway's own account");
+  expect(there.body.detail).toContain('mqtt.username');
+  expect((await get('/api/v1/users/crossfade@example.com')).status).toBe(404);
+  expect((await move(side.url, 'crossfade@example.com', { phase: 'legacy', reason: 'back' })).status).toBe(200);
+});
+
 test('one user is shown with devices, times and what waits, in exactly the documented fields', async () => {
   await move(side.url, 'bob@example.com', { phase: 'legacy', reason: 'made known' });
   await side.devices.heard('bob@example.com', 'phone', true);

@@ -47,6 +47,11 @@ test('user set waits until the move is done; list, show and audit then tell of i
   expect(show.out).toMatch(/^phone {3}yes {5}\d{4}/m);
   expect(JSON.parse((await run(['user', 'show', 'bob@example.com', '--json'])).out).devices).toHaveLength(1);
 
+  const user = side.users.get('bob@example.com')!;
+  expect(show.out).toMatch(/^session {7}bob@example\.com\/mqtt \(shown as \w+\)$/m);
+  user.attached = { jid: 'bob@example.com/mqtt', epoch: '', shown: 'away' };
+  expect((await run(['user', 'show', 'bob@example.com'])).out).toMatch(/^session {7}-$/m);
+
   const audit = await run(['audit', '--user', 'bob@example.com']);
   expect(audit.out).toMatch(/Z {2}admin {6}user\.move {2}bob@example\.com {2}mqtt {11}pilot group$/m);
   expect(JSON.parse((await run(['audit', '--json', '--limit', '1'])).out)).toMatchObject([{ what: 'move.done' }]);

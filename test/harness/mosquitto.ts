@@ -3,11 +3,12 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import mqttPacket from 'mqtt-packet';
 import { mosquittoAcl } from '../../src/mqtt/access.ts';
 
 export interface MosquittoOptions {
@@ -28,7 +29,7 @@ export interface Mosquitto {
   readonly pid: number;
   /** The last lines of its log since it was started. */
   log(): Promise<string>;
-  /** Ends it in order (it saves its database), and removes the folder unless that was given. */
+  /** Ends it in order (it saves its database), with kill -9 after five seconds, and removes the folder unless that was given. */
   stop(): Promise<void>;
   /** kill -9; resolves when it is gone. */
   kill9(): Promise<void>;
@@ -49,6 +50,7 @@ const recommended = {
 };
 
 const startTimeoutMs = 10_000;
+const stopTimeoutMs = 5_000;
 const path = [process.env.PATH ?? '', '/usr/sbin', '/usr/local/sbin', '/opt/homebrew/sbin'].join(delimiter);
 
 /** True if a `mosquitto` can be started here. */
@@ -82,7 +84,9 @@ export async function startMosquitto(options: MosquittoOptions): Promise<Mosquit
     if (child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, 'exit');
     child.kill(signal);
+    const late = setTimeout(() => child.kill('SIGKILL'), stopTimeoutMs);
     await gone;
+    clearTimeout(late);
   };
   return {
     port,
@@ -133,7 +137,7 @@ async function configure(dir: string, port: number, options: MosquittoOptions): 
   await writeFile(files.conf, lines(given.map(([name, value]) => `${name} ${value}`)));
 }
 
-/** Its log says that it runs once it listens; the port alone could be somebody else's. */
+/** Its log says that it runs once it listens; an answer on the port alone could be somebody else's. */
 async function run(dir: string, port: number): Promise<ChildProcess> {
   const file = await open(logFile(dir), 'w');
   const child = spawn('mosquitto', ['-c', join(dir, 'mosquitto.conf')], {
@@ -146,11 +150,25 @@ async function run(dir: string, port: number): Promise<ChildProcess> {
   });
   await file.close();
   for (const until = Date.now() + startTimeoutMs; Date.now() < until && fault === ''; await sleep(20)) {
-    if (/mosquitto version \S+ running/.test(await logOf(dir))) return child;
+    if (/mosquitto version \S+ running/.test(await logOf(dir)) && (await answers(port))) return child;
     if (child.exitCode !== null) fault = `it ended with ${child.exitCode}`;
   }
   child.kill('SIGKILL');
   throw new Error(`Mosquitto does not start on port ${port}: ${fault || 'no sign of life'}\n${await logOf(dir)}`);
+}
+
+/** Whether it answers a CONNECT, with whatever: a SIGTERM before its main loop has begun would be lost. */
+async function answers(port: number): Promise<boolean> {
+  const socket = connect({ port, host: '127.0.0.1', timeout: 1000 });
+  socket.write(
+    mqttPacket.generate({ cmd: 'connect', protocolId: 'MQTT', clientId: 'harness', clean: true, keepalive: 0 }),
+  );
+  const answered = await new Promise<boolean>((resolve) => {
+    socket.once('data', () => resolve(true));
+    for (const end of ['error', 'close', 'timeout']) socket.once(end, () => resolve(false));
+  });
+  socket.destroy();
+  return answered;
 }
 
 async function logOf(dir: string): Promise<string> {

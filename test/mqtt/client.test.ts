@@ -234,6 +234,18 @@ test('a broker behind WebSockets is used the same way', async () => {
   expect((await gateway.messages.next()).payload.toString()).toBe('{"id":"w"}');
 });
 
+test('a Mosquitto can be stopped as soon as it has started, even when it does not react', async () => {
+  for (let round = 0; round < 5; round++) {
+    const short = await startMosquitto({ accounts: {}, gateway: account });
+    await short.stop();
+    expect(() => process.kill(short.pid, 0)).toThrow('ESRCH');
+  }
+  const stuck = await startMosquitto({ accounts: {}, gateway: account });
+  process.kill(stuck.pid, 'SIGSTOP');
+  await stuck.stop();
+  expect(() => process.kill(stuck.pid, 0)).toThrow('ESRCH');
+});
+
 test('a Mosquitto that does not start says why', async () => {
   const started = startMosquitto({ accounts: {}, gateway: account, options: { no_such_option: 1 } });
   await expect(started).rejects.toThrow(/no_such_option/);

@@ -88,11 +88,17 @@ export interface ScriptedConnection {
 
 /**
  * A broker whose PUBLISHes and PUBACKs the test writes; CONNECT and SUBSCRIBE it answers by itself: with `connack`, with
- * `granted` for each filter, and to MQTT 5 by hanging up if it is `old`.
+ * `granted` for each filter, and to the first `hangUps` CONNECTs of MQTT 5 of each client (whatever number its id
+ * ends in) by hanging up.
  */
-export async function startScriptedBroker(script: { connack?: object; granted?: number; old?: boolean } = {}) {
-  const { connack, granted, old = false } = script;
-  const protocol = { protocolVersion: old ? 4 : 5 };
+export async function startScriptedBroker(script: { connack?: object; granted?: number; hangUps?: number } = {}) {
+  const { connack, granted, hangUps = 0 } = script;
+  const asked = new Heard<{ clientId: string; protocolVersion?: number }>();
+  const nameOf = (clientId: string) => clientId.replace(/\d+$/, '');
+  const isHungUp = (clientId: string) => {
+    const same = asked.all.filter((one) => nameOf(one.clientId) === nameOf(clientId));
+    return same.filter(({ protocolVersion }) => protocolVersion === 5).length <= hangUps;
+  };
   const opened = new Map<string, Heard<ScriptedConnection>>();
   const openedBy = (clientId: string) => {
     const heard = opened.get(clientId) ?? new Heard<ScriptedConnection>();
@@ -102,13 +108,17 @@ export async function startScriptedBroker(script: { connack?: object; granted?: 
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
+    const protocol = { protocolVersion: 5 };
     const parser = mqttPacket.parser(protocol);
     const send = (packet: Packet) => socket.write(mqttPacket.generate(packet, protocol));
     const connection: ScriptedConnection = { socket, clientId: '', packets: new Heard(), send };
     parser.on('packet', (packet: Packet) => {
       if (packet.cmd === 'connect') {
-        connection.clientId = packet.clientId;
-        if (old && packet.protocolVersion === 5) socket.end();
+        const { clientId, protocolVersion = 4 } = packet;
+        connection.clientId = clientId;
+        protocol.protocolVersion = protocolVersion;
+        asked.push({ clientId, protocolVersion });
+        if (protocolVersion === 5 && isHungUp(clientId)) socket.end();
         else send({ cmd: 'connack', sessionPresent: false, reasonCode: 0, returnCode: 0, ...connack });
       } else if (packet.cmd === 'subscribe') {
         const codes = packet.subscriptions.map(({ qos }) => granted ?? qos);
@@ -125,6 +135,8 @@ export async function startScriptedBroker(script: { connack?: object; granted?: 
   await once(server, 'listening');
   return {
     url: `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    /** Every CONNECT. */
+    asked,
     /** The next connection of this client id, once it has subscribed. */
     connectionOf: (clientId: string) => openedBy(clientId).next(),
     async stop() {

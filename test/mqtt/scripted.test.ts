@@ -1,6 +1,8 @@
 // What stands on the wire, against a broker whose every packet the test writes.
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { probeAnonymous } from '../../src/mqtt/probe.ts';
 import { type Gateway, type ScriptedConnection, startGateway, startScriptedBroker } from './parties.ts';
 
 type Scripted = Awaited<ReturnType<typeof startScriptedBroker>>;
@@ -193,13 +195,47 @@ test.each([
   await strict.stop();
 });
 
-test('a broker that hangs up on MQTT 5 is asked in 3.1.1 at once', async () => {
-  const old = await startScriptedBroker({ old: true });
+const versionsOf = (broker: Scripted, clientId: string) =>
+  broker.asked.all.filter((one) => one.clientId === clientId).map((one) => one.protocolVersion);
+
+test('a broker that hangs up on MQTT 5 twice in a row is asked in 3.1.1', async () => {
+  const old = await startScriptedBroker({ hangUps: 1000 });
   const gateway = startGateway(old.url, { clientId: 'crossfade' });
   expect((await gateway.ups.next()).reasonCodes).toBe(false);
   const connection = await old.connectionOf('crossfade-sub');
   deliver(connection, 7);
   expect(await pubacks(connection, 1)).toEqual([7]);
+  expect(versionsOf(old, 'crossfade-sub')).toEqual([5, 5, 4]);
   await gateway.broker.close();
   await old.stop();
+});
+
+test('a broker that hangs up on one CONNECT, as when it restarts, is spoken to in MQTT 5', async () => {
+  const restarting = await startScriptedBroker({ hangUps: 1 });
+  const gateway = startGateway(restarting.url, { clientId: 'crossfade' });
+  expect((await gateway.ups.next()).reasonCodes).toBe(true);
+  expect(versionsOf(restarting, 'crossfade-pub')).toEqual([5, 5]);
+  await gateway.broker.close();
+  await restarting.stop();
+});
+
+test('a broker that was spoken to in 3.1.1 is asked in MQTT 5 at the next connection', async () => {
+  const slow = await startScriptedBroker({ hangUps: 2 });
+  const gateway = startGateway(slow.url, { clientId: 'crossfade' });
+  expect((await gateway.ups.next()).reasonCodes).toBe(false);
+  (await slow.connectionOf('crossfade-pub')).socket.destroy();
+  expect((await gateway.ups.next()).reasonCodes).toBe(true);
+  expect(versionsOf(slow, 'crossfade-pub')).toEqual([5, 5, 4, 5]);
+  await gateway.broker.close();
+  await slow.stop();
+});
+
+test.each([
+  ['once', [5, 5], 1],
+  ['twice', [5, 5, 4], 2],
+])('a broker that hangs up on the probe %s is asked in the versions %j', async (_often, versions, hangUps) => {
+  const refusing = await startScriptedBroker({ hangUps, connack: { reasonCode: 135, returnCode: 5 } });
+  expect(await probeAnonymous({ url: refusing.url }, 'chat', systemClock)).toBe(false);
+  expect(refusing.asked.all.map(({ protocolVersion }) => protocolVersion)).toEqual(versions);
+  await refusing.stop();
 });

@@ -1,5 +1,7 @@
 // Topics: what is a user's level, what is refused, and that reading is the inverse of writing.
 
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encodeUser, inChannels, makeTopics, outChannels, userTopic } from '../../src/mqtt/topic.ts';
@@ -32,6 +34,31 @@ describe('a user level', () => {
         expect(encodeUser(`${local}@${domain}`, domain)).toMatch(/^[A-Za-z0-9_%-]+$/);
       }),
     );
+  });
+});
+
+/** Bytes in use after a collection of garbage. */
+function bytesInUse(): number {
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+describe('the memory', () => {
+  const mebibyte = 1024 * 1024;
+  test.each([
+    ['refused for its length', (n: number) => `chat/${`u${n}`.padEnd(20_000, 'x')}/out/message`],
+    ['refused for its spelling', (n: number) => `chat/${`U${n}`.padEnd(6_000, 'x')}/out/message`],
+    ['of 6,000 bytes that is read', (n: number) => `chat/${`u${n}`.padEnd(6_000, 'x')}/out/message`],
+    ['that is read and has 20,000 bytes after it', (n: number) => `chat/user-number-${n}/out/${'x'.repeat(20_000)}`],
+  ])('stays small with a hostile user level %s', (_what, topicOf) => {
+    const topics = makeTopics(given);
+    const before = bytesInUse();
+    // the topics come as bytes, so that no two share a part
+    for (let n = 0; n < 10_000; n++) topics.read(Buffer.from(topicOf(n)).toString());
+    expect((bytesInUse() - before) / mebibyte).toBeLessThan(40);
+    expect(topics.read('chat/bob/out/message')).toMatchObject({ user: 'bob@example.com' });
   });
 });
 
@@ -88,6 +115,7 @@ describe('a topic', () => {
     ['a broken percent sign', 'chat/bob%2/out/message', 'jid-malformed'],
     ['a resource', 'chat/bob%2Fphone/out/message', 'jid-malformed'],
     ['empty', 'chat//out/message', 'jid-malformed'],
+    ['of 6201 bytes', `chat/${'x'.repeat(6201)}/out/message`, 'jid-malformed'],
     ['followed by our own direction', 'chat/bob/in/message', 'bad-request'],
     ['followed by a level too many', 'chat/bob/out/message/x', 'bad-request'],
     ['followed by no channel', 'chat/bob/out', 'bad-request'],

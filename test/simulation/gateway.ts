@@ -59,7 +59,6 @@ export class Gateway {
     this.lives++;
     this.isReady = false;
     const life = new Life(world, settings.crashChance, told, () => {
-      void this.core.stop();
       this.link.cut();
       this.brokerLink.cut('publisher');
       this.brokerLink.cut('subscriber');
@@ -105,7 +104,7 @@ export class Gateway {
     const { offlineWindow, horizonMs } = this.#parts.settings;
     return {
       ...{ domain: 'example.com', ownUsers: [], root: 'chat', maxStanzaBytes: 262_144, offlineWindow, deviceDays: 30 },
-      ...{ brokerHorizonMs: horizonMs, historyMs: 7 * 86_400_000,  version: '0' },
+      ...{ brokerHorizonMs: horizonMs, historyMs: 7 * 86_400_000, version: '0' },
     };
   }
 

@@ -15,11 +15,11 @@ function seqOf(key: string): number {
 }
 
 /** A rollback returns only what was `sole` and no app had acknowledged. */
-export function checkReturned({ world, gateway }: Scene, key: string, name: string): void {
+export function checkReturned({ world, witness, gateway }: Scene, key: string, name: string): void {
   const row = gateway.db.prepare('SELECT * FROM entry WHERE seq = ?').get(seqOf(key)) as unknown as Row | undefined;
   if (!row) return world.broke(`${name} was returned and is no entry`);
-  if (row.custody !== 0) world.broke(`${name} was returned and is a copy`);
-  // The app's word may come while the stanza is on its way back: then both have it.
+  // The app's word, or the server's that it has taken it back itself, may come while the stanza is on its way.
+  if (row.custody !== 0 && !witness.rerouted.has(name)) world.broke(`${name} was returned and is a copy`);
 }
 
 /** What was returned or discarded is not published any more. */

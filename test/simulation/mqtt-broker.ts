@@ -96,14 +96,14 @@ export class MqttBroker {
     return heard > 0 ? 0 : 16;
   }
 
-  /** kill -9: back to the last snapshot, no wills; another boot. */
+  /** kill -9: back to the last snapshot, no wills; another boot. With the machine gone, clients notice only later. */
   crash(downMs: number): void {
     if (!this.isUp) return;
     this.#world.say('broker', () => `dies, away for ${downMs} ms`);
     this.isUp = false;
     for (const session of this.#sessions.values()) {
       session.will = null;
-      session.connection?.cut();
+      session.connection?.cut(this.#world.chance(0.3) ? this.#world.between(1, 15_000) : 0);
     }
     this.#sessions.clear();
     this.#world.after(downMs, () => {

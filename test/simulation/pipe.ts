@@ -33,9 +33,13 @@ export class Pipe {
 export class Connection {
   readonly #pipes: [Pipe, Pipe];
   readonly #told: (() => void)[] = [];
+  /** As far as the two ends know. */
   isOpen = true;
+  readonly #world: World;
+  #isCut = false;
 
   constructor(world: World, latencyMs: number) {
+    this.#world = world;
     this.#pipes = [new Pipe(world, latencyMs), new Pipe(world, latencyMs)];
   }
 
@@ -51,10 +55,16 @@ export class Connection {
     this.#told.push(told);
   }
 
-  cut(): void {
-    if (!this.isOpen) return;
-    this.isOpen = false;
+  /** Nothing arrives any more; the ends find out `noticedAfterMs` later. */
+  cut(noticedAfterMs = 0): void {
+    if (this.#isCut) return;
+    this.#isCut = true;
     for (const pipe of this.#pipes) pipe.cut();
-    for (const told of this.#told.splice(0)) told();
+    const notice = () => {
+      this.isOpen = false;
+      for (const told of this.#told.splice(0)) told();
+    };
+    if (noticedAfterMs === 0) notice();
+    else this.#world.after(noticedAfterMs, notice);
   }
 }

@@ -1,4 +1,4 @@
-// Command line: node test/simulation/run.ts --from 0 --count 5000, or --story SEED for one seed step by step.
+// Command line: node test/simulation/run.ts --from 0 --count 5000, --until-broken to stop at the first fault; or --story SEED for one seed step by step.
 
 import { parseArgs } from 'node:util';
 import { runSeed } from './run-seed.ts';
@@ -8,6 +8,7 @@ const { values } = parseArgs({
     from: { type: 'string', default: '0' },
     count: { type: 'string', default: '1000' },
     story: { type: 'string' },
+    'until-broken': { type: 'boolean', default: false },
   },
 });
 const print = (line: string) => process.stdout.write(`${line}\n`);
@@ -28,6 +29,7 @@ if (values.story !== undefined) {
     if (story.fault === null) continue;
     broken++;
     print(`seed ${seed}: ${story.fault}`);
+    if (values['until-broken']) break;
   }
   const perMinute = Math.round((count / (performance.now() - begun)) * 60_000);
   print(`${count} seeds, ${messages} messages, ${lives} lives, ${perMinute} seeds/min, ${broken} broken`);

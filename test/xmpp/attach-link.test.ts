@@ -172,16 +172,26 @@ describe('the connection is closed, and the link comes back whole, after', () =>
   });
 });
 
-test('an envelope from anybody but the server is no envelope', async () => {
-  const { fake, gateway, link, heard } = await attachStage();
-  const others: Element[] = [];
-  gateway.onStanza = (stanza) => others.push(stanza);
-  await until(() => link.up);
-  fake.raw(
-    `<message from='mallory@example.com'><d xmlns='${NS_ATTACH}' epoch='${fake.epoch}' n='1' to='${bob}'>${chat(1)}</d></message>`,
-  );
-  await until(() => others.length === 1);
-  expect([heard.length, link.up]).toEqual([0, true]);
+describe('no envelope is what comes', () => {
+  test.each([
+    ['from anybody but the server', `from='mallory@example.com' to='gw.example.com'`],
+    ['to anybody but the component', `from='example.com' to='bot@gw.example.com'`],
+    ['to nobody', `from='example.com'`],
+    ['back as an error', `from='example.com' to='gw.example.com' type='error'`],
+  ])('%s', async (_, envelope) => {
+    const { fake, gateway, link, heard, skipped } = await attachStage({}, { limits: { maxBytes: 2000 } });
+    const others: string[] = [];
+    gateway.onStanza = () => others.push('stanza');
+    gateway.onSkipped = () => others.push('skipped');
+    await until(() => link.up);
+    for (const inner of [chat(1), chat('x'.repeat(3000))]) {
+      fake.raw(
+        `<message ${envelope}><d xmlns='${NS_ATTACH}' epoch='${fake.epoch}' n='1' to='${bob}'>${inner}</d></message>`,
+      );
+    }
+    await until(() => others.length === 2);
+    expect([others, heard, skipped, link.up]).toEqual([['stanza', 'skipped'], [], [], true]);
+  });
 });
 
 describe('what cannot be handed on is reported, acked, and blocks nothing:', () => {
@@ -191,6 +201,18 @@ describe('what cannot be handed on is reported, acked, and blocks nothing:', () 
       bob,
       `<message xmlns='jabber:client' id='7' from='a@x'><body>${'x'.repeat(3000)}</body></message>`,
       { user: 'bob@example.com', name: 'message', from: 'a@x', id: '7', reason: 'bytes' },
+    ],
+    [
+      'too deep, with a name of 100,000 characters',
+      bob,
+      `<message xmlns='jabber:client' id='7' from='a@x' type='error'>${'<a>'.repeat(70)}<${'n'.repeat(100_000)}/>${'</a>'.repeat(70)}</message>`,
+      { name: 'message', from: 'a@x', id: '7', type: 'error', reason: 'depth' },
+    ],
+    [
+      'a name that the server’s own writer makes unreadable',
+      bob,
+      `<message xmlns='jabber:client' id='7' from='a@x' type='groupchat'><a xmlns='http://www.w3.org/XML/1998/namespace'/></message>`,
+      { id: '7', type: 'groupchat', reason: 'names' },
     ],
     ['two stanzas', bob, chat(1) + chat(2), { user: 'bob@example.com', reason: 'malformed' }],
     ['no stanza', bob, `<message xmlns='urn:x'/>`, { reason: 'malformed' }],
@@ -219,6 +241,26 @@ describe('what cannot be handed on is reported, acked, and blocks nothing:', () 
     await until(() => fake.acked === 1);
     expect([heard, skipped]).toEqual([[], []]);
   });
+});
+
+test('of what is not handed on, type, address and way are known, so that nobody is answered who must not be', async () => {
+  const { fake, link, skipped } = await attachStage({}, { limits: { maxBytes: 2000 } });
+  await until(() => link.up);
+  const head = `xmlns='jabber:client' type='headline' from='a@x' to='bob@example.com' id='7'`;
+  fake.deliver(bob, `<message ${head}>${'x'.repeat(3000)}</message>`, { dir: 'out' });
+  fake.deliver(bob, `<message ${head}/><message/>`, { dir: 'in' });
+  link.onStanza = () => {
+    throw new Error('a fault of the test');
+  };
+  fake.deliver(bob, `<message ${head}/>`, { dir: 'in' });
+  await until(() => fake.acked === 3);
+  const known = { name: 'message', type: 'headline', from: 'a@x', to: 'bob@example.com', id: '7' };
+  expect(skipped).toMatchObject([
+    { ...known, dir: 'out', reason: 'bytes' },
+    { ...known, dir: 'in', reason: 'malformed', bytes: 0 },
+    { ...known, dir: 'in', reason: 'fault', bytes: 0 },
+  ]);
+  expect(skipped[0]?.bytes).toBeGreaterThan(3000);
 });
 
 describe('a send', () => {
@@ -315,7 +357,7 @@ test('a session that the server ends is told', async () => {
     link.onDetached = resolve;
   });
   fake.raw(
-    `<message from='example.com'><detached xmlns='${NS_ATTACH}' jid='${bob}' reason='account deleted' h='3'/></message>`,
+    `<message from='example.com' to='gw.example.com'><detached xmlns='${NS_ATTACH}' jid='${bob}' reason='account deleted' h='3'/></message>`,
   );
   expect(await told).toEqual({ jid: bob, reason: 'account deleted', h: 3 });
 });
@@ -328,34 +370,6 @@ test('without the module the link says what to do, and own-domain addresses stil
   const bot = new OwnDomain(gateway).session('bot@gw.example.com');
   expect(await bot.send('<message/>', 'k')).toEqual({ kind: 'processed' });
   expect(await link.send(bob, '<message/>', 'k')).toEqual({ kind: 'lost' });
-});
-
-describe('an own-domain session', () => {
-  test('settles on a fence after its stanzas, one for all of a turn', async () => {
-    const { fake, gateway } = await stage();
-    gateway.start();
-    await until(() => gateway.online);
-    const story: string[] = [];
-    fake.onStanza = ({ attrs }) => story.push(attrs.id ?? '');
-    fake.onIq = () => story.push('fence');
-    const bot = new OwnDomain(gateway).session('bot@gw.example.com');
-    const results = await Promise.all(
-      ['1', '2', '3'].map((id) => bot.send(`<message xmlns="jabber:client" id="${id}"/>`, id)),
-    );
-    expect(results).toEqual(Array(3).fill({ kind: 'processed' }));
-    expect(story).toEqual(['1', '2', '3', 'fence']);
-  });
-
-  test('is lost when the link goes before the fence is answered', async () => {
-    const { fake, gateway } = await stage();
-    const bot = new OwnDomain(gateway).session('bot@gw.example.com');
-    expect(await bot.send('<message/>', 'k')).toEqual({ kind: 'lost' });
-    gateway.start();
-    await until(() => gateway.online);
-    fake.answers = false;
-    fake.onIq = () => fake.kill();
-    expect(await bot.send('<message/>', 'k')).toEqual({ kind: 'lost' });
-  });
 });
 
 test('the window of numbers grows over what was accepted out of turn', () => {

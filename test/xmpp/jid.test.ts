@@ -23,6 +23,7 @@ describe('an address is prepared:', () => {
     ['straße@example.com', 'straße@example.com'],
     ['д@пример.example', 'д@пример.example'],
     [`${'a'.repeat(1023)}@b`, `${'a'.repeat(1023)}@b`],
+    [`a@${'b.'.repeat(126)}c`, `a@${'b.'.repeat(126)}c`],
   ])('%s', (text, prepared) => {
     const jid = parseJid(text);
     expect(jid && fullOf(jid)).toBe(prepared);
@@ -66,7 +67,9 @@ describe('no address:', () => {
     [`${'a'.repeat(1024)}@b`],
     [`${'ß'.repeat(512)}@b`],
     [`a@b/${'ß'.repeat(512)}`],
-    [`a@${'b'.repeat(1024)}`],
+    [`a@${'b'.repeat(254)}`],
+    [`a@${'ü'.repeat(127)}`],
+    [`a@${Array(40).fill('xn--55qx5d').join('.')}`],
   ])('%j', (text) => {
     expect(parseJid(text)).toBeNull();
   });
@@ -99,6 +102,13 @@ test('a user’s key has no resource', () => {
     'bob@example.com',
     null,
   ]);
+});
+
+test('a domain of a megabyte is refused without a look at its characters', () => {
+  const long = `a@${'ü.'.repeat(500_000)}`;
+  const before = performance.now();
+  for (let round = 0; round < 1000; round += 1) expect(parseJid(long)).toBeNull();
+  expect(performance.now() - before).toBeLessThan(1000);
 });
 
 describe('XEP-0106:', () => {

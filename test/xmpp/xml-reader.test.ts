@@ -92,17 +92,7 @@ describe('what ends the stream:', () => {
     ['a processing instruction', '<message><?php x?></message>', 'restricted-xml'],
     ['an XML declaration in the middle', `<?xml version='1.0'?>`, 'restricted-xml'],
     ['some other declaration', '<message><!ELEMENT x></message>', 'restricted-xml'],
-    ['an undeclared prefix', '<a:message/>', 'bad-namespace-prefix'],
-    ['an undeclared prefix of an attribute', `<message a:b='1'/>`, 'bad-namespace-prefix'],
-    ['a prefix bound to nothing', `<message xmlns:a=''/>`, 'bad-namespace-prefix'],
-    ['xml bound to something else', `<message xmlns:xml='urn:a'/>`, 'bad-namespace-prefix'],
     ['an attribute twice', `<message id='1' id='2'/>`, 'not-well-formed'],
-    [
-      'an attribute twice under two prefixes',
-      `<message xmlns:a='urn:a' xmlns:b='urn:a' a:c='1' b:c='2'/>`,
-      'not-well-formed',
-    ],
-    ['two colons', `<a:b:c xmlns:a='urn:a'/>`, 'not-well-formed'],
     ['< in an attribute', `<message id='<'/>`, 'not-well-formed'],
     ['a control character', '<message>\u0001</message>', 'not-well-formed'],
     ['U+FFFF', '<message>\uffff</message>', 'not-well-formed'],
@@ -122,12 +112,7 @@ describe('what ends the stream:', () => {
   });
 
   test('each of these also when it comes one character at a time', () => {
-    for (const text of [
-      '<message><!----></message>',
-      `<message id='1' id='2'/>`,
-      `<message id='<'/>`,
-      '<a:message/>',
-    ]) {
+    for (const text of ['<message><!----></message>', `<message id='1' id='2'/>`, `<message id='<'/>`]) {
       expect(read([...header, ...text]).slice(1)).toEqual(inStream(text));
     }
   });
@@ -204,8 +189,67 @@ describe('a stanza over a limit is skipped, and the next one is read:', () => {
     expect(reader.idle).toBe(true);
   });
 
-  test('a skipped stanza that is not well-formed ends the stream nevertheless', () => {
-    expect(inStream(`<message>${'x'.repeat(500)}</wrong>`, { maxBytes: 200 })).toEqual(['error not-well-formed']);
+  test('a name', () => {
+    const long = 'n'.repeat(30);
+    const text = envelope(`<message id='1' xmlns='jabber:client' ${long}='1'><a/></message>`);
+    expect(inStream(`${text}<message/>`, { maxName: 20 })).toEqual([
+      `skipped names ${outlined('<message xmlns="jabber:client" id="1"/>')}`,
+      '<message/>',
+    ]);
+    expect(inStream(`<message id='1'><${long}/></message>`, { maxName: 20 })).toEqual([
+      `skipped names <message id="1"><${'n'.repeat(20)}/></message>`,
+    ]);
+  });
+
+  test('whom to answer, and whether, is known even of a tag with too many attributes', () => {
+    const many = Array.from({ length: 100 }, (_, at) => `a${at}='1'`).join(' ');
+    const text = `<message ${many} type='error' from='a@x' to='b@y' id='7'/>`;
+    expect(inStream(text, { maxAttributes: 3 })).toEqual([
+      'skipped attributes <message a0="1" a1="1" a2="1" type="error" from="a@x" to="b@y" id="7"/>',
+    ]);
+  });
+
+  test('a start tag that was not read to its end says nothing but its name', () => {
+    const text = `<message from='a@x' id='${'x'.repeat(500)}' type='error'/>`;
+    const one = (all: string, limit: number) => read([header, ...all], { maxBytes: limit }).slice(1);
+    expect(one(`${text}<message/>`, 200)).toEqual(['skipped bytes <message/>', '<message/>']);
+    expect(one(envelope(text), 400)).toEqual([`skipped bytes ${outlined('').replace('></d>', '/>')}`]);
+  });
+
+  test.each([
+    ['a comment', '<!-- c -->'],
+    ['a document type', '<!DOCTYPE x>'],
+    ['a processing instruction', '<?php x?>'],
+  ])('in a skipped stanza, too, %s ends the stream', (_, text) => {
+    const begun = `<message>${'x'.repeat(500)}<a>`;
+    expect(inStream(`${begun}</a>${text}</message>`, { maxBytes: 200 })).toEqual(['error restricted-xml']);
+    expect(read([header, ...begun, ...text], { maxBytes: 200 }).slice(1)).toEqual(['error restricted-xml']);
+  });
+});
+
+describe('a name that cannot be resolved or written again costs the stanza, not the stream, which would only bring it again:', () => {
+  const NS_XML = 'http://www.w3.org/XML/1998/namespace';
+  test.each([
+    ['an undeclared prefix', '<a:a/>', 'a'],
+    ['an undeclared prefix of an attribute', `<a a:b='1' c='2'/>`, 'a c="2"'],
+    ['a prefix bound to nothing', `<a xmlns:a=''/>`, 'a'],
+    ['xml bound to something else', `<a xmlns:xml='urn:a'/>`, 'a'],
+    ['an attribute twice under two prefixes', `<a xmlns:a='urn:a' xmlns:b='urn:a' a:c='1' b:c='2'/>`, 'a'],
+    ['two colons', `<a:b:c xmlns:a='urn:a'/>`, 'c'],
+    ['<xml:a/> as a contact writes it', '<xml:a/>', 'a'],
+    ['<xml:a/> as Prosody hands it on', `<a xmlns='${NS_XML}'/>`, 'a'],
+    ['a namespace with white space', `<a xmlns='urn:a b'/>`, 'a'],
+    ['a namespace with a line end', `<a xmlns='urn:a&#10;b'/>`, 'a'],
+    ['a namespace with markup', `<p:a xmlns:p='urn:}"'/>`, 'a'],
+  ])('%s', (_, text, outlined) => {
+    const expected = [`skipped names <message id="1"><${outlined}/></message>`, '<message/>'];
+    const stanza = `<message id='1'><b/>${text}</message><message/>`;
+    expect(inStream(stanza.replace('<b/>', ''))).toEqual(expected);
+    expect(read([header, ...stanza]).slice(1)).toEqual(['skipped names <message id="1"><b/></message>', '<message/>']);
+  });
+
+  test('the stream itself must be right', () => {
+    expect(read([header.replace('<stream:', '<s:')])).toEqual(['error bad-namespace-prefix']);
   });
 });
 

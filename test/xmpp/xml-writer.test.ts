@@ -73,6 +73,13 @@ describe('refused instead of written:', () => {
     ['the prefix xmlns', el('message', { 'xmlns:xmlns': 'urn:a' })],
     ['xml bound to something else', el('message', { 'xmlns:xml': 'urn:a' })],
     ['the namespace of xml as default', el('message', {}, el('a', { xmlns: 'http://www.w3.org/XML/1998/namespace' }))],
+    ['a name of the fifth edition only', el('message', {}, el('ȡ', { xmlns: 'urn:x' }))],
+    ['an attribute of the fifth edition only', el('message', {}, el('a', { ȡ: '1' }))],
+    ...[...' \t\n\r\u00a0<>"{}|\\^`'].map((char): [string, Element] => [
+      `a namespace with ${JSON.stringify(char)}`,
+      el('message', {}, el('a', { xmlns: `urn:${char}x` })),
+    ]),
+    ['a prefix for such a namespace', el('message', { 'xmlns:p': 'urn:a b', 'p:a': '1' })],
     ['an attribute twice', el('message', { 'xmlns:a': 'urn:a', 'xmlns:b': 'urn:a', 'a:c': '1', 'b:c': '2' })],
     ['what is no stanza', el('stream')],
     ['what is a stanza by name only', el('message', { xmlns: 'urn:x' })],
@@ -95,7 +102,7 @@ const texts = fc.string({
     fc.string({ unit: 'binary', maxLength: 1 }),
   ),
 });
-const namespaces = fc.constantFrom('urn:a', 'urn:b&<">', 'jabber:client', '');
+const namespaces = fc.constantFrom('urn:a', "urn:b&'(é)", 'jabber:client', '');
 const attributes = fc.dictionary(
   names.filter((name) => name !== '__proto__'),
   texts,
