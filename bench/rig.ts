@@ -58,7 +58,7 @@ export async function openRig({ profileDir }: { profileDir?: string }): Promise<
     const profiling = profileDir === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profileDir];
     const gateway = start(file('../src/main.ts'), {
       args: ['run', '--config', configFile],
-      nodeArgs: [...(process.env.PERF ? ['--perf-basic-prof'] : []), ...profiling, ...probe],
+      nodeArgs: [...profiling, ...probe],
     });
     const bridge = start(file('bridge.ts'), { env: { ...account, XMPP_PORT: String(xmppPort) }, nodeArgs: probe });
     for (const side of Object.keys(domains)) await ready(server, side);

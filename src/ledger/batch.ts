@@ -6,8 +6,8 @@ import { keyOf } from './codes.ts';
 import { type Call, type Engine, EngineGone, type Result } from './engine.ts';
 import type { Accepting, CommittedHandler, Draft, Entry, Ledger, Operations, Outcome } from './ledger.ts';
 
-const maxBatchCalls = 1024;
-const maxBatchBytes = 4 * 1024 * 1024;
+const maxBatchCalls = 4096;
+const maxBatchBytes = 8 * 1024 * 1024;
 const firstRetryMs = 100;
 const maxRetryMs = 5_000;
 
@@ -106,14 +106,24 @@ export class BatchedLedger implements Ledger {
   }
 
   async #run(): Promise<void> {
-    while (this.#queue.length > 0) {
-      const batch = this.#take();
-      const results = await this.#commit(batch.map((pending) => pending.call));
+    for (let next = this.#begin(); next; ) {
+      const { batch, outcome } = next;
+      const results = await outcome;
+      // The thread has its next work before this one's callers take their time.
+      next = this.#begin();
       for (const { bytes } of batch) this.#uncommittedBytes -= bytes;
       if (results instanceof Error) for (const pending of batch) pending.reject(results);
       else for (const [index, pending] of batch.entries()) this.#finish(pending, results[index]!);
+      next ??= this.#begin();
     }
     this.#pump = undefined;
+  }
+
+  /** Sends off what has gathered, if anything has. */
+  #begin(): { batch: Pending[]; outcome: Promise<Result[] | Error> } | undefined {
+    if (this.#queue.length === 0) return undefined;
+    const batch = this.#take();
+    return { batch, outcome: this.#commit(batch.map((pending) => pending.call)) };
   }
 
   #take(): Pending[] {

@@ -7,7 +7,7 @@ import type { Log } from '../log.ts';
 import { BatchedLedger } from './batch.ts';
 import { type Call, type Engine, EngineGone, type Result } from './engine.ts';
 import type { Ledger } from './ledger.ts';
-import { type FromWorker, packCall, type ToWorker } from './wire.ts';
+import { type FromWorker, packCall, type ToWorker, unpackResult } from './wire.ts';
 
 export interface OpenLedger extends Ledger {
   /** Resolves if the thread ends by itself, which only a fault in the program can cause: the process should end and start anew. */
@@ -30,7 +30,7 @@ export class WorkerEngine implements Engine {
   readonly failed: Promise<Error>;
   readonly #worker: Worker;
   /** The thread answers in order, so the first here belongs to the next answer. */
-  readonly #waiting: PromiseWithResolvers<Result[]>[] = [];
+  readonly #waiting: { batch: Call[]; answer: PromiseWithResolvers<Result[]> }[] = [];
   readonly #ended = Promise.withResolvers<void>();
   #gone: EngineGone | undefined;
   #closing = false;
@@ -61,7 +61,7 @@ export class WorkerEngine implements Engine {
     });
     worker.on('exit', () => {
       this.#gone ??= new EngineGone(`the thread of the ledger ended: ${reason}`);
-      for (const { reject } of this.#waiting.splice(0)) reject(this.#gone);
+      for (const { answer } of this.#waiting.splice(0)) answer.reject(this.#gone);
       if (!this.#closing) failed.resolve(this.#gone);
       this.#ended.resolve();
     });
@@ -69,10 +69,10 @@ export class WorkerEngine implements Engine {
 
   run(batch: Call[]): Promise<Result[]> {
     if (this.#gone) return Promise.reject(this.#gone);
-    const waiting = Promise.withResolvers<Result[]>();
-    this.#waiting.push(waiting);
+    const answer = Promise.withResolvers<Result[]>();
+    this.#waiting.push({ batch, answer });
     this.#worker.postMessage({ run: batch.map(packCall) } satisfies ToWorker);
-    return waiting.promise;
+    return answer.promise;
   }
 
   async close(): Promise<void> {
@@ -82,8 +82,10 @@ export class WorkerEngine implements Engine {
   }
 
   #hear(message: FromWorker): void {
-    const waiting = this.#waiting.shift();
-    if ('results' in message) waiting?.resolve(message.results);
-    else if ('failed' in message) waiting?.reject(new Error(message.failed));
+    const first = this.#waiting.shift();
+    if (!first) return;
+    const { batch, answer } = first;
+    if ('results' in message) answer.resolve(message.results.map((result, at) => unpackResult(batch[at]!, result)));
+    else if ('failed' in message) answer.reject(new Error(message.failed));
   }
 }

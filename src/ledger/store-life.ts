@@ -114,10 +114,11 @@ function answerOperations(
   const find = (seq: number) => standing.get(seq) as unknown as Standing | undefined;
   // Apps that never acknowledge: a device that is online at, or was online after, the PUBACK stands for their word.
   const ack = db.prepare(
-    `UPDATE entry SET state = ${acked}, acked_at = ?1, attempts = attempts + ?2, app_has = app_acked_at IS NOT NULL OR (
-         NOT EXISTS (SELECT 1 FROM acking WHERE acking.user = entry.user)
-         AND EXISTS (SELECT 1 FROM device WHERE device.user = entry.user AND (online OR last_online_at > ?1)))
-       WHERE seq = ?3`,
+    `UPDATE entry SET state = ${acked}, acked_at = ?1, attempts = attempts + (state = ${accepted}),
+         app_has = app_acked_at IS NOT NULL OR (
+           NOT EXISTS (SELECT 1 FROM acking WHERE acking.user = entry.user)
+           AND EXISTS (SELECT 1 FROM device WHERE device.user = entry.user AND (online OR last_online_at > ?1)))
+       WHERE seq = ?2 AND lane = ${toMqtt} AND state = ?3`,
   );
   const sending = db.prepare(`UPDATE entry SET state = ${sent}, sent_at = ?, attempts = attempts + 1 WHERE seq = ?`);
   const park = db.prepare(`UPDATE entry SET state = ${parked}, sent_at = ?, attempts = attempts + ? WHERE seq = ?`);
@@ -128,11 +129,13 @@ function answerOperations(
   );
   return {
     answered({ seq, at }) {
+      // Nearly every one is for an app and was not written down as sent: that needs no look at it first.
+      if (ack.run(at, seq, accepted).changes) return tally.move(toMqtt, accepted, acked);
       const row = find(seq);
       if (!row || row.state > sent) return;
       if (row.lane === toXmpp) return end(row, settled, at);
-      ack.run(at, row.state === accepted ? 1 : 0, seq);
-      tally.move(row.lane, row.state, acked);
+      ack.run(at, seq, sent);
+      tally.move(toMqtt, sent, acked);
     },
     sent({ seqs, at }) {
       for (const seq of seqs) {

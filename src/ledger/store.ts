@@ -7,7 +7,7 @@ import type { Operations, Outcome } from './ledger.ts';
 import { migrate } from './schema.ts';
 import { acceptOperation } from './store-accept.ts';
 import { lifeOperations } from './store-life.ts';
-import { links } from './store-links.ts';
+import { Links } from './store-links.ts';
 import { readOperations } from './store-read.ts';
 import { sweepOperations } from './store-sweep.ts';
 import { userOperations } from './store-users.ts';
@@ -27,6 +27,7 @@ export class Store {
   readonly #accept: (args: AcceptArgs) => Outcome;
   readonly #db: DatabaseSync;
   readonly #tally: Tally;
+  readonly #links: Links;
   readonly #putLastSeq;
   #lastSeq: number;
 
@@ -40,13 +41,13 @@ export class Store {
     this.#lastSeq = Number(file?.last_seq);
     this.#putLastSeq = db.prepare('UPDATE file SET last_seq = ?');
     this.#tally = new Tally(db);
-    const numbered = links(db);
-    this.#accept = acceptOperation(db, this.#tally, derived, numbered);
+    this.#links = new Links(db);
+    this.#accept = acceptOperation(db, this.#tally, derived, this.#links);
     this.operations = {
       ...lifeOperations(db, this.#tally, derived, this.space),
       ...sweepOperations(db, this.#tally, derived),
       ...readOperations(db, this.#tally, this.space),
-      ...numbered.operations,
+      ...this.#links.operations,
       ...userOperations(db),
     };
   }
@@ -70,19 +71,21 @@ export class Store {
   }
 
   #transaction(calls: Call[], step: (call: Call) => Result): Result[] {
-    const saved = this.#tally.save();
+    const restore = this.#save();
     this.#db.exec('BEGIN');
     try {
       const results = calls.map(step);
       const lastSeq = calls.reduce(highest, this.#lastSeq);
       if (lastSeq > this.#lastSeq) this.#putLastSeq.run(lastSeq);
       this.#tally.write();
+      this.#links.write();
       this.#db.exec('COMMIT');
       this.#tally.committed();
+      this.#links.committed();
       this.#lastSeq = lastSeq;
       return results;
     } catch (error) {
-      this.#tally.restore(saved);
+      restore();
       // A full disk may have rolled back already.
       if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
       throw error;
@@ -91,7 +94,7 @@ export class Store {
 
   /** Slower, so only for a batch in which something failed. */
   #isolated(call: Call): Result {
-    const saved = this.#tally.save();
+    const restore = this.#save();
     this.#db.exec('SAVEPOINT call');
     try {
       const value = this.#execute(call);
@@ -99,10 +102,19 @@ export class Store {
       return { value };
     } catch (error) {
       if (!isOwnFault(error)) throw error;
-      this.#tally.restore(saved);
+      restore();
       this.#db.exec('ROLLBACK TO call; RELEASE call');
       return { fault: `${call.name}: ${(error as Error).message}` };
     }
+  }
+
+  /** What is kept in memory beside the rows, to be put back when they are rolled back. */
+  #save(): () => void {
+    const [tally, links] = [this.#tally.save(), this.#links.save()];
+    return () => {
+      this.#tally.restore(tally);
+      this.#links.restore(links);
+    };
   }
 
   #execute(call: Call): unknown {

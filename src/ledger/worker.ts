@@ -2,7 +2,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { openFile } from './file.ts';
-import { type FromWorker, type ToWorker, unpackCall } from './wire.ts';
+import { type FromWorker, packResult, type ToWorker, unpackCall } from './wire.ts';
 
 const port = parentPort!;
 const answer = (message: FromWorker) => port.postMessage(message);
@@ -16,7 +16,7 @@ try {
       return;
     }
     try {
-      answer({ results: store.run(message.run.map(unpackCall)) });
+      answer({ results: store.run(message.run.map(unpackCall)).map(packResult) });
     } catch (error) {
       answer({ failed: (error as Error).message });
     }

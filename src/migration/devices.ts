@@ -12,7 +12,7 @@ const startMs = 5_000;
 /** A broker that died fires no wills: after its restart devices have this long to speak. */
 const restartMs = 90_000;
 /** The broker's uptime has whole seconds. */
-const bootToleranceMs = 2_000;
+const bootToleranceMs = 1_000;
 const dayMs = 86_400_000;
 /** One user's apps; a further one takes the place of that which has been silent longest. */
 const maxDevices = 50;

@@ -46,8 +46,8 @@ export class Users {
   readonly #byJid = new Map<string, User>();
   /** The last change under way of each user that has one: changes of one user go one after the other. */
   readonly #writing = new Map<User, Promise<unknown>>();
-  /** Users whose session went while a change was being written, which must not bring it back. */
-  readonly #goneMeanwhile = new Set<User>();
+  /** How often the user's session has gone: a change that was asked for before must not bring it back. */
+  readonly #losses = new WeakMap<User, number>();
 
   constructor(ledger: Ledger) {
     this.#ledger = ledger;
@@ -93,10 +93,12 @@ export class Users {
    */
   async change(user: User, decide: (now: User) => Change | null, at: number, audit?: Note): Promise<boolean> {
     const before = this.#writing.get(user);
+    const losses = this.#losses.get(user);
     const mine = (async () => {
       await before;
       const change = decide(user);
       if (change) await this.#write(user, change, at, audit);
+      if (this.#losses.get(user) !== losses) forgetSession(user);
       return change !== null;
     })();
     this.#writing.set(user, mine);
@@ -110,16 +112,14 @@ export class Users {
   async #write(user: User, change: Change, at: number, audit?: Note): Promise<void> {
     const version = change.phase === undefined ? user.version : user.version + 1;
     const next: User = { ...user, ...change, version, changedAt: at };
-    this.#goneMeanwhile.delete(user);
     await this.#ledger.do('putUser', { row: toRow(next), audit: audit && { ...audit, at, user: user.jid } });
     Object.assign(user, change, { version, changedAt: at });
-    if (this.#goneMeanwhile.delete(user)) forgetSession(user);
   }
 
   /** The server told us that this session is gone; a later start finds out by itself, so nothing is written. */
   sessionGone(user: User): void {
     forgetSession(user);
-    if (this.#writing.has(user)) this.#goneMeanwhile.add(user);
+    this.#losses.set(user, (this.#losses.get(user) ?? 0) + 1);
   }
 
   /** May the user's apps send? */

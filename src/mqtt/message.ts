@@ -90,10 +90,13 @@ export function writeError(error: {
   return JSON.stringify({ id, condition, text, key, from });
 }
 
-/** The form of every `at`: RFC 3339, milliseconds, UTC. */
+/** The form of every `at`: RFC 3339, milliseconds, UTC. Many messages come in one millisecond. */
 export function formatAt(ms: number): string {
-  return new Date(ms).toISOString();
+  if (ms !== formatted.ms) formatted = { ms, text: new Date(ms).toISOString() };
+  return formatted.text;
 }
+
+let formatted = { ms: 0, text: new Date(0).toISOString() };
 
 function faultIn(value: unknown, depth: number): string | null {
   if (typeof value === 'string') return value.isWellFormed() ? null : 'a string holds a lone surrogate';

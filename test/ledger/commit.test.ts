@@ -120,8 +120,8 @@ describe('a commit', () => {
   });
 
   test.each([
-    ['1024 calls', 2_500, 10, 3],
-    ['4 MB', 5, 1_500_000, 3],
+    ['4096 calls', 10_000, 10, 3],
+    ['8 MB', 5, 3_000_000, 3],
     ['one call, however large it is', 2, 5_000_000, 2],
   ])('holds no more than %s', async (_, count, size, commits) => {
     let seen = 0;

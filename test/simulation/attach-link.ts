@@ -3,11 +3,13 @@
 import type { Element } from 'ltx';
 import type { GiveBack, LegacyServer as Server } from '../../src/migration/server.ts';
 import type { Shown } from '../../src/migration/wanted.ts';
+import { AckWindow } from '../../src/xmpp/ack-window.ts';
 import type { Arrival, SendResult } from '../../src/xmpp/session.ts';
+import type { Frame } from './frame.ts';
 import type { LegacyServer } from './legacy-server.ts';
 import type { Life } from './life.ts';
 import { Connection } from './pipe.ts';
-import type { Frame, Link } from './server-link.ts';
+import type { Link } from './server-link.ts';
 import { chatStanza, noiseStanza, readChat } from './stanzas.ts';
 import type { World } from './world.ts';
 
@@ -32,10 +34,8 @@ export class AttachLink implements Server {
   #connection: Connection | null = null;
   #welcomed = false;
   #epoch = '';
-  /** Every stanza up to here is accepted. */
-  #h = 0;
+  #window = new AckWindow(0);
   #received = 0;
-  readonly #done = new Set<number>();
   #ackDue = false;
   readonly #pending = new Set<() => void>();
 
@@ -59,7 +59,11 @@ export class AttachLink implements Server {
     const { world, server, life, position } = this.#parts;
     const stored = this.#epoch === '' ? await position() : null;
     if (!life.step('hello')) return;
-    if (stored) this.#reached(stored);
+    if (stored) {
+      this.#epoch = stored.epoch;
+      this.#window = new AckWindow(stored.h);
+    }
+    const h = this.#window.h;
     const connection = new Connection(world, world.between(1, 30));
     this.#connection = connection;
     connection.onEnd(() => this.#lost(connection));
@@ -67,10 +71,13 @@ export class AttachLink implements Server {
       if (!server.isUp) return connection.cut();
       const resumed = server.link !== null && server.link.epoch === this.#epoch;
       const link = resumed ? server.link! : server.newLink();
-      if (resumed) link.ack(this.#h);
+      if (resumed) this.#processAck(link, h);
       const welcome = { epoch: link.epoch, h: link.acked, resumed };
       connection.down(() => this.#welcome(welcome));
-      link.connect(connection, { hear: (frame) => this.#hear(frame), hearDetached: (jid, h) => this.#hearDetached(jid, h) });
+      link.connect(connection, {
+        hear: (frame) => this.#hear(frame),
+        hearDetached: (jid, h) => this.#hearDetached(jid, h),
+      });
     });
   }
 
@@ -107,7 +114,10 @@ export class AttachLink implements Server {
     return this.#ask(what, (link) => link.send(jid, key, chat)) as Promise<SendResult>;
   }
 
-  #ask<Answer extends { kind: string }>(what: string, work: (link: Link) => Answer): Promise<Answer | { kind: 'lost' }> {
+  #ask<Answer extends { kind: string }>(
+    what: string,
+    work: (link: Link) => Answer,
+  ): Promise<Answer | { kind: 'lost' }> {
     const { life, server, world } = this.#parts;
     const connection = this.#connection;
     if (!life.step(what)) return new Promise(() => {});
@@ -126,19 +136,16 @@ export class AttachLink implements Server {
     });
   }
 
-  /** The server's h may be beyond what is on disk: presence and requests leave no trace there. */
+  /** The server's h may be beyond what is on disk: presence and requests leave no trace there. As src/xmpp/attach-link.ts does it. */
   #welcome({ epoch, h, resumed }: { epoch: string; h: number; resumed: boolean }): void {
     const { life, world, onUp } = this.#parts;
     if (!life.step('welcome')) return;
-    world.say('gateway', () => `link up, epoch ${epoch}, ${resumed ? `resumed at ${this.#h}` : 'new'}`);
+    world.say('gateway', () => `link up, epoch ${epoch}, ${resumed ? `resumed at ${h}` : 'new'}`);
     this.#welcomed = true;
-    if (!resumed) {
-      this.#epoch = epoch;
-      this.#h = 0;
-      this.#done.clear();
-    }
+    if (!resumed) this.#window = new AckWindow(0);
+    this.#window.acceptAll(h);
+    this.#epoch = epoch;
     this.#received = h;
-    this.#reached({ epoch, h });
     onUp(resumed);
   }
 
@@ -150,7 +157,10 @@ export class AttachLink implements Server {
     this.#welcomed = false;
     for (const lost of this.#pending) lost();
     this.#pending.clear();
-    life.clock.after(world.between(100, world.isRough && world.chance(0.1) ? 30_000 : 2_000), () => void this.connect());
+    life.clock.after(
+      world.between(100, world.isRough && world.chance(0.1) ? 30_000 : 2_000),
+      () => void this.connect(),
+    );
   }
 
   #hear({ epoch, n, user, jid, seen, load }: Frame): void {
@@ -158,14 +168,15 @@ export class AttachLink implements Server {
     if (!life.step(`d n=${n}`)) return;
     if (n !== this.#received + 1) return world.broke(`the link has a gap: ${n} came after ${this.#received}`);
     this.#received = n;
-    if (n <= this.#h || this.#done.has(n)) return;
-    if ('taken' in load) return this.#accepted(epoch, n);
+    const window = this.#window;
+    if (window.has(n)) return;
+    if ('taken' in load) return this.#accepted(window, n);
     const arrival = { user, seen, position: { link: linkName, epoch, n } };
     const stanza = 'chat' in load ? chatStanza(load.chat) : noiseStanza(load.noise, jid, n);
     let calls = 0;
     receive(stanza, arrival, () => {
       if (++calls > 1) world.broke(`accepted was called twice for n=${n}`);
-      this.#accepted(epoch, n);
+      this.#accepted(window, n);
     });
   }
 
@@ -173,34 +184,27 @@ export class AttachLink implements Server {
     if (this.#parts.life.step('detached')) this.#parts.onDetached(jid, h);
   }
 
-  #accepted(epoch: string, n: number): void {
-    if (!this.#parts.life.step(`accepted n=${n}`) || epoch !== this.#epoch || n <= this.#h) return;
-    this.#done.add(n);
-    while (this.#done.delete(this.#h + 1)) this.#h++;
-    if (this.#ackDue) return;
+  #accepted(window: AckWindow, n: number): void {
+    const { life, world } = this.#parts;
+    if (!life.step(`accepted n=${n}`) || !window.accept(n) || window !== this.#window || this.#ackDue) return;
     this.#ackDue = true;
-    this.#parts.life.clock.after(this.#parts.world.between(0, 100), () => {
+    life.clock.after(world.between(0, 100), () => {
       this.#ackDue = false;
       this.#acknowledge();
     });
   }
 
-  /** What is on disk, or forgotten by the server, needs no second coming. */
-  #reached({ epoch, h }: { epoch: string; h: number }): void {
-    this.#epoch = epoch;
-    this.#h = Math.max(this.#h, h);
-    for (const n of this.#done) if (n <= this.#h) this.#done.delete(n);
-    while (this.#done.delete(this.#h + 1)) this.#h++;
+  #acknowledge(): void {
+    if (!this.#welcomed || !this.#parts.life.step('a')) return;
+    const [epoch, h] = [this.#epoch, this.#window.h];
+    this.#connection?.up(() => {
+      const { link } = this.#parts.server;
+      if (link?.epoch === epoch) this.#processAck(link, h);
+    });
   }
 
-  #acknowledge(): void {
-    const { life, server, onAcknowledged } = this.#parts;
-    if (!this.#welcomed || !life.step('a')) return;
-    const [epoch, h] = [this.#epoch, this.#h];
-    this.#connection?.up(() => {
-      if (server.link?.epoch !== epoch) return;
-      onAcknowledged(epoch, h);
-      server.link.ack(h);
-    });
+  #processAck(link: Link, h: number): void {
+    this.#parts.onAcknowledged(link.epoch, h);
+    link.ack(h);
   }
 }

@@ -52,7 +52,12 @@ export class Device {
     const connection = new Connection(world, world.between(1, 60));
     this.#connection = connection;
     const topic = `chat/${user}/presence/${client}`;
-    const presence = (online: boolean): Publication => ({ topic, payload: JSON.stringify({ online }), qos: 1, retain: true });
+    const presence = (online: boolean): Publication => ({
+      topic,
+      payload: JSON.stringify({ online }),
+      qos: 1,
+      retain: true,
+    });
     let isNew = false;
     connection.onEnd(() => this.#lost(connection));
     connection.up(() => {
@@ -78,7 +83,12 @@ export class Device {
   leave(): void {
     const { broker, user, client } = this.parts;
     const connection = this.#connection;
-    const presence = { topic: `chat/${user}/presence/${client}`, payload: '{"online":false}', qos: 1 as const, retain: true };
+    const presence = {
+      topic: `chat/${user}/presence/${client}`,
+      payload: '{"online":false}',
+      qos: 1 as const,
+      retain: true,
+    };
     connection?.up(() => {
       broker.publish(presence);
       broker.disconnect(client);
@@ -117,7 +127,11 @@ export class Device {
     // A device may lose its network between storing and acknowledging.
     if (world.isRough && world.chance(0.01)) this.drop();
     else puback();
-    world.say(client, () => `has ${topic.slice(topic.lastIndexOf('/') + 1)} ${content.body ?? content.ids ?? content.condition ?? ''} ${content.key ?? ''}`);
+    world.say(
+      client,
+      () =>
+        `has ${topic.slice(topic.lastIndexOf('/') + 1)} ${content.body ?? content.ids ?? content.condition ?? ''} ${content.key ?? ''}`,
+    );
   }
 
   #store(content: { key: string; body: string; direction: string }): void {

@@ -31,7 +31,18 @@ export interface GatewayParts {
 
 const mappings = compile(load([new URL('../../mappings', import.meta.url).pathname]));
 const nothing = new Proxy({}, { get: () => ({ inc: () => {}, set: () => {} }) }) as unknown as Metrics;
-const questions = ['conversations', 'toSend', 'toXmppWaiting', 'toReturn', 'withBroker', 'position', 'counts', 'users', 'devices', 'getMeta'];
+const questions = [
+  'conversations',
+  'toSend',
+  'toXmppWaiting',
+  'toReturn',
+  'withBroker',
+  'position',
+  'counts',
+  'users',
+  'devices',
+  'getMeta',
+];
 /** Errors in the log that belong to the faults we make. */
 const expectedErrors = ['ledger.unwritable'];
 
@@ -113,7 +124,8 @@ export class Gateway {
     const { world, settings } = this.#parts;
     const engine = new LocalEngine(this.db, async (step) => {
       if (!life.step(step === 'commit' ? 'the commit' : 'the answer of the commit')) await new Promise(() => {});
-      if (step === 'commit') await new Promise<void>((next) => life.clock.after(world.between(0, settings.commitMs), next));
+      if (step === 'commit')
+        await new Promise<void>((next) => life.clock.after(world.between(0, settings.commitMs), next));
     });
     return {
       space: engine.space,
@@ -139,4 +151,3 @@ export class Gateway {
     return { debug: hear, info: hear, warn: hear, error };
   }
 }
-

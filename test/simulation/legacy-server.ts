@@ -1,17 +1,9 @@
 // A model of the legacy server beside its link: accounts, legacy clients, offline storage, and where a message goes.
 
-import { type AttachedSession, Link } from './server-link.ts';
+import { bare, type Chat, toSeconds } from './chat.ts';
+import { type AttachedSession, type Host, Link } from './server-link.ts';
 import type { Message, Witness } from './witness.ts';
 import type { World } from './world.ts';
-
-/** A message on its way through the server. */
-export interface Chat {
-  message: Message;
-  /** As addressed: bare or full JID. */
-  to: string;
-  /** Set once it was stored: its original time, whole seconds (XEP-0203). */
-  stamp?: number;
-}
 
 interface Account {
   jid: string;
@@ -20,7 +12,7 @@ interface Account {
   offline: Chat[];
 }
 
-export class LegacyServer {
+export class LegacyServer implements Host {
   readonly accounts = new Map<string, Account>();
   readonly world: World;
   readonly witness: Witness;
@@ -28,9 +20,9 @@ export class LegacyServer {
   isUp = true;
   /** How often it has lost its memory of our sessions. */
   epochs = 0;
-  readonly settings: { resumeTimeoutMs: number; maxUnacked: number };
+  readonly settings: { resumeTimeoutMs: number };
 
-  constructor(world: World, witness: Witness, settings: { resumeTimeoutMs: number; maxUnacked: number }) {
+  constructor(world: World, witness: Witness, settings: { resumeTimeoutMs: number }) {
     this.world = world;
     this.witness = witness;
     this.settings = settings;
@@ -54,7 +46,8 @@ export class LegacyServer {
     const { session, clientOnline } = account;
     const isForSession = session !== null && (chat.to === session.jid || chat.to === account.jid);
     const isForClient = clientOnline && !(isForSession && chat.to === session?.jid);
-    if (isForSession && session.link.push(session, chat, isForClient)) {
+    if (isForSession) {
+      session.link.push(session, chat, isForClient);
       if (!isForClient) return;
       this.witness.toBoth.add(chat.message.name);
     }
@@ -98,9 +91,7 @@ export class LegacyServer {
   sessionUp(session: AttachedSession): void {
     const account = this.accounts.get(session.user)!;
     account.session = session;
-    for (const chat of account.offline.splice(0)) {
-      if (!session.link.push(session, chat, false)) account.offline.push(chat);
-    }
+    for (const chat of account.offline.splice(0)) session.link.push(session, chat, false);
   }
 
   sessionDown(session: AttachedSession): void {
@@ -137,13 +128,4 @@ export class LegacyServer {
       this.isUp = true;
     });
   }
-}
-
-export function bare(jid: string): string {
-  const slash = jid.indexOf('/');
-  return slash < 0 ? jid : jid.slice(0, slash);
-}
-
-export function toSeconds(ms: number): number {
-  return Math.floor(ms / 1000) * 1000;
 }

@@ -3,7 +3,15 @@
 import type { Core, Outside } from '../../src/core.ts';
 import { Device } from './device.ts';
 import { Gateway } from './gateway.ts';
-import { checkAcknowledged, checkEnd, checkInAck, checkMoved, checkPublished, checkReturned, checkShown } from './invariants.ts';
+import {
+  checkAcknowledged,
+  checkEnd,
+  checkInAck,
+  checkMoved,
+  checkPublished,
+  checkReturned,
+  checkShown,
+} from './invariants.ts';
 import { LegacyServer } from './legacy-server.ts';
 import { MqttBroker } from './mqtt-broker.ts';
 import { move, plan, type Scene } from './scenario.ts';
@@ -34,7 +42,8 @@ const calmMs = 30 * 60_000;
 export async function runSeed(seed: number, options: Options = {}): Promise<Story> {
   const world = new World(seed, options.tellsStory ?? false);
   const scene = build(world, options);
-  const unhandled = (error: unknown) => world.broke(`a promise was rejected and nobody heard: ${(error as Error).stack}`);
+  const unhandled = (error: unknown) =>
+    world.broke(`a promise was rejected and nobody heard: ${(error as Error).stack}`);
   process.on('unhandledRejection', unhandled);
   let fault: string | null = null;
   try {
@@ -56,7 +65,6 @@ function build(world: World, { sabotage }: Options): Scene {
   const witness = new Witness(world);
   const server = new LegacyServer(world, witness, {
     resumeTimeoutMs: world.chance(0.3) ? 10_000 : 3_600_000,
-    maxUnacked: 20_000,
   });
   const users = ['bob@example.com', 'carol@example.com'].slice(0, world.chance(0.5) ? 1 : 2);
   const contacts = ['alice@example.com', 'dave@example.com'];
@@ -64,7 +72,9 @@ function build(world: World, { sabotage }: Options): Scene {
   for (const contact of contacts) server.addAccount(contact, true);
   const broker = new MqttBroker(world, { autosaveMs: 5_000, reasonCodes: world.chance(0.85) });
   const devices: Device[] = [];
-  const scene = { world, witness, server, broker, users, contacts, devices, moves: new Map() } as unknown as Scene & { gateway: Gateway };
+  const scene = { world, witness, server, broker, users, contacts, devices, moves: new Map() } as unknown as Scene & {
+    gateway: Gateway;
+  };
   scene.gateway = new Gateway({
     ...{ world, server, broker, sabotage },
     settings: {
@@ -89,7 +99,9 @@ function build(world: World, { sabotage }: Options): Scene {
     const acks = world.chance(0.8);
     for (let count = world.chance(0.7) ? 1 : 2; count > 0; count--) {
       const client = `phone${count}-${user}`;
-      devices.push(new Device({ world, witness, broker, user, client, acks, onAcked: (ids) => checkInAck(scene, ids) }));
+      devices.push(
+        new Device({ world, witness, broker, user, client, acks, onAcked: (ids) => checkInAck(scene, ids) }),
+      );
     }
   }
   return scene;
@@ -137,7 +149,8 @@ function undelivered({ gateway, server, users }: Scene): string | null {
     const user = gateway.core.users.get(jid);
     if (user?.moving) return `${jid} is moving: ${JSON.stringify(user.moving)}`;
   }
-  if (server.link && server.link.acked < server.link.n) return `the link has unacknowledged stanzas up to ${server.link.n}`;
+  if (server.link && server.link.acked < server.link.n)
+    return `the link has unacknowledged stanzas up to ${server.link.n}`;
   return null;
 }
 

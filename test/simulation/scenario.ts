@@ -1,6 +1,6 @@
 // What happens in one run: who is there, what they do and which faults strike, all drawn from the seed.
 
-import { Device } from './device.ts';
+import type { Device } from './device.ts';
 import type { Gateway } from './gateway.ts';
 import type { LegacyServer } from './legacy-server.ts';
 import type { MqttBroker } from './mqtt-broker.ts';
@@ -38,8 +38,8 @@ const acts: [number, Act][] = [
   [2, ({ gateway }) => gateway.life.end('is killed')],
   [1, ({ server, world, users }) => server.link?.kick(world.pick(users))],
   [1, ({ server, world }) => server.restart(world.between(200, 5_000))],
-  [1, ({ broker, world }) => broker.crash(world.between(200, 5_000))],
-  [1, ({ broker, world }) => broker.restart(world.between(200, 5_000))],
+  [1, ({ broker, world }) => broker.crash(world.between(1_200, 5_000))],
+  [1, ({ broker, world }) => broker.restart(world.between(1_200, 5_000))],
   [1, fillDisk],
 ];
 const total = acts.reduce((sum, [weight]) => sum + weight, 0);

@@ -3,8 +3,11 @@
 import type { Timer } from '../../src/clock.ts';
 import type { Shown } from '../../src/migration/wanted.ts';
 import type { SendResult } from '../../src/xmpp/session.ts';
-import { type Chat, type LegacyServer, toSeconds } from './legacy-server.ts';
+import { type Chat, toSeconds } from './chat.ts';
+import { type Frame, type LinkEnd, type Load, nameOf } from './frame.ts';
 import type { Connection } from './pipe.ts';
+import type { Witness } from './witness.ts';
+import type { World } from './world.ts';
 
 export interface AttachedSession {
   user: string;
@@ -13,22 +16,17 @@ export interface AttachedSession {
   link: Link;
 }
 
-/** What `<d>` carries: a chat message, something small that needs no record, or nothing (taken back). */
-export type Load = { chat: Chat } | { noise: 'presence' | 'ping' } | { taken: true };
-
-export interface Frame {
-  epoch: string;
-  n: number;
-  user: string;
-  jid: string;
-  seen: boolean;
-  load: Load;
-}
-
-/** The gateway's end of the connection. */
-export interface LinkEnd {
-  hear(frame: Frame): void;
-  hearDetached(jid: string, h: number): void;
+/** The server around its link. */
+export interface Host {
+  readonly world: World;
+  readonly witness: Witness;
+  readonly settings: { resumeTimeoutMs: number };
+  readonly link: Link | null;
+  endLink(reason: string): void;
+  sessionUp(session: AttachedSession): void;
+  sessionDown(session: AttachedSession): void;
+  route(chat: Chat): void;
+  giveBack(jid: string, chat: Chat, when: number): void;
 }
 
 interface Queued extends Frame {
@@ -38,18 +36,20 @@ interface Queued extends Frame {
 
 export class Link {
   readonly epoch: string;
-  readonly #server: LegacyServer;
+  readonly #server: Host;
   n = 0;
   acked = 0;
   readonly queue = new Map<number, Queued>();
   readonly #sessions = new Map<string, AttachedSession>();
   readonly #ended = new Map<string, { h: number; untold: boolean }>();
   readonly #keys = new Set<string>();
+  /** Messages of apps that were processed: each once in an epoch, since the keys are kept as long. */
+  readonly #sent = new Set<string>();
   #connection: Connection | null = null;
   #end: LinkEnd | null = null;
   #expiry?: Timer;
 
-  constructor(server: LegacyServer, epoch: string) {
+  constructor(server: Host, epoch: string) {
     this.#server = server;
     this.epoch = epoch;
   }
@@ -80,11 +80,8 @@ export class Link {
     this.#connection!.down(() => end.hear(sent));
   }
 
-  /** False: the queue is full, and the stanza is still the server's. */
-  push(session: AttachedSession, chat: Chat, seen: boolean): boolean {
-    if (this.n - this.acked >= this.#server.settings.maxUnacked) return false;
+  push(session: AttachedSession, chat: Chat, seen: boolean): void {
     this.#queue(session, { chat }, seen);
-    return true;
   }
 
   noise(user: string, noise: 'presence' | 'ping'): void {
@@ -93,7 +90,16 @@ export class Link {
 
   #queue(session: AttachedSession, load: Load, seen: boolean): void {
     const { user, jid } = session;
-    const frame: Queued = { epoch: this.epoch, n: ++this.n, user, jid, seen, load, session, at: this.#server.world.now };
+    const frame: Queued = {
+      epoch: this.epoch,
+      n: ++this.n,
+      user,
+      jid,
+      seen,
+      load,
+      session,
+      at: this.#server.world.now,
+    };
     this.queue.set(frame.n, frame);
     this.#server.world.say('server', () => `d n=${frame.n} ${nameOf(load)} for ${jid}${seen ? ' (seen)' : ''}`);
     this.#write(frame);
@@ -131,11 +137,15 @@ export class Link {
     if (this.#server.world.isRough && this.#server.world.chance(0.02)) {
       return { kind: 'wait', condition: 'resource-constraint', text: 'busy' };
     }
-    if (chat?.message.name.endsWith('3') && chat.message.name.includes('carol')) {
+    if (chat?.message.from.startsWith('carol@') && chat.message.n === 3) {
       return { kind: 'refused', condition: 'not-acceptable', text: 'carol sends no third message' };
     }
     this.#keys.add(key);
-    if (chat) this.#server.route(chat);
+    if (!chat) return { kind: 'processed' };
+    if (this.#sent.has(chat.message.name))
+      this.#server.world.broke(`${chat.message.name} was sent twice in epoch ${this.epoch}`);
+    this.#sent.add(chat.message.name);
+    this.#server.route(chat);
     return { kind: 'processed' };
   }
 
@@ -171,7 +181,10 @@ export class Link {
     this.#sessions.delete(session.jid);
     this.#ended.set(session.jid, { h: this.acked, untold });
     this.#server.sessionDown(session);
-    this.#reroute([...this.queue.values()].filter((frame) => frame.session === session), untold);
+    this.#reroute(
+      [...this.queue.values()].filter((frame) => frame.session === session),
+      untold,
+    );
   }
 
   end(): void {
@@ -196,8 +209,3 @@ export class Link {
 }
 
 const gone = { kind: 'wait', condition: 'item-not-found', text: 'there is no such attached session' } as const;
-
-function nameOf(load: Load): string {
-  if ('chat' in load) return load.chat.message.name;
-  return 'noise' in load ? load.noise : 'nothing';
-}

@@ -3,7 +3,7 @@
 import { Element } from 'ltx';
 import { NS_DELAY, NS_PING } from '../../src/xmpp/namespaces.ts';
 import { parseStanza } from '../../src/xmpp/xml-reader.ts';
-import type { Chat } from './legacy-server.ts';
+import type { Chat } from './chat.ts';
 import type { Witness } from './witness.ts';
 
 export const domain = 'example.com';

@@ -1,0 +1,20 @@
+// A chat message on its way through the modelled server.
+
+import type { Message } from './witness.ts';
+
+export interface Chat {
+  message: Message;
+  /** As addressed: bare or full JID. */
+  to: string;
+  /** Set once it was stored: its original time, whole seconds (XEP-0203). */
+  stamp?: number;
+}
+
+export function bare(jid: string): string {
+  const slash = jid.indexOf('/');
+  return slash < 0 ? jid : jid.slice(0, slash);
+}
+
+export function toSeconds(ms: number): number {
+  return Math.floor(ms / 1000) * 1000;
+}
