@@ -98,7 +98,8 @@ export class MqttBroker {
 
   /** kill -9: back to the last snapshot, no wills; another boot. With the machine gone, clients notice only later. */
   crash(downMs: number): void {
-    if (!this.isUp) return;
+    // Two starts within the tolerance of the uptime (2 s) cannot be told apart.
+    if (!this.isUp || this.#world.now - this.bootAt < 4_000) return;
     this.#world.say('broker', () => `dies, away for ${downMs} ms`);
     this.isUp = false;
     for (const session of this.#sessions.values()) {
