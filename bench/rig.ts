@@ -46,6 +46,7 @@ export async function openRig({ profileDir }: { profileDir?: string }): Promise<
     await mosquitto.stop();
     await rm(dir, { recursive: true, force: true });
   };
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void stop().finally(() => process.exit(1)));
   try {
     const server = start(file('xmpp-server.ts'));
     const app = start(file('mqtt-app.ts'), { env: account });

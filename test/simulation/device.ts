@@ -139,7 +139,7 @@ export class Device {
     const { key, body, direction } = content;
     if (!this.#stored.has(key)) {
       this.#stored.add(key);
-      witness.saw(direction === 'sent' ? `${this.place}/sent` : this.place, { name: body, key, late: false });
+      witness.saw(direction === 'sent' ? `${this.place}/sent` : this.place, body, key);
     }
     if (acks) this.#ack(key);
   }

@@ -59,7 +59,7 @@ export class LegacyServer implements Host {
     const { name } = chat.message;
     if (clientOnline) {
       this.world.say('client', () => `of ${jid} sees ${name}${chat.stamp === undefined ? '' : ' (stamped)'}`);
-      this.witness.saw(jid, { name, late: chat.stamp !== undefined });
+      this.witness.saw(jid, name);
     } else {
       this.world.say('server', () => `stores ${name} for ${jid}`);
       this.witness.stored.add(name);

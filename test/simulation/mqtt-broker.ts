@@ -33,6 +33,8 @@ export class MqttBroker {
   #snapshot: { sessions: Stored[]; retained: Map<string, string> } = { sessions: [], retained: new Map() };
   #ids = 0;
   isUp = true;
+  /** When it died. */
+  readonly deaths: number[] = [];
   bootAt: number;
   /** MQTT 5. On 3.1.1 every PUBACK says 0. */
   readonly reasonCodes: boolean;
@@ -102,6 +104,7 @@ export class MqttBroker {
     if (!this.isUp || this.#world.now - this.bootAt < 4_000) return;
     this.#world.say('broker', () => `dies, away for ${downMs} ms`);
     this.isUp = false;
+    this.deaths.push(this.#world.now);
     for (const session of this.#sessions.values()) {
       session.will = null;
       session.connection?.cut(this.#world.chance(0.3) ? this.#world.between(1, 15_000) : 0);

@@ -21,8 +21,7 @@ export interface Sight {
   name: string;
   /** Apps only: the ledger's key. */
   key?: string;
-  /** Stored for a while on its way (delay stamp): out of the stream of the present. */
-  late: boolean;
+  at: number;
 }
 
 export class Witness {
@@ -64,7 +63,8 @@ export class Witness {
     return message;
   }
 
-  saw(place: string, sight: Sight): void {
+  saw(place: string, name: string, key?: string): void {
+    const sight: Sight = { name, key, at: this.#world.now };
     const seen = this.sights.get(place);
     if (seen) seen.push(sight);
     else this.sights.set(place, [sight]);
