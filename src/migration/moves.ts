@@ -3,7 +3,7 @@
 import type { Clock } from '../clock.ts';
 import { type Refusal, refuse } from '../refusal.ts';
 import { available, isPhase, type Phase } from './phase.ts';
-import { type Change, isReturning, type User, type Users } from './users.ts';
+import type { Change, User, Users } from './users.ts';
 
 export interface MoveRequest {
   /** Prepared bare JID. */
@@ -54,6 +54,7 @@ function begin(user: User, phase: Phase): Change | null {
   if (user.version > 0 && user.phase === phase) return null;
   if (user.phase === phase) return { phase };
   const from = user.phase;
-  if (phase === 'legacy') return { phase, moving: { from, step: 'drain' } };
-  return { phase, moving: { from, step: user.moving && isReturning(user) ? user.moving.step : 'attach' } };
+  const hasReturned = user.moving?.hasReturned;
+  if (phase === 'legacy') return { phase, moving: { from, step: 'drain', hasReturned } };
+  return { phase, moving: { from, step: hasReturned && user.moving ? user.moving.step : 'attach', hasReturned } };
 }

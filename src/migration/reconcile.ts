@@ -113,6 +113,8 @@ export class Reconcile {
   async #attach(user: User, shown: Shown): Promise<Failed | null> {
     const { server, users, clock, deliveries, log } = this.#parts;
     const epoch = server.epoch;
+    // The row may still name the session that went in this epoch: after a crash it would be taken for the new one.
+    if (user.attached?.epoch === '') await users.change(user, ({ attached }) => ({ attached }), clock.now());
     const answer = await server.attach(user.jid, shown);
     if (answer.kind === 'refused' && user.moving && user.phase !== 'legacy')
       return this.#fail(user, answer.text || answer.condition);

@@ -61,8 +61,9 @@ async function goOn(user: User, step: (typeof order)[number], { users, clock, lo
   const from = user.moving?.from;
   const change = (now: User) => {
     if (now.moving?.step !== step || !isWanted(now)) return null;
-    if (next) return { moving: { ...now.moving, step: next } };
-    return { moving: now.phase === 'legacy' ? undefined : { ...now.moving, step: 'attach' as const } };
+    const { from, hasReturned } = now.moving;
+    if (next) return { moving: { from, step: next, hasReturned: next === 'return' || hasReturned } };
+    return { moving: now.phase === 'legacy' ? undefined : { from, step: 'attach' as const } };
   };
   const note = next ? undefined : { who: 'crossfade', what: 'move.done', detail: `${from} → legacy` };
   const changed = await users.change(user, change, clock.now(), note);

@@ -11,6 +11,8 @@ export type Step = (typeof steps)[number];
 export interface Moving {
   from: Phase;
   step: Step;
+  /** A rollback has begun to hand entries back. */
+  hasReturned?: true;
 }
 
 /** The attached session as the server knew it last. */
@@ -140,7 +142,7 @@ export class Users {
  * storage comes to the apps only with the flush to a new session, and stays in order only if all of it goes that way.
  */
 export function isReturning({ moving }: User): boolean {
-  return moving?.step === 'return' || moving?.step === 'detach' || moving?.step === 'discard';
+  return moving?.hasReturned === true;
 }
 
 /** How it was shown is remembered: while nobody knows where the app is, the next session is shown in the same way. */

@@ -52,7 +52,7 @@ export class MqttBroker {
 
   /**
    * CONNECT with a persistent session: takes an older connection over, and sends again what was not acknowledged. Answers
-   * whether there was a session.
+   * whether there was a session with a subscription.
    */
   connect(client: string, connection: Connection, receive: Receiver, will: Publication | null): boolean {
     const old = this.#sessions.get(client);
@@ -63,7 +63,7 @@ export class MqttBroker {
     this.#sessions.set(client, session);
     connection.onEnd(() => this.#lost(session, connection));
     for (const item of session.queue) this.#deliver(session, item);
-    return old !== undefined;
+    return session.wants !== null;
   }
 
   /** SUBSCRIBE: what is retained follows, whether subscribed before or not. */

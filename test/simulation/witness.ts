@@ -40,8 +40,8 @@ export class Witness {
   readonly published = new Map<string, number>();
   /** When a device's session with the broker began: what was published before is not promised to it. */
   readonly subscribed = new Map<string, number>();
-  /** Messages the gateway returned, and in which epochs of the server: a new one has forgotten the keys of the old. */
-  readonly returned = new Map<string, Set<string>>();
+  /** Messages the gateway returned. */
+  readonly returned = new Set<string>();
   readonly #world: World;
   readonly #counters = new Map<string, number>();
 
@@ -72,11 +72,6 @@ export class Witness {
 
   at(place: string): readonly Sight[] {
     return this.sights.get(place) ?? [];
-  }
-
-  countReturned(name: string, epoch: string): void {
-    const epochs = this.returned.get(name) ?? new Set();
-    this.returned.set(name, epochs.add(epoch));
   }
 
   countHandedBack(name: string, unasked: boolean): void {
