@@ -3,6 +3,7 @@
 import type { Clock } from './clock.ts';
 import { Answers } from './flow/answers.ts';
 import { AppNotices } from './flow/app-notices.ts';
+import { ByHand } from './flow/by-hand.ts';
 import { Deliver } from './flow/deliver.ts';
 import { MqttRoad, XmppRoad } from './flow/roads.ts';
 import { type SessionKinds, Sessions } from './flow/sessions.ts';
@@ -64,6 +65,8 @@ export class Core {
   readonly moves: Moves;
   readonly toMqtt: ToMqtt;
   readonly toXmpp: ToXmpp;
+  /** What an operator does to single entries. */
+  readonly byHand: ByHand;
   readonly #settings: Settings;
   readonly #outside: Outside;
   readonly #common: Common;
@@ -92,6 +95,7 @@ export class Core {
     const deliver = new Deliver({ ledger, roads, hasDeviceOnline, clock, metrics, log });
 
     const shared = { users, devices, mappings, topics, ledger, broker, sessions, clock, metrics, log, fault };
+    this.byHand = new ByHand({ ledger, users, server, deliver, notices, clock });
     const toMqtt = new ToMqtt({ ...shared, domain, answers });
     const onAcked = (user: string) => this.#acked(user);
     this.toXmpp = new ToXmpp({ ...shared, notices, onAcked, maxStanzaBytes });

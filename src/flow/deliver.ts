@@ -5,29 +5,7 @@ import type { Conversation, Entry, Lane, Ledger, Operations } from '../ledger/le
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { Outbox } from './outbox.ts';
-
-/** What became of an entry that was sent. */
-export type Answer =
-  | { kind: 'delivered' }
-  /** The connection ended before the answer: as if never sent. */
-  | { kind: 'lost' }
-  /** Not now. */
-  | { kind: 'retry'; reason: string }
-  /** Nobody takes it yet; `holds`: what follows in the conversation waits as well. */
-  | { kind: 'parked'; holds: boolean }
-  /** Nobody wants it, and that is no loss. */
-  | { kind: 'discarded'; reason: string }
-  | { kind: 'dead'; condition: string; text: string };
-
-/** A lane's way out: whether an entry may go now, and how it goes. */
-export interface Road {
-  /** Entries that may be unanswered at once. */
-  readonly window: number;
-  /** False: the conversation waits until `wake` names its user, or everybody. */
-  mayGo(user: string): boolean;
-  /** Must not throw or reject. */
-  send(entry: Entry): Promise<Answer>;
-}
+import type { Answer, Holdup, Road } from './road.ts';
 
 const firstRetryMs = 1_000;
 const lastRetryMs = 60_000;
@@ -126,8 +104,40 @@ export class Deliver {
   /** The user's conversations of this lane were ended in the ledger. */
   forget(lane: Lane, user: string): void {
     const { outboxes } = this.#lanes[lane];
+    const held = [...(outboxes.get(user) ?? [])].filter(([, outbox]) => outbox.held > 0);
     for (const outbox of outboxes.get(user)?.values() ?? []) outbox.resting?.cancel();
-    outboxes.delete(user);
+    if (held.length > 0) outboxes.set(user, new Map(held));
+    else outboxes.delete(user);
+  }
+
+  /**
+   * Does `work` on entries of this conversation in the ledger while none of them is out, and none goes out; then what the ledger says
+   * holds, and what was parked or kept waiting is tried again.
+   */
+  async apart<T>(conversation: Conversation, work: () => Promise<T>): Promise<T> {
+    const outbox = this.#outbox(conversation);
+    outbox.held++;
+    try {
+      while (!this.#stopped && outbox.busy) await this.#landing();
+      return await work();
+    } finally {
+      outbox.held--;
+      outbox.restart();
+      this.#pump(outbox);
+    }
+  }
+
+  /** Why entries of this conversation wait; null where there are none to send. */
+  holdup({ lane, user, peer }: Conversation): Holdup | null {
+    const state = this.#lanes[lane];
+    const outbox = state.outboxes.get(user)?.get(peer);
+    if (!outbox) return null;
+    for (const { entry, since } of state.flying.values())
+      if (entry.user === user && entry.peer === peer) return { kind: 'in-flight', since };
+    if (outbox.parkedAt !== null) return { kind: 'parked', since: outbox.parkedAt };
+    if (outbox.setback) return { kind: 'retrying', attempts: outbox.attempts + outbox.losses, ...outbox.setback };
+    const obstacle = this.#stopped ? 'stopping' : this.#parts.roads[lane].obstacle(user);
+    return obstacle ? { kind: 'closed', obstacle } : { kind: 'in-line' };
   }
 
   /** Resolves once none of the user's entries is unanswered on this lane. */
@@ -189,7 +199,7 @@ export class Deliver {
   #pump(outbox: Outbox): void {
     const { lane, user } = outbox.conversation;
     const state = this.#lanes[lane];
-    if (this.#stopped || outbox.busy || outbox.parkedAt !== null || outbox.resting) return;
+    if (this.#stopped || outbox.busy || outbox.held > 0 || outbox.parkedAt !== null || outbox.resting) return;
     if (outbox.isEmpty) return this.#remove(state, outbox);
     const road = this.#parts.roads[lane];
     if (!road.mayGo(user)) return;
@@ -216,6 +226,7 @@ export class Deliver {
     await outbox.page();
     outbox.busy = false;
     this.#pump(outbox);
+    if (this.#landed.length > 0) this.#tellLanded();
   }
 
   async #send(state: LaneState, outbox: Outbox, entry: Entry): Promise<void> {
@@ -258,6 +269,7 @@ export class Deliver {
     if (answer.kind === 'retry') return this.#later(outbox, entry, answer.reason);
     outbox.attempts = 0;
     outbox.losses = 0;
+    outbox.setback = null;
     outbox.shift(entry);
     if (answer.kind === 'delivered') this.#write('answered', { seq, at });
     else if (answer.kind === 'discarded') this.#write('discard', { seqs: [seq], at, reason: answer.reason });
@@ -280,7 +292,8 @@ export class Deliver {
   /** An entry that is out whenever the connection breaks may be what breaks it: it goes more and more rarely. */
   #afterLoss(outbox: Outbox): void {
     const extra = outbox.losses++ - freeLosses;
-    this.#after(outbox, extra < 0 ? lostRetryMs : Math.min(lastLossRetryMs, firstRetryMs * 2 ** extra));
+    const delayMs = extra < 0 ? lostRetryMs : Math.min(lastLossRetryMs, firstRetryMs * 2 ** extra);
+    this.#after(outbox, delayMs, 'the connection was lost before the answer');
   }
 
   #later(outbox: Outbox, entry: Entry, reason: string): void {
@@ -294,10 +307,11 @@ export class Deliver {
       reason,
       delayMs: Math.round(delayMs),
     });
-    this.#after(outbox, delayMs);
+    this.#after(outbox, delayMs, reason);
   }
 
-  #after(outbox: Outbox, delayMs: number): void {
+  #after(outbox: Outbox, delayMs: number, reason: string): void {
+    outbox.setback = { reason, until: this.#parts.clock.now() + delayMs };
     outbox.resting = this.#parts.clock.after(delayMs, () => {
       outbox.resting = null;
       this.#pump(outbox);

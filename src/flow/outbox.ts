@@ -23,6 +23,10 @@ export class Outbox {
   attempts = 0;
   /** How often the connection ended while the head was unanswered. */
   losses = 0;
+  /** Why the head must wait, and until when (ms). */
+  setback: { reason: string; until: number } | null = null;
+  /** So many operators' acts keep it from sending. */
+  held = 0;
   /** Stands in the queue for a free place in the broker's window. */
   queued = false;
 
@@ -42,6 +46,17 @@ export class Outbox {
     this.#queue = [];
     this.#behind = true;
     this.#changed = true;
+  }
+
+  /** An operator has changed something: nothing that was known of the head holds any more. */
+  restart(): void {
+    this.resting?.cancel();
+    this.resting = null;
+    this.setback = null;
+    this.parkedAt = null;
+    this.attempts = 0;
+    this.losses = 0;
+    this.reread();
   }
 
   get isEmpty(): boolean {

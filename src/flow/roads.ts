@@ -5,7 +5,7 @@ import type { Devices } from '../migration/devices.ts';
 import type { Users } from '../migration/users.ts';
 import type { Broker } from '../mqtt/broker.ts';
 import type { AppNotices } from './app-notices.ts';
-import type { Answer, Road } from './deliver.ts';
+import type { Answer, Obstacle, Road } from './road.ts';
 import type { Sessions } from './sessions.ts';
 
 /** Room for the parts of a PUBLISH packet that are neither topic nor payload. */
@@ -62,6 +62,14 @@ export class MqttRoad implements Road {
     if (!this.open || !broker.up || !users.isPublished(user)) return false;
     const held = this.#withBroker.get(user);
     return held === undefined || held < offlineWindow || devices.online(user) > 0;
+  }
+
+  obstacle(user: string): Obstacle | null {
+    const { broker, users } = this.#parts;
+    if (!users.isPublished(user)) return 'not-published';
+    if (!broker.up) return 'broker-down';
+    if (!this.open) return 'broker-unknown';
+    return this.mayGo(user) ? null : 'offline-window';
   }
 
   async send(entry: Entry): Promise<Answer> {
@@ -122,6 +130,11 @@ export class XmppRoad implements Road {
 
   mayGo(user: string): boolean {
     return this.#parts.sessions.of(user) !== undefined;
+  }
+
+  obstacle(user: string): Obstacle | null {
+    if (this.mayGo(user)) return null;
+    return this.#parts.sessions.isUp(user) ? 'no-session' : 'link-down';
   }
 
   async send(entry: Entry): Promise<Answer> {

@@ -49,6 +49,12 @@ export class Sessions {
     return { jid: attached.jid, send: (stanza, key) => kinds.sendAttached(attached.jid, stanza, key) };
   }
 
+  /** Whether the link that the user's session stands on, or would stand on, is up. */
+  isUp(jid: string): boolean {
+    const { users, server } = this.#parts;
+    return users.get(jid)?.own ? this.of(jid) !== undefined : server.up;
+  }
+
   /** Sends a stanza back in the user's name: an error, or the answer to a request. Nobody waits for it. */
   reply(jid: string, stanza: Element): void {
     const { domain, kinds } = this.#parts;

@@ -22,7 +22,9 @@ interface Pending {
  * Answered from what is on disk while commits fail, so that an operator can still see. Whatever the gateway itself decides by
  * waits for its place behind the writes.
  */
-const questions: ReadonlySet<string> = new Set<keyof Operations>(['counts', 'entries', 'entry', 'audit']);
+const questions: ReadonlySet<string> = new Set<keyof Operations>([
+  ...(['counts', 'entries', 'entry', 'audit', 'piles', 'lastEntries', 'remainders'] as const),
+]);
 /** What any call weighs beside its texts. */
 const callBytes = 256;
 

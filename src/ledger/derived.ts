@@ -7,6 +7,8 @@ import type { Draft } from './ledger.ts';
 export interface Derived {
   added(seq: number, draft: Draft): void;
   ended(user: string, seq: number): void;
+  /** A key that an entry had lost is its own again. */
+  known(key: string, seq: number): void;
 }
 
 /** Builds them; takes about a second for a million entries with keys. */
@@ -23,6 +25,9 @@ export function derive(db: DatabaseSync): Derived {
     },
     ended(user, seq) {
       close.run(user, seq);
+    },
+    known(key, seq) {
+      know.run(key, seq);
     },
   };
 }

@@ -87,6 +87,12 @@ export interface EntryView {
   mapping?: string;
   condition?: string;
   text?: string;
+  /** Where it stood on the link to the legacy server; the epoch is known while it lasts. */
+  position?: { n: number; link?: string; epoch?: string };
+  /** Whether the archive's id, as a key, tells its repeats. */
+  archived: boolean;
+  /** It came by a way that makes second copies: observed, carbon, delayed, flushed or archived. */
+  late: boolean;
   attempts: number;
   at: number;
   acceptedAt: number;
@@ -104,6 +110,10 @@ export interface EntryFilter {
   limit?: number;
   /** Only entries with a higher number. */
   after?: number;
+  /** The sender's id. */
+  id?: string;
+  /** Only entries that were accepted before (ms). */
+  before?: number;
 }
 
 /** Per lane, how many entries are in each state. */
@@ -136,6 +146,43 @@ export interface AuditRow {
   user?: string;
   reason?: string;
   detail?: string;
+}
+
+/** Who did what, when and why, for the audit. */
+export type AuditNote = Omit<AuditRow, 'id'>;
+
+/** What came of an operator's `retry`; `repeated`: the app has sent the same id again, and that entry stands for it. */
+export type Retried = 'done' | 'absent' | 'not-so' | 'no-body' | 'repeated';
+
+/** An entry that `takeOut` has taken out of delivery, or why it has not. */
+export type TakenOut =
+  | { kind: 'taken'; user: string; key: string; at: number; original: string; from: State }
+  | { kind: 'absent' | 'not-so' | 'copy' | 'no-body' | 'with-broker' | 'app-has' };
+
+/** What is still here for one user, as the way back sees it. */
+export interface Remainder {
+  user: string;
+  /** toMqtt: to be handed back. */
+  toReturn: number;
+  /** toMqtt: somebody else, or the app, has it. */
+  toDiscard: number;
+  /** toXmpp: accepted, and not yet sent. */
+  toSend: number;
+  /** toXmpp: refused for good; with a body to decide about. */
+  dead: number;
+}
+
+/** The user's open entries of one conversation in one state. */
+export interface Pile {
+  lane: Lane;
+  peer: string;
+  state: State;
+  count: number;
+  sole: number;
+  /** When the oldest was accepted. */
+  since: number;
+  /** Of a dead one, the newest. */
+  condition?: string;
 }
 
 /**
@@ -196,6 +243,26 @@ export interface Operations {
   toReturn(args: { user: string; limit: number }): { seq: number; key: string; at: number; original: string }[];
   /** Users with the number of entries that are with the broker since their last device was online. */
   withBroker(args: Record<string, never>): { user: string; count: number }[];
+
+  /**
+   * An operator's word. parked or dead → accepted; a request's id gets its key back, so that the app's repeat is known. Not where the
+   * app has used the id again meanwhile.
+   */
+  retry(args: { seq: number; at: number; note?: AuditNote }): Retried;
+  /**
+   * Before `<return>`: what waits, or is parked, is set aside as dead (`returning`), so that no crash can publish what was handed back;
+   * what is dead stays so. Only `sole` entries that no app and no broker has.
+   */
+  takeOut(args: { seq: number; at: number }): TakenOut;
+  /** An operator ends an open entry. False where there is none. */
+  endByHand(args: { seq: number; at: number; as: 'returned' | 'discarded'; reason?: string; note: AuditNote }): boolean;
+  /** Of every user that has anything left, by user; reads the whole table. */
+  remainders(args: { after: string; limit: number }): Remainder[];
+  /** What is open for a user: counted up to `limit` entries, the oldest first; `more`: there are others. */
+  piles(args: { user: string; limit: number }): { piles: Pile[]; more: boolean };
+  /** When the user's last entry in each lane was accepted, among the newest `depth` entries of all. */
+  lastEntries(args: { user: string; depth: number }): { toMqtt?: number; toXmpp?: number };
+
   position(args: { link: string }): { epoch: string; h: number } | null;
   /** The link stands in this epoch, read up to h: a restart must know, or the server would forget which keys it has processed. */
   epochBegan(args: { link: string; epoch: string; h: number }): void;

@@ -34,7 +34,7 @@ type Life = Pick<
   | 'appAcked'
 >;
 
-interface Standing {
+export interface Standing {
   seq: number;
   user: string;
   lane: number;
@@ -87,7 +87,7 @@ export function lifeOperations(db: DatabaseSync, tally: Tally, derived: Derived,
 }
 
 /** Ends an entry: the body goes; `returned` and `discarded` lose their repeat keys too, so the message may come again. */
-function ender(db: DatabaseSync, tally: Tally, derived: Derived) {
+export function ender(db: DatabaseSync, tally: Tally, derived: Derived) {
   const dropBody = db.prepare('DELETE FROM body WHERE seq = ?');
   const settle = db.prepare(
     `UPDATE entry SET state = ${settled}, acked_at = ?, ended_at = ?, attempts = attempts + ? WHERE seq = ?`,
@@ -122,10 +122,9 @@ function answerOperations(
   );
   const sending = db.prepare(`UPDATE entry SET state = ${sent}, sent_at = ?, attempts = attempts + 1 WHERE seq = ?`);
   const park = db.prepare(`UPDATE entry SET state = ${parked}, sent_at = ?, attempts = attempts + ? WHERE seq = ?`);
-  // A refused id leaves no key: the app may use it again once the cause is mended.
+  // A refused id leaves no key: the app may use it again once the cause is mended. The digest stays for an operator's retry.
   const refuse = db.prepare(
-    `UPDATE entry SET state = ${dead}, ended_at = ?, condition = ?, text = ?, request_key = NULL, request_digest = NULL
-       WHERE seq = ?`,
+    `UPDATE entry SET state = ${dead}, ended_at = ?, condition = ?, text = ?, request_key = NULL WHERE seq = ?`,
   );
   return {
     answered({ seq, at }) {

@@ -76,10 +76,11 @@ function deliveryQueries(
 }
 
 function viewQueries(db: DatabaseSync, space: string): Pick<Read, 'entries' | 'entry'> {
-  const columns = 'SELECT entry.*, topic FROM entry LEFT JOIN body USING (seq)';
+  const columns = `SELECT entry.*, topic, link.name AS link_name, link.epoch AS link_epoch
+    FROM entry LEFT JOIN body USING (seq) LEFT JOIN link ON link.id = entry.link`;
   const bySeq = db.prepare(`${columns} WHERE entry.seq = ?`);
   // No index: asked by people, seldom, while each index is paid for by every message.
-  const byId = db.prepare(`${columns} WHERE id = ? ORDER BY entry.seq LIMIT ${defaultLimit}`);
+  const byId = db.prepare(`${columns} WHERE entry.id = ? ORDER BY entry.seq LIMIT ${defaultLimit}`);
   const view = (row: Row): EntryView => ({
     key: keyOf(space, Number(row.seq)),
     seq: Number(row.seq),
@@ -94,6 +95,10 @@ function viewQueries(db: DatabaseSync, space: string): Pick<Read, 'entries' | 'e
     mapping: optional(row.mapping),
     condition: optional(row.condition),
     text: optional(row.text),
+    position:
+      row.n === null ? undefined : { n: Number(row.n), link: optional(row.link_name), epoch: optional(row.link_epoch) },
+    archived: row.archive_key !== null,
+    late: row.late === 1,
     attempts: Number(row.attempts),
     at: Number(row.at),
     acceptedAt: Number(row.accepted_at),
@@ -103,7 +108,7 @@ function viewQueries(db: DatabaseSync, space: string): Pick<Read, 'entries' | 'e
     endedAt: optional(row.ended_at),
   });
   return {
-    entries({ lane, user, state, limit = defaultLimit, after = 0 }) {
+    entries({ lane, user, state, id, before, limit = defaultLimit, after = 0 }) {
       const where = ['entry.seq > ?'];
       const values: (string | number)[] = [after];
       if (lane) where.push(`lane = ${lanes.indexOf(lane)}`);
@@ -111,6 +116,14 @@ function viewQueries(db: DatabaseSync, space: string): Pick<Read, 'entries' | 'e
       if (user !== undefined) {
         where.push('user = ?');
         values.push(user);
+      }
+      if (id !== undefined) {
+        where.push('entry.id = ?');
+        values.push(id);
+      }
+      if (before !== undefined) {
+        where.push('accepted_at < ?');
+        values.push(before);
       }
       const query = `${columns} WHERE ${where.join(' AND ')} ORDER BY entry.seq LIMIT ?`;
       return db

@@ -6,9 +6,11 @@ import type { AcceptArgs, Call, Result } from './engine.ts';
 import type { Operations, Outcome } from './ledger.ts';
 import { migrate } from './schema.ts';
 import { acceptOperation } from './store-accept.ts';
+import { byHandOperations } from './store-by-hand.ts';
 import { lifeOperations } from './store-life.ts';
 import { Links } from './store-links.ts';
 import { readOperations } from './store-read.ts';
+import { standingOperations } from './store-standing.ts';
 import { sweepOperations } from './store-sweep.ts';
 import { userOperations } from './store-users.ts';
 import { Tally } from './tally.ts';
@@ -47,6 +49,8 @@ export class Store {
       ...lifeOperations(db, this.#tally, derived, this.space),
       ...sweepOperations(db, this.#tally, derived),
       ...readOperations(db, this.#tally, this.space),
+      ...byHandOperations(db, { tally: this.#tally, derived, space: this.space }),
+      ...standingOperations(db),
       ...this.#links.operations,
       ...userOperations(db),
     };

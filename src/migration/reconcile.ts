@@ -30,6 +30,23 @@ export interface Deliveries {
   ended(user: string): void;
 }
 
+/** What reconcile tried last for a user and could not do; times in ms since 1970. */
+export interface Setback {
+  attempt: number;
+  condition: string;
+  text: string;
+  failedAt: number;
+  retryAt: number;
+}
+
+/** Whether reconcile works on a user, for people. */
+export type Work =
+  | { kind: 'idle' }
+  | { kind: 'running'; setback?: Setback }
+  | { kind: 'in-line' }
+  | { kind: 'link-down' }
+  | { kind: 'retrying'; setback: Setback };
+
 export interface Parts {
   users: Users;
   devices: Devices;
@@ -44,7 +61,7 @@ export class Reconcile {
   readonly #parts: Parts;
   readonly #waiting = new Set<User>();
   readonly #busy = new Set<User>();
-  readonly #attempts = new Map<User, number>();
+  readonly #setbacks = new Map<User, Setback>();
   #stopped = false;
 
   constructor(parts: Parts) {
@@ -56,6 +73,13 @@ export class Reconcile {
     if (user) this.#waiting.add(user);
     else for (const each of this.#parts.users.all()) if (mayDiffer(each)) this.#waiting.add(each);
     this.#run();
+  }
+
+  workOn(user: User): Work {
+    const setback = this.#setbacks.get(user);
+    if (this.#busy.has(user)) return { kind: 'running', setback };
+    if (this.#waiting.has(user)) return { kind: this.#parts.server.up ? 'in-line' : 'link-down' };
+    return setback ? { kind: 'retrying', setback } : { kind: 'idle' };
   }
 
   /** The server knows none of our sessions any more: every one is made again. */
@@ -89,7 +113,7 @@ export class Reconcile {
     this.#busy.delete(user);
     if (this.#stopped) return;
     if (failed) this.#again(user, failed);
-    else this.#attempts.delete(user);
+    else this.#setbacks.delete(user);
     this.#run();
   }
 
@@ -177,9 +201,11 @@ export class Reconcile {
       this.#waiting.add(user);
       return;
     }
-    const attempt = this.#attempts.get(user) ?? 0;
-    this.#attempts.set(user, attempt + 1);
+    const attempt = this.#setbacks.get(user)?.attempt ?? 0;
     const delayMs = Math.min(lastRetryMs, firstRetryMs * 2 ** attempt) * (0.5 + clock.random() / 2);
+    const { condition, text } = failed.kind === 'lost' ? { condition: 'lost', text: 'the link broke' } : failed;
+    const failedAt = clock.now();
+    this.#setbacks.set(user, { attempt: attempt + 1, condition, text, failedAt, retryAt: failedAt + delayMs });
     log.warn({ event: 'reconcile.retry', user: user.jid, delayMs: Math.round(delayMs), ...failed });
     clock.after(delayMs, () => this.poke(user));
   }

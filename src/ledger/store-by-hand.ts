@@ -1,0 +1,132 @@
+// The store's verbs for an operator: retry, take out for a return, end; each with its line in the audit.
+
+import type { DatabaseSync } from 'node:sqlite';
+import { accepted, acked, dead, discarded, keyOf, parked, returned, sole, states, toMqtt, toXmpp } from './codes.ts';
+import type { Derived } from './derived.ts';
+import type { AuditNote, Operations, Retried, TakenOut } from './ledger.ts';
+import { requestKey } from './repeat.ts';
+import { ender, type Standing } from './store-life.ts';
+import type { Tally } from './tally.ts';
+
+type ByHand = Pick<Operations, 'retry' | 'takeOut' | 'endByHand'>;
+
+/** The condition of an entry that is being handed back: after a crash in the middle, `return` finds it again. */
+const returning = 'returning';
+
+interface Row extends Standing {
+  custody: number;
+  at: number;
+  app_acked_at: number | null;
+  id: string | null;
+  has_body: number;
+  original: string | null;
+}
+
+export function byHandOperations(
+  db: DatabaseSync,
+  { tally, derived, space }: { tally: Tally; derived: Derived; space: string },
+): ByHand {
+  const end = ender(db, tally, derived);
+  const find = finder(db);
+  const note = recorder(db);
+  const setAside = db.prepare(
+    `UPDATE entry SET state = ${dead}, ended_at = ?, condition = '${returning}', text = 'an operator hands it back' WHERE seq = ?`,
+  );
+  const explain = db.prepare('UPDATE entry SET text = ? WHERE seq = ?');
+  return {
+    retry: retryOperation(db, { tally, derived, find, note }),
+    takeOut({ seq, at }): TakenOut {
+      const row = find(seq);
+      const why = row ? whyNotReturn(row) : 'absent';
+      if (!row || why) return { kind: why ?? 'absent' };
+      if (row.state <= parked) {
+        setAside.run(at, seq);
+        tally.move(row.lane, row.state, dead);
+      }
+      const { user, original, state } = row;
+      return {
+        kind: 'taken',
+        user,
+        key: keyOf(space, seq),
+        at: row.at,
+        original: original ?? '',
+        from: states[state]!,
+      };
+    },
+    endByHand({ seq, at, as, reason, note: line }) {
+      const row = find(seq);
+      if (!row || row.state > dead) return false;
+      if (as === 'returned') end(row, returned, at);
+      else {
+        end(row, discarded, at, 'operator');
+        explain.run(reason ?? null, seq);
+      }
+      note(line);
+      return true;
+    },
+  };
+}
+
+function whyNotReturn(row: Row): Exclude<TakenOut['kind'], 'taken'> | null {
+  if (row.lane !== toMqtt || row.state > dead) return 'not-so';
+  if (row.app_acked_at !== null) return 'app-has';
+  if (row.custody !== sole) return 'copy';
+  if (row.original === null) return 'no-body';
+  return row.state === acked ? 'with-broker' : null;
+}
+
+function finder(db: DatabaseSync): (seq: number) => Row | undefined {
+  const row = db.prepare(
+    `SELECT entry.seq, user, lane, state, custody, at, app_acked_at, id, body.seq IS NOT NULL AS has_body, original
+       FROM entry LEFT JOIN body USING (seq) WHERE entry.seq = ?`,
+  );
+  return (seq) => row.get(seq) as unknown as Row | undefined;
+}
+
+function recorder(db: DatabaseSync): (line: AuditNote | undefined) => void {
+  const insert = db.prepare('INSERT INTO audit (at, who, what, user, reason, detail) VALUES (?, ?, ?, ?, ?, ?)');
+  return (line) => {
+    if (!line) return;
+    insert.run(line.at, line.who, line.what, line.user ?? null, line.reason ?? null, line.detail ?? null);
+  };
+}
+
+function retryOperation(
+  db: DatabaseSync,
+  {
+    tally,
+    derived,
+    find,
+    note,
+  }: {
+    tally: Tally;
+    derived: Derived;
+    find: (seq: number) => Row | undefined;
+    note: (line: AuditNote | undefined) => void;
+  },
+): ByHand['retry'] {
+  const requeue = db.prepare(
+    `UPDATE entry SET state = ${accepted}, ended_at = NULL, condition = NULL, text = NULL WHERE seq = ?`,
+  );
+  const holder = db.prepare(
+    `SELECT seq FROM known JOIN entry USING (seq) WHERE known.key = substr(?1, 1, 11) AND request_key = ?1 AND seq <> ?2 LIMIT 1`,
+  );
+  const claim = db.prepare('UPDATE entry SET request_key = ? WHERE seq = ?');
+  return ({ seq, note: line }): Retried => {
+    const row = find(seq);
+    if (!row) return 'absent';
+    if (row.state !== parked && row.state !== dead) return 'not-so';
+    if (!row.has_body) return 'no-body';
+    if (row.lane === toXmpp && row.id !== null) {
+      // It lost its key when it was refused; whoever has the id now is the app's own second attempt.
+      const key = requestKey({ user: row.user, id: row.id });
+      if (holder.get(key, seq)) return 'repeated';
+      claim.run(key, seq);
+      derived.known(key, seq);
+    }
+    requeue.run(seq);
+    tally.move(row.lane, row.state, accepted);
+    note(line);
+    return 'done';
+  };
+}
