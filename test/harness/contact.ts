@@ -28,7 +28,13 @@ export interface ContactOptions {
   port: number;
   /** Of the first presence; null: none is sent. Default 0. */
   priority?: number | null;
+  /** XEP-0280. Default false. */
+  carbons?: boolean;
+  /** XEP-0198. Default false. */
+  managed?: boolean;
 }
+
+const carbonsNs = 'urn:xmpp:carbons:2';
 
 export class Contact {
   readonly jid: string;
@@ -81,6 +87,16 @@ export class Contact {
     return this.messages.items.filter((message) => message.body !== '' && isFrom(message)).map(({ body }) => body);
   }
 
+  /** The bodies of the carbons it was sent (XEP-0280), in order, each behind `>` (it was sent) or `<` (it was received). */
+  carbons(): string[] {
+    return this.messages.items.flatMap(({ xml }) => {
+      const carbon = xml.getChild('sent', carbonsNs) ?? xml.getChild('received', carbonsNs);
+      const inner = carbon?.getChild('forwarded', 'urn:xmpp:forward:0')?.getChild('message');
+      const body = inner?.getChildText('body');
+      return body ? [`${carbon?.name === 'sent' ? '>' : '<'}${body}`] : [];
+    });
+  }
+
   /** Resolves once this resource shows itself like that, after the first `from` presences. */
   async sees(wanted: Seen, from = 0): Promise<void> {
     const fits = ({ from, type, show }: Seen) => from === wanted.from && type === wanted.type && show === wanted.show;
@@ -93,8 +109,10 @@ export class Contact {
 }
 
 /** Logs in; resolves when the server has processed its first presence. */
-export async function contact({ jid, password, port, priority = 0 }: ContactOptions): Promise<Contact> {
-  const puppet = new Puppet('slixmpp_client.py', [jid, password, String(port)]);
+export async function contact(options: ContactOptions): Promise<Contact> {
+  const { jid, password, port, priority = 0, carbons = false, managed = false } = options;
+  const extras = [...(carbons ? ['carbons'] : []), ...(managed ? ['sm'] : [])];
+  const puppet = new Puppet('slixmpp_client.py', [jid, password, String(port), ...extras]);
   const contact = new Contact(jid.split('/')[0]!, puppet);
   const full = String((await puppet.first('online')).jid);
   if (priority !== null) {

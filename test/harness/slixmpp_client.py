@@ -1,6 +1,6 @@
 """A legacy client on slixmpp, driven by JSON lines: commands on standard input, events on standard output.
 
-Usage: slixmpp_client.py JID PASSWORD PORT. Commands: {"do": "send", "to", "body", "id"}, {"do": "presence", "priority", "type"},
+Usage: slixmpp_client.py JID PASSWORD PORT [carbons] [sm]: with carbons (XEP-0280) and stream management (XEP-0198) if asked for. Commands: {"do": "send", "to", "body", "id"}, {"do": "presence", "priority", "type"},
 {"do": "raw", "xml"}, {"do": "quit"}. Events: {"event": "online", "jid"}, {"event": "message", "from", "to", "id", "type", "body",
 "delay", "xml"}, {"event": "presence", "from", "type", "show"}, {"event": "iq", "id", "type", "xml"}, {"event": "failed", "reason"},
 {"event": "disconnected", "reason"}.
@@ -20,9 +20,10 @@ def tell(event, **fields):
 
 
 class Client(slixmpp.ClientXMPP):
-    def __init__(self, jid, password):
+    def __init__(self, jid, password, extras):
         super().__init__(jid, password)
-        for plugin in ("xep_0030", "xep_0199", "xep_0203", "xep_0184"):
+        self.wants_carbons = "carbons" in extras
+        for plugin in ("xep_0030", "xep_0199", "xep_0203", "xep_0184", "xep_0280", *(["xep_0198"] if "sm" in extras else [])):
             self.register_plugin(plugin)
         self.plugin["xep_0184"].auto_ack = False
         self["feature_mechanisms"].unencrypted_plain = True
@@ -37,6 +38,8 @@ class Client(slixmpp.ClientXMPP):
 
     async def started(self, _):
         await self.get_roster()
+        if self.wants_carbons:
+            await self.plugin["xep_0280"].enable()
         tell("online", jid=str(self.boundjid))
 
     def on_message(self, message):
@@ -75,8 +78,8 @@ class Client(slixmpp.ClientXMPP):
 
 
 async def main():
-    jid, password, port = sys.argv[1:4]
-    client = Client(jid, password)
+    jid, password, port, *extras = sys.argv[1:]
+    client = Client(jid, password, extras)
     client.connect(("127.0.0.1", int(port)), use_ssl=False, force_starttls=False, disable_starttls=True)
     reader = asyncio.StreamReader(limit=2**24)
     loop = asyncio.get_event_loop()

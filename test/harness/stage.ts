@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectAsync } from 'mqtt';
 import { type App, type AppOptions, app } from './app.ts';
-import { type Contact, contact } from './contact.ts';
+import { type Contact, type ContactOptions, contact } from './contact.ts';
 import { GatewayProcess } from './gateway-process.ts';
 import { Happenings } from './happenings.ts';
 import { type LegacyClient, type LegacyOptions, legacyClient } from './legacy-client.ts';
@@ -58,10 +58,10 @@ export class Stage {
   }
 
   /** A legacy client on slixmpp; `name` is a local part with or without a resource. */
-  async contact(name: string, priority?: number | null): Promise<Contact> {
+  async contact(name: string, options: Partial<ContactOptions> = {}): Promise<Contact> {
     const [local, resource = 'desk'] = name.split('/');
     const jid = `${local}@example.com/${resource}`;
-    const one = await contact({ jid, password: this.password, port: this.prosody.c2sPort, priority });
+    const one = await contact({ jid, password: this.password, port: this.prosody.c2sPort, ...options });
     this.#leaving.push(() => one.leave());
     return one;
   }

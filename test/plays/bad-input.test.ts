@@ -100,7 +100,7 @@ test.each([
     xml: `<!DOCTYPE a [<!ENTITY b "c">]><message to='bob@example.com'><body>&b;</body></message>`,
   },
 ])('a client that sends $what disturbs nobody, whatever its server does about it', async ({ xml }) => {
-  const eve = await stage.contact('mallory/other', -1);
+  const eve = await stage.contact('mallory/other', { priority: -1 });
   eve.send(xml);
   await eve.leave();
 });

@@ -255,7 +255,7 @@ test('a rollback that is killed halfway goes on where it stood: nothing is lost,
 });
 
 test('a legacy client may hold the resource already: the session takes another, and all goes on', async () => {
-  const desk = await stage.contact('olga/mqtt', -1);
+  const desk = await stage.contact('olga/mqtt', { priority: -1 });
   const phone = await stage.app('olga', 'phone');
   const { attached } = await gateway.move('olga@example.com', 'mqtt');
   const { jid } = attached as { jid: string };
