@@ -70,6 +70,10 @@ A stanza is on the channel of the first rule whose \`when\` (a path, or a list o
 A channel may have rules in several files if they agree on the QoS. An app must publish on the channel the finished stanza
 belongs on, or it is refused: otherwise a message could travel as a chat state, which nobody keeps.
 
+## Presence
+\`stanza: presence\` makes a file one for \`<presence/>\` instead of messages. Its fields have names and owners of their own beside those of
+messages, and it has no \`channels\`: presence is always on the channel \`presence\`, with QoS 1 where it concerns a subscription.
+
 ## What does not fit
 - An element no mapping claims goes to \`xml\`, with its namespaces; back from \`xml\` it is parsed, checked and written anew.
 - Of an element that stands several times (but as: list) one is taken: the first, or rather the first in the stanza's language.

@@ -62,16 +62,19 @@ async function mapStanza(file: string | undefined, options: Options): Promise<vo
   const mappings = await mappingsOf(options);
   const elements = parseXml(read(file)) ?? [];
   const [stanza] = elements;
-  if (!stanza || elements.length > 1 || stanza.name !== 'message') {
-    throw new CliFault(exitCodes.failed, 'this is not one well-formed <message/>');
+  if (!stanza || elements.length > 1 || (stanza.name !== 'message' && stanza.name !== 'presence')) {
+    throw new CliFault(exitCodes.failed, 'this is not one well-formed <message/> or <presence/>');
   }
-  const { channel, qos, fields, mapping } = mappings.toPayload(stanza);
+  const { channel, qos, fields, mapping } = (stanza.name === 'presence' ? mappings.presence : mappings).toPayload(
+    stanza,
+  );
   printJson({ channel, qos, mapping, payload: fields });
 }
 
 async function mapPublish(channel: string, file: string | undefined, options: Options): Promise<void> {
   const mappings = await mappingsOf(options);
-  const stanza = mappings.toStanza(channel, readObject(read(file)));
+  const payload = readObject(read(file));
+  const stanza = channel === 'presence' ? mappings.presence.toStanza(payload) : mappings.toStanza(channel, payload);
   if (isRefusal(stanza)) throw new CliFault(exitCodes.failed, `refused (${stanza.name}): ${stanza.text}`);
   print(writeXml(stanza));
 }

@@ -1,7 +1,7 @@
 // The AsyncAPI 3.0 document of the MQTT side, made from the mapping files (docs/asyncapi.yaml); DESIGN §6 is its source.
 
 import type { Mappings } from './compile.ts';
-import { type FieldRule, type MappingFile, messageTypes } from './language.ts';
+import { type FieldRule, type MappingFile, messageTypes, presenceTypes, type StanzaKind } from './language.ts';
 
 type Json = { [key: string]: unknown };
 
@@ -27,9 +27,52 @@ function schemaOf(field: FieldRule): Json {
   return { type: 'string', ...about };
 }
 
+const properties = (rules: FieldRule[]) => Object.fromEntries(rules.map((field) => [field.name, schemaOf(field)]));
+const fieldsOf = (files: MappingFile[], stanza: StanzaKind) =>
+  files.filter((file) => file.stanza === stanza).flatMap((file) => file.fields);
+
+/** Presence of others: of one resource (QoS 0), of all (`contacts`, QoS 0), or about a subscription (`key`, QoS 1). */
+function presencePayloads(files: MappingFile[]): Json {
+  const fields = fieldsOf(files, 'presence');
+  const xml = text('What no mapping knows: elements as XML.');
+  const type = { type: 'string', enum: presenceTypes, description: 'Without it: available.' };
+  const at = { type: 'string', format: 'date-time', description: 'Since when, or when it came.' };
+  const one = { from: text('Whose, with resource.'), to: text('To whom.'), type, ...properties(fields), xml, at };
+  return {
+    PresenceReceived: {
+      type: 'object',
+      required: ['at'],
+      properties: {
+        ...one,
+        id: text("On a subscription: the sender's id, or the key."),
+        key: text('On a subscription only: to acknowledge it by.'),
+        direction: { type: 'string', enum: ['received', 'sent'] },
+        copy: { type: 'boolean', description: 'On a subscription: the server, or another device, has it as well.' },
+        contacts: {
+          type: 'array',
+          description: 'All that are there now: it replaces whatever the app knew before.',
+          items: { type: 'object', required: ['from', 'at'], properties: one },
+        },
+        complete: { type: 'boolean', description: 'With contacts: false where there were too many to be kept.' },
+      },
+    },
+    PresenceSent: {
+      type: 'object',
+      required: ['id', 'to'],
+      additionalProperties: false,
+      properties: {
+        id: { ...text("The app's own id: repeat with the same one until in/ack names it."), maxLength: 256 },
+        to: text('To whom; what concerns a subscription goes to the bare address.'),
+        type,
+        ...properties(fields.filter((field) => !field.onlyIn)),
+        xml,
+      },
+    },
+  };
+}
+
 function payloads(files: MappingFile[]): Json {
-  const fields = files.flatMap((file) => file.fields);
-  const properties = (rules: FieldRule[]) => Object.fromEntries(rules.map((field) => [field.name, schemaOf(field)]));
+  const fields = fieldsOf(files, 'message');
   const type = { type: 'string', enum: messageTypes };
   const xml = text('What no mapping knows: elements as XML.');
   return {
@@ -64,6 +107,7 @@ function payloads(files: MappingFile[]): Json {
         xml,
       },
     },
+    ...presencePayloads(files),
     Acknowledged: {
       type: 'object',
       required: ['ids'],
@@ -101,6 +145,20 @@ function topics(mappings: Mappings): { name: string; topic: string; schema: stri
   );
   return [
     ...both,
+    {
+      name: 'in-presence',
+      topic: 'in/presence',
+      schema: 'PresenceReceived',
+      qos: 1,
+      about: 'Who is there (QoS 0), and what others ask or say about subscriptions (QoS 1).',
+    },
+    {
+      name: 'out-presence',
+      topic: 'out/presence',
+      schema: 'PresenceSent',
+      qos: 1,
+      about: 'Presence for one address, and subscriptions. The own presence for all is at presence/{clientId}.',
+    },
     { name: 'in-ack', topic: 'in/ack', schema: 'Acknowledged', qos: 1, about: 'The gateway has these on disk.' },
     {
       name: 'in-error',

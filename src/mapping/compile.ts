@@ -10,7 +10,9 @@ import {
   MappingFault,
   type MappingFile,
   type Path,
+  type StanzaKind,
   showElement,
+  subscriptionTypes,
 } from './language.ts';
 import { type Payload, toPayload } from './to-payload.ts';
 import { toStanza } from './to-stanza.ts';
@@ -51,6 +53,7 @@ export interface Level {
 }
 
 export interface Table extends Level {
+  stanza: StanzaKind;
   /** By rank. */
   ranks: { channel: string; mapping: string }[];
   channels: Map<string, 0 | 1>;
@@ -76,16 +79,46 @@ export interface Mappings {
    */
   toStanza(channel: string, payload: Record<string, unknown>): Element | Refusal;
   readonly table: Table;
+  /** The same for presence, which has a channel and fields of its own. */
+  readonly presence: PresenceMappings;
+}
+
+export interface PresenceMappings {
+  /** The channel is always `presence`; QoS 1 for what concerns a subscription, else 0. */
+  toPayload(stanza: Element): Payload;
+  toStanza(payload: Record<string, unknown>): Element | Refusal;
+  readonly table: Table;
 }
 
 /** Throws a MappingFault where two mappings want the same thing, or the channels cannot be put in order. */
 export function compile(files: MappingFile[]): Mappings {
   const faults: Fault[] = [];
+  const of = (kind: StanzaKind) => files.filter(({ stanza }) => stanza === kind);
+  const table = tableOf('message', of('message'), faults);
+  addChannels(table, of('message'), faults);
+  const presence = tableOf('presence', of('presence'), faults);
+  if (faults.length > 0) throw new MappingFault(faults);
+  return {
+    channels: table.channels,
+    features: featuresOf(of('message')),
+    toPayload: (stanza) => toPayload(table, stanza),
+    toStanza: (channel, payload) => toStanza(table, channel, payload),
+    table,
+    presence: {
+      toPayload: (stanza) => presencePayload(presence, stanza),
+      toStanza: (payload) => toStanza(presence, 'presence', payload),
+      table: presence,
+    },
+  };
+}
+
+function tableOf(stanza: StanzaKind, files: MappingFile[], faults: Fault[]): Table {
   const table: Table = {
+    stanza,
     slots: new Map(),
     claims: [],
     ranks: [],
-    channels: new Map(),
+    channels: new Map(stanza === 'presence' ? [['presence', 1]] : []),
     fields: new Map(),
     owners: new Map(),
     attributes: new Map(),
@@ -94,15 +127,12 @@ export function compile(files: MappingFile[]): Mappings {
     for (const field of file.fields) addField(table, field, faults);
     for (const { path, ...place } of file.drop) addDrop(table, path, place, faults);
   }
-  addChannels(table, files, faults);
-  if (faults.length > 0) throw new MappingFault(faults);
-  return {
-    channels: table.channels,
-    features: featuresOf(files),
-    toPayload: (stanza) => toPayload(table, stanza),
-    toStanza: (channel, payload) => toStanza(table, channel, payload),
-    table,
-  };
+  return table;
+}
+
+function presencePayload(table: Table, stanza: Element): Payload {
+  const qos = subscriptionTypes.includes(stanza.attrs.type ?? '') ? 1 : 0;
+  return { ...toPayload(table, stanza), channel: 'presence', qos, mapping: 'presence' };
 }
 
 function featuresOf(files: MappingFile[]): string[] {

@@ -3,7 +3,7 @@
 import type { Element } from 'ltx';
 import { isRefusal } from '../refusal.ts';
 import type { Mappings, Table } from './compile.ts';
-import type { Example, Fault, MappingFile } from './language.ts';
+import type { Example, Fault, MappingFile, StanzaKind } from './language.ts';
 import { withoutServerParts } from './to-payload.ts';
 import { isNamespaceAttribute, namespaceOf, parseXml } from './xml.ts';
 
@@ -11,26 +11,30 @@ import { isNamespaceAttribute, namespaceOf, parseXml } from './xml.ts';
 export function checkExamples(files: MappingFile[], mappings: Mappings): Fault[] {
   return files.flatMap((file) =>
     file.examples.flatMap((example) => {
-      const reason = checkExample(example, mappings);
+      const reason = checkExample(example, mappings, file.stanza);
       return reason === undefined ? [] : [{ file: example.file, line: example.line, reason }];
     }),
   );
 }
 
 /** The reason why an example fails, if it does. */
-export function checkExample({ stanza: text, publish }: Example, mappings: Mappings): string | undefined {
+export function checkExample(example: Example, mappings: Mappings, kind: StanzaKind = 'message'): string | undefined {
+  const { stanza: text, publish } = example;
   const [stanza, ...more] = parseXml(text) ?? [];
-  if (!stanza || more.length > 0 || stanza.name !== 'message') return 'failing example: the stanza is no <message/>';
+  if (!stanza || more.length > 0 || stanza.name !== kind) return `failing example: the stanza is no <${kind}/>`;
   const channel = publish.topic.split('/').at(-1) ?? '';
-  const got = mappings.toPayload(stanza);
+  const { presence } = mappings;
+  const table = kind === 'presence' ? presence.table : mappings.table;
+  const got = kind === 'presence' ? presence.toPayload(stanza) : mappings.toPayload(stanza);
   if (got.channel !== channel || got.qos !== publish.qos) {
     return `failing example: the stanza belongs on ${got.channel} with qos ${got.qos}, not on ${channel} with ${publish.qos}`;
   }
-  const difference = differs(mappings.table, got.fields, publish.payload);
+  const difference = differs(table, got.fields, publish.payload);
   if (difference) return `failing example: ${difference}`;
-  const back = mappings.toStanza(channel, forApp(mappings.table, publish.payload));
+  const payload = forApp(table, publish.payload);
+  const back = kind === 'presence' ? presence.toStanza(payload) : mappings.toStanza(channel, payload);
   if (isRefusal(back)) return `failing example: on the way back it is refused: ${back.text}`;
-  const [is, should] = [canonical(mappings.table, back), canonical(mappings.table, stanza)];
+  const [is, should] = [canonical(table, back), canonical(table, stanza)];
   return is === should ? undefined : `failing example: on the way back the stanza is ${is}, not ${should}`;
 }
 
@@ -63,7 +67,7 @@ export function canonical(table: Table, stanza: Element): string {
     ([name]) => known.has(name) && table.attributes.get(name)?.onlyIn !== true,
   );
   const children = withoutServerParts(table, stanza).map(formOf).sort();
-  return `<message ${JSON.stringify(attrs.sort())}>${children.join('')}`;
+  return `<${table.stanza} ${JSON.stringify(attrs.sort())}>${children.join('')}`;
 }
 
 function formOf(element: Element): string {

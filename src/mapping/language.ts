@@ -48,7 +48,12 @@ export interface Example extends Place {
   publish: { topic: string; qos: 0 | 1; payload: Record<string, unknown> };
 }
 
+/** What a mapping is about. Presence knows neither channels nor, among stanzas, messages: it has fields of its own. */
+export const stanzaKinds = ['message', 'presence'] as const;
+export type StanzaKind = (typeof stanzaKinds)[number];
+
 export interface MappingFile extends Place {
+  stanza: StanzaKind;
   /** The file's name without `.yaml`; it is what the ledger notes as an entry's mapping. */
   name: string;
   /** `RFC 6121` or `XEP-0184`. */
@@ -87,6 +92,10 @@ export const appFields = ['id', 'to', 'type', 'xml'];
 export const reservedChannels = ['presence', 'roster', 'room', 'request', 'reply', 'ack', 'error', 'stanza'];
 /** RFC 6121 §5.2.2, without `error`: a contact's error is told on in/error. */
 export const messageTypes = ['chat', 'groupchat', 'normal', 'headline'];
+/** RFC 6121 §4.7.1: what an app may say of somebody's subscription, or needs an answer to; each is an entry of its own. */
+export const subscriptionTypes = ['subscribe', 'subscribed', 'unsubscribe', 'unsubscribed'];
+/** The same without `probe`, which is the server's, and `error`; none means available. */
+export const presenceTypes = ['unavailable', ...subscriptionTypes];
 
 const name = '[A-Za-z_][A-Za-z0-9_.-]*';
 const stepPattern = new RegExp(`^(?:(${name}):)?(?:(${name})|\\{(${name}(?:,${name})*)\\})$`);

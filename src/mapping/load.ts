@@ -17,6 +17,8 @@ import {
   parsePath,
   reservedChannels,
   reservedFields,
+  type StanzaKind,
+  stanzaKinds,
 } from './language.ts';
 
 /**
@@ -119,7 +121,19 @@ const isText = (value: unknown): value is string => typeof value === 'string';
 const isQos = (value: unknown): value is 0 | 1 => value === 0 || value === 1;
 const isIn = (value: unknown): value is 'in' => value === 'in';
 const isKind = (value: unknown): value is Kind => kinds.includes(value as Kind);
-const fileKeys = ['rfc', 'xep', 'version', 'title', 'namespaces', 'channels', 'fields', 'drop', 'examples'] as const;
+const isStanzaKind = (value: unknown): value is StanzaKind => stanzaKinds.includes(value as StanzaKind);
+const fileKeys = [
+  'rfc',
+  'xep',
+  'version',
+  'title',
+  'stanza',
+  'namespaces',
+  'channels',
+  'fields',
+  'drop',
+  'examples',
+] as const;
 
 function readMapping(file: string, faults: Fault[]): MappingFile {
   const reading = new Reading(file, faults);
@@ -137,8 +151,13 @@ function readMapping(file: string, faults: Fault[]): MappingFile {
     reading.namespaces.set(key, reading.text(value, `the namespace of '${key}'`));
   }
   const version = reading.text(top.version, 'version');
+  const stanza = reading.scalar(top.stanza, 'stanza', isStanzaKind, `one of ${stanzaKinds.join(', ')}`, 'message');
+  if (stanza === 'presence' && top.channels !== undefined) {
+    reading.fault(top.channels, 'presence is always on the channel presence; leave channels out');
+  }
   return {
     ...reading.place(root),
+    stanza,
     name: basename(file, '.yaml'),
     source: top.xep ? `XEP-${reading.text(top.xep, 'xep')}` : `RFC ${reading.text(top.rfc, 'rfc')}`,
     title: reading.text(top.title, 'title'),

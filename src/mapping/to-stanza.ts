@@ -1,10 +1,18 @@
-// MQTT → XMPP: the message stanza of one payload, and every reason not to make it (DESIGN §6).
+// MQTT → XMPP: the message or presence of one payload, and every reason not to make it (DESIGN §6).
 
 import { Element } from 'ltx';
 import { isRefusal, type Refusal, refuse } from '../refusal.ts';
 import type { Claim, Shape, Table } from './compile.ts';
 import { isXmlText, textOf } from './kinds.ts';
-import { appFields, clientNamespace, type FieldRule, messageTypes, reservedFields, showElement } from './language.ts';
+import {
+  appFields,
+  clientNamespace,
+  type FieldRule,
+  messageTypes,
+  presenceTypes,
+  reservedFields,
+  showElement,
+} from './language.ts';
 import { channelOf, slotOf } from './to-payload.ts';
 import { namespaceOf, parseAppXml } from './xml.ts';
 
@@ -19,9 +27,9 @@ export function toStanza(table: Table, channel: string, payload: Record<string, 
   if (!table.channels.has(channel)) return refuse('item-not-found', `there is no channel '${channel}'`);
   const values = readValues(table, payload);
   if (isRefusal(values)) return values;
-  const envelope = readEnvelope(payload);
+  const envelope = readEnvelope(payload, table.stanza === 'presence' ? presenceTypes : messageTypes);
   if (isRefusal(envelope)) return envelope;
-  const stanza = new Element('message', envelope);
+  const stanza = new Element(table.stanza, envelope);
   for (const [attribute, field] of table.attributes) {
     const text = values.get(field);
     if (typeof text === 'string') stanza.attrs[attribute] = text;
@@ -39,15 +47,16 @@ export function toStanza(table: Table, channel: string, payload: Record<string, 
   const rest = readXml(table, payload.xml, built, stanza.attrs['xml:lang']);
   if (isRefusal(rest)) return rest;
   stanza.append(...rest);
+  if (table.stanza === 'presence') return stanza;
   const right = channelOf(table, stanza);
   return right === channel ? stanza : refuse('bad-request', `this belongs on out/${right}, not on out/${channel}`);
 }
 
-function readEnvelope(payload: Record<string, unknown>): Record<string, string> | Refusal {
+function readEnvelope(payload: Record<string, unknown>, types: string[]): Record<string, string> | Refusal {
   const { id, to, type } = payload;
   if (typeof to !== 'string' || to === '' || !isXmlText(to)) return refuse('bad-request', "'to' must be an address");
-  if (type !== undefined && !messageTypes.includes(type as string)) {
-    return refuse('bad-request', `'type' must be one of ${messageTypes.join(', ')}`);
+  if (type !== undefined && !types.includes(type as string)) {
+    return refuse('bad-request', `'type' must be one of ${types.join(', ')}`);
   }
   if (
     id !== undefined &&

@@ -14,7 +14,13 @@ describe('a mapping file that cannot be used is refused with file, line and reas
     [
       'an unknown key',
       `${head}feilds: {}`,
-      "4: unknown key 'feilds' in a mapping; known are rfc, xep, version, title, namespaces, channels, fields, drop, examples",
+      "4: unknown key 'feilds' in a mapping; known are rfc, xep, version, title, stanza, namespaces, channels, fields, drop, examples",
+    ],
+    ['another stanza than message and presence', `${head}stanza: iq`, '4: stanza must be one of message, presence'],
+    [
+      'channels for presence',
+      `${head}stanza: presence\nchannels:\n  note: { when: "t:a" }`,
+      '6: presence is always on the channel presence; leave channels out',
     ],
     [
       'an unknown key of a field',
@@ -211,9 +217,11 @@ describe('an example fails', () => {
 });
 
 describe('of the mappings that come along', () => {
-  const examples = files.flatMap((file) => file.examples.map((example) => [file.name, example.line, example] as const));
-  test.each(examples)('%s: the example on line %i holds in both directions', (_, __, example) => {
-    expect(checkExample(example, mappings)).toBeUndefined();
+  const examples = files.flatMap((file) =>
+    file.examples.map((example) => [file.name, example.line, example, file.stanza] as const),
+  );
+  test.each(examples)('%s: the example on line %i holds in both directions', (_, __, example, stanza) => {
+    expect(checkExample(example, mappings, stanza)).toBeUndefined();
   });
   it('each has one', () => expect(files.filter((file) => file.examples.length === 0)).toEqual([]));
 });
