@@ -103,7 +103,6 @@ export class Core {
       published: (user: string) => deliver.landed('toMqtt', user),
       sessionUp: (user: string) => deliver.wake('toXmpp', user),
       reopened: (user: string) => this.#reopened(user),
-      arrivals: (user: string) => toMqtt.arrivals(user),
       hopeless: (user: string, condition: string, text: string) => this.#hopeless(user, condition, text),
       ended: (user: string) => this.#ended(user),
     };
@@ -221,7 +220,6 @@ export class Core {
   /** The user's rollback is done: nothing of its conversations is left to send to the apps. */
   #ended(user: string): void {
     this.#deliver.forget('toMqtt', user);
-    this.toMqtt.forget(user);
   }
 
   /** What the user's apps were promised can never be sent: it is dead, and they are told. */

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
-import type { Element } from 'ltx';
+import { Element } from 'ltx';
 import { startAdmin } from './admin/server.ts';
 import { adminToken } from './admin-token.ts';
 import { systemClock } from './clock.ts';
@@ -17,13 +17,15 @@ import { compile } from './mapping/compile.ts';
 import { load } from './mapping/load.ts';
 import { type Metrics, makeMetrics } from './metrics.ts';
 import type { LegacyServer } from './migration/server.ts';
-import type { Shown } from './migration/wanted.ts';
+import type { Shown } from './migration/shown.ts';
 import { BrokerAccess } from './mqtt/broker-access.ts';
 import { encodeUser, makeTopics } from './mqtt/topic.ts';
+import { isRefusal } from './refusal.ts';
 import { AttachLink } from './xmpp/attach-link.ts';
 import { Component } from './xmpp/component.ts';
 import { parseJid, prepareBare } from './xmpp/jid.ts';
 import { OwnDomain } from './xmpp/own-domain.ts';
+import { writeStanza } from './xmpp/xml-writer.ts';
 
 export interface Gateway {
   readonly adminUrl: string;
@@ -33,10 +35,6 @@ export interface Gateway {
   stop(): Promise<void>;
 }
 
-const presences: Record<Shown, string> = {
-  here: '<presence><priority>0</priority></presence>',
-  away: '<presence><show>xa</show><priority>0</priority></presence>',
-};
 const dayMs = 86_400_000;
 
 /** Starts everything; the links come up in their own time. Rejects with a text for the operator where it cannot start. */
@@ -151,6 +149,17 @@ async function openXmpp({ xmpp }: Config, ledger: Ledger, log: Log): Promise<Xmp
   };
 }
 
+/** Priority 0: never above a legacy client, which without carbons would get nothing. */
+function presenceOf({ show, text }: Shown): string {
+  const presence = new Element('presence');
+  if (show) presence.c('show').t(show);
+  if (text) presence.c('status').t(text);
+  presence.c('priority').t('0');
+  const written = writeStanza(presence);
+  // An app may have put a character into its text that XML has not.
+  return isRefusal(written) ? presenceOf({ show }) : written;
+}
+
 /** The attach link as migration sees it. */
 function legacyServer(link: AttachLink, resource: string): LegacyServer {
   return {
@@ -164,10 +173,12 @@ function legacyServer(link: AttachLink, resource: string): LegacyServer {
     jidOf: (user) => `${user}/${resource}`,
     async attach(user, shown) {
       const local = parseJid(user)?.local ?? '';
-      const [answer] = await link.attach([{ user: local, resource, carbons: false, presence: presences[shown] }]);
+      const [answer] = await link.attach([
+        { user: local, resource, carbons: false, ...(shown && { presence: presenceOf(shown) }) },
+      ]);
       return answer ?? { kind: 'lost' };
     },
-    show: (jid, shown) => link.send(jid, presences[shown], `p${crypto.randomUUID()}`),
+    show: (jid, shown) => link.send(jid, presenceOf(shown), `p${crypto.randomUUID()}`),
     detach: (jid) => link.detach(jid),
     giveBack: ({ user, key, at, stanza }) =>
       link.giveBack({ to: user, key, stamp: new Date(at).toISOString(), stanza }),

@@ -4,6 +4,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Devices } from '../migration/devices.ts';
 import type { Moves } from '../migration/moves.ts';
 import { type Phase, phases } from '../migration/phase.ts';
+import { nameOfShown } from '../migration/shown.ts';
 import type { User, Users } from '../migration/users.ts';
 import { isRefusal, type Refusal, refuse } from '../refusal.ts';
 import {
@@ -51,11 +52,15 @@ const summary = {
     description: 'The session on the legacy server.',
     properties: {
       jid: text,
-      shown: { type: ['string', 'null'], description: 'Its presence: here or away; null while that is being changed.' },
+      shown: {
+        type: ['string', 'null'],
+        description:
+          'Its presence: available, away, chat, dnd or xa; silent without any, for sending only; null while that is being changed.',
+      },
     },
     required: ['jid', 'shown'],
   },
-  app: { type: 'string', enum: ['here', 'away', 'unknown'] },
+  app: { type: 'string', enum: ['none', 'away', 'here', 'unknown'] },
   acks: { type: 'boolean', description: "The user's apps acknowledge with out/ack." },
   changedAt: {
     ...time,
@@ -157,7 +162,10 @@ function summarize({ devices }: UsersParts, user: User) {
     version,
     moving,
     // Without an epoch it is only what the last session was shown as.
-    attached: attached && attached.epoch !== '' ? { jid: attached.jid, shown: attached.shown ?? null } : null,
+    attached:
+      attached && attached.epoch !== ''
+        ? { jid: attached.jid, shown: attached.shown === undefined ? null : nameOfShown(attached.shown) }
+        : null,
     app: devices.statusOf(jid),
     acks,
     changedAt: changedAt === 0 ? null : rfc3339(changedAt),

@@ -63,20 +63,9 @@ const copyChannels: readonly string[] = ['receipt', 'error'];
 
 export class ToMqtt {
   readonly #parts: ToMqttParts;
-  readonly #arrivals = new Map<string, number>();
 
   constructor(parts: ToMqttParts) {
     this.#parts = parts;
-  }
-
-  /** How many stanzas have come for the user since the start, while a rollback was under way. */
-  arrivals(user: string): number {
-    return this.#arrivals.get(user) ?? 0;
-  }
-
-  /** The rollback is done. */
-  forget(user: string): void {
-    this.#arrivals.delete(user);
   }
 
   /** A StanzaHandler: `accepted` is called once the entry, or the refusal, is on disk. */
@@ -107,7 +96,7 @@ export class ToMqtt {
   #message(stanza: Element, arrival: Arrival, accepted: () => void): void {
     const user = this.#route(arrival);
     if (!user) return this.#refuse(stanza, arrival, refuse('item-not-found'), accepted);
-    if (user.moving) this.#arrivals.set(user.jid, this.arrivals(user.jid) + 1);
+    user.arrivals++;
     if (isCarbon(stanza))
       return this.#refuse(stanza, arrival, refuse('policy-violation', 'a carbon nobody asked for'), accepted);
     if (stanza.attrs.type === 'error') return this.#accept(user, stanza, arrival, errorFields(stanza), accepted);

@@ -192,7 +192,7 @@ export class ToXmpp {
     const payload = readPayload(message.payload, { maxBytes: this.#parts.maxStanzaBytes });
     const presence = isRefusal(payload) ? payload : readPresence(payload);
     if (isRefusal(presence)) return this.#refuse(user, undefined, presence, accepted);
-    devices.heard(user, client, presence.online, message.retain).then(accepted, fault);
+    devices.heard(user, client, presence, message.retain).then(accepted, fault);
   }
 
   /** A retained message would be a new one at every restart: it is taken away, and its sender told. */

@@ -126,6 +126,8 @@ export interface UserRow {
   /** JSON, written and read by migration/. */
   moving?: string;
   attached?: string;
+  observed?: string;
+  locked?: string;
   /** A first out/ack makes acks required for good. */
   acks: boolean;
   changedAt: number;

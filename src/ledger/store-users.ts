@@ -29,7 +29,8 @@ function userRows(db: DatabaseSync): Pick<Users, 'acks' | 'users' | 'putUser' | 
     `SELECT user.*, EXISTS (SELECT 1 FROM acking WHERE acking.user = jid) AS acks FROM user WHERE jid > ? ORDER BY jid LIMIT ?`,
   );
   const put = db.prepare(
-    'INSERT OR REPLACE INTO user (jid, phase, version, moving, attached, changed_at) VALUES (?, ?, ?, ?, ?, ?)',
+    `INSERT OR REPLACE INTO user (jid, phase, version, moving, attached, observed, locked, changed_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   // Only ever set: a row read before the first ack and written after it must not take it back.
   const putAcks = db.prepare('INSERT OR IGNORE INTO acking (user) VALUES (?)');
@@ -44,7 +45,8 @@ function userRows(db: DatabaseSync): Pick<Users, 'acks' | 'users' | 'putUser' | 
     acks: ({ user }) => acks.get(user) !== undefined,
     users: ({ after, limit }) => users.all(after, limit).map(userRow),
     putUser({ row, audit }) {
-      put.run(row.jid, row.phase, row.version, row.moving ?? null, row.attached ?? null, row.changedAt);
+      const { jid, phase, version, moving = null, attached = null, observed = null, locked = null, changedAt } = row;
+      put.run(jid, phase, version, moving, attached, observed, locked, changedAt);
       if (row.acks) putAcks.run(row.jid);
       record(audit);
     },
@@ -62,6 +64,8 @@ function userRow(row: Record<string, SQLOutputValue>): UserRow {
     version: Number(row.version),
     moving: text(row.moving),
     attached: text(row.attached),
+    observed: text(row.observed),
+    locked: text(row.locked),
     acks: row.acks === 1,
     changedAt: Number(row.changed_at),
   };

@@ -3,10 +3,13 @@
 import { type Clock, every, type Timer } from '../clock.ts';
 import type { DeviceRow, Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
+import { isSameShown, type Show, type Shown, shownOf } from './shown.ts';
 import type { AppStatus } from './wanted.ts';
 
 /** An app may lose its connection for this long before contacts hear of it. */
 const awayAfterMs = 5_000;
+/** Contacts see the user's show and status change at most once in this time. */
+const steadyMs = 5_000;
 /** Retained presence has arrived this long after the SUBACK. */
 const startMs = 5_000;
 /** A broker that died fires no wills: after its restart devices have this long to speak. */
@@ -17,16 +20,28 @@ const dayMs = 86_400_000;
 /** One user's apps; a further one takes the place of that which has been silent longest. */
 const maxDevices = 50;
 
-interface Device {
+/** What a device says of itself, or its will says of it. */
+export interface DevicePresence {
   online: boolean;
+  show?: Show;
+  text?: string;
+}
+
+interface Device extends DevicePresence {
   /** When it last spoke itself (ms). */
   seenAt: number;
+  /** When it last said how it is (ms). */
+  statedAt: number;
   /** It has spoken since the last time nothing was known. */
   heard: boolean;
 }
 
 interface Owner {
   devices: Map<string, Device>;
+  /** As contacts are to see the user while an app is here. */
+  shown: Shown;
+  /** Runs after a change of `shown`; what comes meanwhile is looked at when it ends. */
+  steadying?: Timer;
   /** Runs between the last device's going and the moment that counts. */
   leaving?: Timer;
 }
@@ -43,8 +58,8 @@ export class Devices {
 
   /** A user's status changed; `null`: that of every user may have. */
   onStatus: (user: string | null) => void = () => {};
-  /** A device came online; what waits for it can go. */
-  onOnline: (user: string) => void = () => {};
+  /** A device came online, what waits for it can go; `isFirst`: no other device of the user is online. */
+  onOnline: (user: string, isFirst: boolean) => void = () => {};
   /** The last known device of the user was forgotten. */
   onForgotten: (user: string) => void = () => {};
 
@@ -58,7 +73,8 @@ export class Devices {
 
   async load(): Promise<void> {
     for (const row of await this.#ledger.do('devices', {})) {
-      this.#owner(row.user).devices.set(row.client, { online: row.online, seenAt: row.seenAt, heard: false });
+      const { online, seenAt } = row;
+      this.#owner(row.user).devices.set(row.client, { online, seenAt, statedAt: seenAt, heard: false });
     }
     const failed = (error: unknown) => this.#log.error({ event: 'ledger.failed', error: String(error) });
     this.#pruning = every(this.#clock, 3_600_000, () => this.#prune(), failed);
@@ -67,7 +83,10 @@ export class Devices {
   stop(): void {
     this.#pruning?.cancel();
     this.#knowing?.cancel();
-    for (const owner of this.#owners.values()) owner.leaving?.cancel();
+    for (const owner of this.#owners.values()) {
+      owner.leaving?.cancel();
+      owner.steadying?.cancel();
+    }
   }
 
   /** The subscription stands: retained presence is coming in. Called at every SUBACK; only the first starts from nothing. */
@@ -89,33 +108,33 @@ export class Devices {
    * A device's own word, or its will's: retained under `presence/{clientId}`. `found`: it lay there when we subscribed.
    * Resolves when on disk.
    */
-  heard(user: string, client: string, online: boolean, found = false): Promise<void> {
+  heard(user: string, client: string, presence: DevicePresence, found = false): Promise<void> {
     const owner = this.#owner(user);
     const before = owner.devices.get(client);
-    const cameOnline = online && !(before?.online && before.heard);
-    const isOldNews = found && before?.online === online;
-    const device = { online, seenAt: isOldNews ? before.seenAt : this.#clock.now(), heard: true };
-    owner.devices.set(client, device);
+    const wasOnline = before !== undefined && before.online && before.heard;
+    const { online } = presence;
+    const seenAt = found && before?.online === online ? before.seenAt : this.#clock.now();
+    owner.devices.set(client, { ...presence, seenAt, statedAt: seenAt, heard: true });
     this.#limit(user, owner);
-    const written = this.#ledger.do('putDevice', { user, client, online, seenAt: device.seenAt });
+    const written = this.#ledger.do('putDevice', { user, client, online, seenAt });
     if (online) {
       owner.leaving?.cancel();
       owner.leaving = undefined;
-      this.onStatus(user);
-      if (cameOnline) this.onOnline(user);
-    } else if (this.online(user) === 0) {
-      this.#leave(user, owner);
     }
+    this.#changed(user, owner, wasOnline);
+    if (online && !wasOnline) this.onOnline(user, this.online(user) === 1);
     return written;
   }
 
   /** The retained presence was cleared: the device is no more. */
   async gone(user: string, client: string): Promise<void> {
     const owner = this.#owners.get(user);
-    if (!owner?.devices.delete(client)) return;
+    const device = owner?.devices.get(client);
+    if (!owner || !device) return;
+    owner.devices.delete(client);
     await this.#ledger.do('removeDevice', { user, client });
     if (owner.devices.size === 0) this.onForgotten(user);
-    if (this.online(user) === 0) this.#leave(user, owner);
+    this.#changed(user, owner, device.online && device.heard);
   }
 
   /** `out/ack` named this device: it is known, and was alive just now. */
@@ -127,11 +146,12 @@ export class Devices {
       device.seenAt = seenAt;
       if (device.heard) return;
       device.heard = true;
-      this.onStatus(user);
-      if (device.online) this.onOnline(user);
+      this.#changed(user, owner, false);
+      if (device.online) this.onOnline(user, this.online(user) === 1);
     } else {
-      owner.devices.set(client, { online: false, seenAt, heard: true });
+      owner.devices.set(client, { online: false, seenAt, statedAt: seenAt, heard: true });
       this.#limit(user, owner);
+      this.onStatus(user);
       await this.#ledger.do('putDevice', { user, client, online: false, seenAt });
     }
   }
@@ -139,12 +159,16 @@ export class Devices {
   statusOf(user: string): AppStatus {
     const owner = this.#owners.get(user);
     if (owner?.leaving) return 'here';
-    let heard = false;
-    for (const device of owner?.devices.values() ?? []) {
-      if (device.heard && device.online) return 'here';
-      heard ||= device.heard;
-    }
-    return this.#known || heard ? 'away' : 'unknown';
+    const devices = [...(owner?.devices.values() ?? [])];
+    if (devices.some(({ online, heard }) => online && heard)) return 'here';
+    const isKnown = this.#known || (devices.length > 0 && devices.every(({ heard }) => heard));
+    if (!isKnown) return 'unknown';
+    return devices.length > 0 ? 'away' : 'none';
+  }
+
+  /** How contacts are to see the user while an app is here. */
+  shown(user: string): Shown {
+    return this.#owners.get(user)?.shown ?? {};
   }
 
   /** How many devices of the user are online now, undebounced. */
@@ -166,17 +190,26 @@ export class Devices {
   #owner(user: string): Owner {
     let owner = this.#owners.get(user);
     if (!owner) {
-      owner = { devices: new Map() };
+      owner = { devices: new Map(), shown: {} };
       this.#owners.set(user, owner);
     }
     return owner;
   }
 
+  /** Goes first: what is offline, and of that what has been silent longest. */
   #limit(user: string, { devices }: Owner): void {
     if (devices.size <= maxDevices) return;
-    const [silent] = [...devices].reduce((one, other) => (other[1].seenAt < one[1].seenAt ? other : one));
+    const rank = ({ online, heard, seenAt }: Device) => (online && heard ? Number.MAX_SAFE_INTEGER : 0) + seenAt;
+    const [silent] = [...devices].reduce((one, other) => (rank(other[1]) < rank(one[1]) ? other : one));
     const failed = (error: unknown) => this.#log.error({ event: 'ledger.failed', error: String(error) });
     this.gone(user, silent).catch(failed);
+  }
+
+  /** A device came, went, or said something else; `wasOnline`: before that it was there. */
+  #changed(user: string, owner: Owner, wasOnline: boolean): void {
+    if (this.online(user) > 0) this.#steady(user, owner);
+    else if (wasOnline) return this.#leave(user, owner);
+    this.onStatus(user);
   }
 
   #leave(user: string, owner: Owner): void {
@@ -184,6 +217,18 @@ export class Devices {
       owner.leaving = undefined;
       this.onStatus(user);
     });
+  }
+
+  /** The first change counts at once, all that follow when the window is over. Answers whether anything is shown otherwise now. */
+  #steady(user: string, owner: Owner): boolean {
+    const shown = shownOf([...owner.devices.values()].filter(({ heard }) => heard));
+    if (owner.steadying || isSameShown(shown, owner.shown)) return false;
+    owner.shown = shown;
+    owner.steadying = this.#clock.after(steadyMs, () => {
+      owner.steadying = undefined;
+      if (this.online(user) > 0 && this.#steady(user, owner)) this.onStatus(user);
+    });
+    return true;
   }
 
   #learn(durationMs: number): void {
@@ -197,8 +242,9 @@ export class Devices {
   async #prune(): Promise<void> {
     const before = this.#clock.now() - this.#keepMs;
     for (const [user, owner] of this.#owners) {
-      for (const [client, device] of owner.devices) {
-        if (device.seenAt < before) await this.gone(user, client);
+      for (const [client, { online, heard, seenAt }] of owner.devices) {
+        // One that is there is not silent: its will would have told.
+        if (seenAt < before && !(online && heard)) await this.gone(user, client);
       }
       if (owner.devices.size === 0 && !owner.leaving) this.#owners.delete(user);
     }

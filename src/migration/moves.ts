@@ -56,5 +56,5 @@ function begin(user: User, phase: Phase): Change | null {
   const from = user.phase;
   const hasReturned = user.moving?.hasReturned;
   if (phase === 'legacy') return { phase, moving: { from, step: 'drain', hasReturned } };
-  return { phase, moving: { from, step: hasReturned && user.moving ? user.moving.step : 'attach', hasReturned } };
+  return { phase, moving: { from, step: hasReturned && user.moving ? user.moving.step : 'arrange', hasReturned } };
 }

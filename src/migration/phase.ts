@@ -12,5 +12,5 @@ export function isPhase(value: unknown): value is Phase {
 
 /** May the user's apps send, and does the gateway publish to them? */
 export function isOpenToApps(phase: Phase): boolean {
-  return phase === 'mqtt';
+  return phase === 'dual' || phase === 'mqtt';
 }

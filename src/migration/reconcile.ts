@@ -6,8 +6,9 @@ import type { Log } from '../log.ts';
 import type { Devices } from './devices.ts';
 import { rollBack } from './rollback.ts';
 import type { Failed, LegacyServer } from './server.ts';
+import { isSameShown, type Shown, shownAway } from './shown.ts';
 import { isReturning, type User, type Users } from './users.ts';
-import { type Shown, wanted } from './wanted.ts';
+import { wanted } from './wanted.ts';
 
 /** So many users at once: more would make legacy clients wait (FACTS: the presence storm of a mass attach). */
 const concurrent = 8;
@@ -22,8 +23,6 @@ export interface Deliveries {
   sessionUp(user: string): void;
   /** The user's apps are published to again: what was returned or discarded meanwhile is not to be sent. */
   reopened(user: string): void;
-  /** toMqtt stanzas of the user that have come since the start, recorded or on their way to the ledger. */
-  arrivals(user: string): number;
   /** The user's waiting entries toXmpp can never be sent: ends them, and tells the apps. */
   hopeless(user: string, condition: string, text: string): Promise<void>;
   /** The user's rollback is done. */
@@ -126,15 +125,17 @@ export class Reconcile {
       if (failed || user.phase === 'legacy') return failed;
       this.#parts.deliveries.reopened(user.jid);
     }
-    const target = wanted(user.phase, devices.statusOf(user.jid)).session;
-    if (target === 'none') return null;
-    const shown = target === 'unchanged' ? (user.moving ? 'away' : user.attached?.shown) : target;
-    if (shown && user.attached?.epoch !== server.epoch) return this.#attach(user, shown);
-    if (shown && user.attached && user.attached.shown !== shown) return this.#show(user, user.attached.jid, shown);
+    const app = devices.statusOf(user.jid);
+    const target = wanted({ phase: user.phase, app, hasToSend: false, legacyLogin: 'allow' }).session;
+    if (target === 'none' || target === 'silent') return null;
+    let shown = target === 'here' ? devices.shown(user.jid) : shownAway;
+    if (target === 'unchanged' && !user.moving && user.attached) shown = user.attached.shown ?? shownAway;
+    if (user.attached?.epoch !== server.epoch) return this.#attach(user, shown);
+    if (!isSameShown(user.attached.shown, shown)) return this.#show(user, user.attached.jid, shown);
     return this.#finish(user);
   }
 
-  async #attach(user: User, shown: Shown): Promise<Failed | null> {
+  async #attach(user: User, shown: Shown | null): Promise<Failed | null> {
     const { server, users, clock, deliveries, log } = this.#parts;
     const epoch = server.epoch;
     // The row may still name the session that went in this epoch: after a crash it would be taken for the new one.

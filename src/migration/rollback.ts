@@ -2,8 +2,8 @@
 
 import type { Parts } from './reconcile.ts';
 import type { Failed } from './server.ts';
+import type { Shown } from './shown.ts';
 import { isReturning, type Step, type User } from './users.ts';
-import type { Shown } from './wanted.ts';
 
 const pollMs = 50;
 /** A drain holds a place among the users under way; so long, then others have their turn. */
@@ -20,7 +20,11 @@ type Done = Failed | null;
  * app has acknowledged, in order · detach, which gives back what we have not acknowledged · end the rest.
  * `attach` makes the session again where it was lost and something must still be sent through it.
  */
-export async function rollBack(user: User, parts: Parts, attach: (shown: Shown) => Promise<Done>): Promise<Done> {
+export async function rollBack(
+  user: User,
+  parts: Parts,
+  attach: (shown: Shown | null) => Promise<Done>,
+): Promise<Done> {
   /** The step begins now: nothing of it has been asked of the server yet. */
   let isFresh = false;
   const run: Partial<Record<Step, () => Promise<Done>>> = {
@@ -63,7 +67,7 @@ async function goOn(user: User, step: (typeof order)[number], { users, clock, lo
     if (now.moving?.step !== step || !isWanted(now)) return null;
     const { from, hasReturned } = now.moving;
     if (next) return { moving: { from, step: next, hasReturned: next === 'return' || hasReturned } };
-    return { moving: now.phase === 'legacy' ? undefined : { from, step: 'attach' as const } };
+    return { moving: now.phase === 'legacy' ? undefined : { from, step: 'arrange' as const } };
   };
   const note = next ? undefined : { who: 'crossfade', what: 'move.done', detail: `${from} → legacy` };
   const changed = await users.change(user, change, clock.now(), note);
@@ -71,13 +75,13 @@ async function goOn(user: User, step: (typeof order)[number], { users, clock, lo
 }
 
 /** What the apps were promised is sent, while the session still stands. */
-async function drain(user: User, parts: Parts, attach: (shown: Shown) => Promise<Done>): Promise<Done> {
+async function drain(user: User, parts: Parts, attach: (shown: Shown | null) => Promise<Done>): Promise<Done> {
   const { ledger, server, clock, deliveries } = parts;
   for (let poll = 0; poll < maxPolls; poll++) {
     if ((await ledger.do('toXmppWaiting', { user: user.jid })) === 0 || user.phase !== 'legacy') return null;
     if (!server.up) return { kind: 'lost' };
     if (user.attached?.epoch !== server.epoch) {
-      const failed = await attach('away');
+      const failed = await attach(null);
       if (failed?.kind === 'refused') await deliveries.hopeless(user.jid, failed.condition, failed.text);
       else if (failed) return failed;
     }
@@ -113,15 +117,15 @@ async function giveBackAll(user: User, { ledger, server, clock, log }: Parts): P
  * the detach was written has n > h, and the server takes it back itself, behind all that was returned before.
  */
 async function detach(user: User, parts: Parts, isFresh: boolean): Promise<Done> {
-  const { ledger, server, users, clock, deliveries } = parts;
+  const { ledger, server, users, clock } = parts;
   // An attach whose answer was lost has left a session that we do not know of.
   const jid = user.attached?.epoch === server.epoch ? user.attached.jid : server.jidOf(user.jid);
   // Asked before, the server may have taken things back already: they must not be returned as well.
   for (let round = 0; isFresh && round < maxRounds; round++) {
-    const before = deliveries.arrivals(user.jid);
+    const before = user.arrivals;
     const failed = await giveBackAll(user, parts);
     if (failed) return failed;
-    if (deliveries.arrivals(user.jid) === before) break;
+    if (user.arrivals === before) break;
   }
   const answer = await server.detach(jid);
   if (answer.kind === 'lost' || answer.kind === 'wait') return answer;

@@ -1,6 +1,6 @@
 // What migration needs done on the legacy server. Declared here, done by an adapter that gateway.ts hands in.
 
-import type { Shown } from './wanted.ts';
+import type { Shown } from './shown.ts';
 
 /** `wait`: not now, try again; `refused`: never. Conditions are those of RFC 6120 §8.3.3. */
 export type Failed =
@@ -25,8 +25,8 @@ export interface LegacyServer {
   readonly link: string;
   /** The session an attach asks for; the server may have given another. */
   jidOf(user: string): string;
-  /** Makes the session, or finds it; shows it to contacts. Idempotent. */
-  attach(user: string, shown: Shown): Promise<{ kind: 'attached'; jid: string } | Failed>;
+  /** Makes the session, or finds it; shows it to contacts, or (null) leaves it without presence. Idempotent. */
+  attach(user: string, shown: Shown | null): Promise<{ kind: 'attached'; jid: string } | Failed>;
   /** Shows an attached session otherwise. */
   show(jid: string, shown: Shown): Promise<{ kind: 'processed' } | Failed>;
   /** Ends the session; the server took back all its stanzas with n > h. Idempotent within an epoch. */

@@ -2,11 +2,10 @@
 
 import type { AuditRow, Ledger, UserRow } from '../ledger/ledger.ts';
 import { isOpenToApps, type Phase } from './phase.ts';
-import type { Shown } from './wanted.ts';
+import type { Shown } from './shown.ts';
 
-/** The steps of a move, in order; a move to `mqtt` has the first only. */
-export const steps = ['attach', 'drain', 'stop', 'return', 'detach', 'discard'] as const;
-export type Step = (typeof steps)[number];
+/** The steps of a move, in order: those of a rollback, then the one of every move, bringing the server to what is wanted. */
+export type Step = 'drain' | 'stop' | 'return' | 'detach' | 'discard' | 'arrange';
 
 export interface Moving {
   from: Phase;
@@ -20,8 +19,15 @@ export interface Attached {
   jid: string;
   /** '' once the session is known to be gone. */
   epoch: string;
-  /** Absent while it is being changed: after a crash nobody knows. */
-  shown?: Shown;
+  /** Null: without presence, for sending only. Absent while it is being changed: after a crash nobody knows. */
+  shown?: Shown | null;
+}
+
+/** Something the server was asked to keep for a user: written before it is asked, cleared after it was taken back. */
+export interface Kept {
+  epoch: string;
+  /** Not answered yet: after a crash nobody knows. */
+  asked?: true;
 }
 
 export interface User {
@@ -30,14 +36,20 @@ export interface User {
   version: number;
   moving?: Moving;
   attached?: Attached;
+  /** The server sends copies of what the user sends and receives. */
+  observed?: Kept;
+  /** The server refuses legacy clients of the user. */
+  locked?: Kept;
   /** Its apps acknowledge with `out/ack`. */
   acks: boolean;
   changedAt: number;
+  /** Messages from the legacy server that have come since the start, recorded or on their way to the ledger. */
+  arrivals: number;
   /** An address on the component's own domain: declared in the configuration, always `mqtt`, no row, not movable. */
   own?: true;
 }
 
-export type Change = Partial<Pick<User, 'phase' | 'moving' | 'attached'>>;
+export type Change = Partial<Pick<User, 'phase' | 'moving' | 'attached' | 'observed' | 'locked'>>;
 /** Who did what and why, for the audit. */
 export type Note = Pick<AuditRow, 'who' | 'what' | 'reason' | 'detail'>;
 
@@ -65,7 +77,7 @@ export class Users {
     }
     for (const jid of own) {
       const acks = await this.#ledger.do('acks', { user: jid });
-      this.#byJid.set(jid, { jid, phase: 'mqtt', version: 1, acks, changedAt: 0, own: true });
+      this.#byJid.set(jid, { jid, phase: 'mqtt', version: 1, acks, changedAt: 0, arrivals: 0, own: true });
     }
   }
 
@@ -83,7 +95,7 @@ export class Users {
 
   /** A user that `user set` names for the first time; on disk with its first change. */
   add(jid: string, now: number): User {
-    const user: User = { jid, phase: 'legacy', version: 0, acks: false, changedAt: now };
+    const user: User = { jid, phase: 'legacy', version: 0, acks: false, changedAt: now, arrivals: 0 };
     this.#byJid.set(jid, user);
     return user;
   }
@@ -157,8 +169,11 @@ function fromRow(row: UserRow): User {
     version: row.version,
     moving: row.moving === undefined ? undefined : JSON.parse(row.moving),
     attached: row.attached === undefined ? undefined : JSON.parse(row.attached),
+    observed: row.observed === undefined ? undefined : JSON.parse(row.observed),
+    locked: row.locked === undefined ? undefined : JSON.parse(row.locked),
     acks: row.acks,
     changedAt: row.changedAt,
+    arrivals: 0,
   };
 }
 
@@ -169,6 +184,8 @@ function toRow(user: User): UserRow {
     version: user.version,
     moving: user.moving && JSON.stringify(user.moving),
     attached: user.attached && JSON.stringify(user.attached),
+    observed: user.observed && JSON.stringify(user.observed),
+    locked: user.locked && JSON.stringify(user.locked),
     acks: user.acks,
     changedAt: user.changedAt,
   };

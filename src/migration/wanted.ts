@@ -2,18 +2,40 @@
 
 import type { Phase } from './phase.ts';
 
-/** Whether any device of a user is online; `unknown` right after a start, before the devices had time to speak. */
-export type AppStatus = 'here' | 'away' | 'unknown';
+/**
+ * Whether any device of a user is online. `none`: no device is known; `unknown`: right after a start, or after a restart of the
+ * broker, before the devices had time to speak.
+ */
+export type AppStatus = 'none' | 'away' | 'here' | 'unknown';
 
-/** How the attached session shows itself to contacts: available with priority 0, or the same with `xa`. */
-export type Shown = 'here' | 'away';
+/** Whether a user in phase `mqtt` may still log in with a legacy client. */
+export type LegacyLogin = 'allow' | 'deny';
 
-/** What the session should be: absent, shown so, or as it is. */
-export type Wanted = { session: 'none' | Shown | 'unchanged' };
+export interface Situation {
+  phase: Phase;
+  app: AppStatus;
+  /** Entries towards the legacy server wait. */
+  hasToSend: boolean;
+  legacyLogin: LegacyLogin;
+}
 
-/** What a user in this phase should have on the legacy server. */
-export function wanted(phase: Phase, app: AppStatus): Wanted {
-  if (phase === 'legacy') return { session: 'none' };
-  if (app === 'unknown') return { session: 'unchanged' };
-  return { session: app };
+/**
+ * The session: absent; there for sending only, without presence, so that it gets nothing that is for the bare JID; available as
+ * the app says; `xa`; or as it is. Copies without a session: wanted, not wanted, or as it is.
+ */
+export interface Wanted {
+  session: 'none' | 'silent' | 'here' | 'away' | 'unchanged';
+  observe: boolean | 'unchanged';
+  lock: boolean;
+}
+
+/** What a user in this situation should have on the legacy server. */
+export function wanted({ phase, app, hasToSend, legacyLogin }: Situation): Wanted {
+  if (phase === 'legacy') return { session: 'none', observe: false, lock: false };
+  if (phase === 'shadow') return { session: 'none', observe: true, lock: false };
+  const lock = phase === 'mqtt' && legacyLogin === 'deny';
+  if (app === 'unknown') return { session: 'unchanged', observe: 'unchanged', lock };
+  if (app === 'here') return { session: 'here', observe: false, lock };
+  if (phase === 'mqtt') return { session: 'away', observe: false, lock };
+  return { session: hasToSend ? 'silent' : 'none', observe: true, lock };
 }

@@ -21,13 +21,13 @@ test('a move answers 202 while it runs, and the user shows its end', async () =>
   };
   const asked = await move(side.url, 'bob@example.com', { phase: 'mqtt', reason: 'pilot' });
   expect(asked).toMatchObject({ status: 202, body: { jid: 'bob@example.com', phase: 'mqtt', version: 1 } });
-  expect(asked.body.moving).toEqual({ from: 'legacy', step: 'attach' });
+  expect(asked.body.moving).toEqual({ from: 'legacy', step: 'arrange' });
   expect(asked.body.attached).toBeNull();
   expect((await move(side.url, 'bob@example.com', { phase: 'mqtt', reason: 'again' })).status).toBe(202);
   server.resolve();
   await vi.waitUntil(async () => (await get(bob)).body.moving === null);
   const { body } = await get(bob);
-  expect(body.attached).toEqual({ jid: 'bob@example.com/mqtt', shown: 'away' });
+  expect(body.attached).toEqual({ jid: 'bob@example.com/mqtt', shown: 'xa' });
   expect((await move(side.url, 'bob@example.com', { phase: 'mqtt', reason: 'again' })).status).toBe(200);
 });
 
@@ -38,7 +38,7 @@ test('a session of an epoch that is over is not shown, and one whose presence is
   const jid = 'bob@example.com/mqtt';
   user.attached = { jid, epoch: 'epoch-1' };
   expect((await get(bob)).body.attached).toEqual({ jid, shown: null });
-  user.attached = { jid, epoch: '', shown: 'away' };
+  user.attached = { jid, epoch: '', shown: { show: 'xa' } };
   expect((await get(bob)).body.attached).toBeNull();
   expect((await get('/api/v1/users')).body.items[0]).toMatchObject({ jid: 'bob@example.com', attached: null });
 });
@@ -54,7 +54,7 @@ test("a user whose topics would belong to the gateway's own account is not moved
 
 test('one user is shown with devices, times and what waits, in exactly the documented fields', async () => {
   await move(side.url, 'bob@example.com', { phase: 'legacy', reason: 'made known' });
-  await side.devices.heard('bob@example.com', 'phone', true);
+  await side.devices.heard('bob@example.com', 'phone', { online: true });
   await side.write({});
   await side.write({ lane: 'toXmpp', topic: undefined, original: undefined });
   const { status, body } = await get(bob);

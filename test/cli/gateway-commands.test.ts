@@ -24,7 +24,7 @@ const run = (args: string[], env: Record<string, string> = {}) =>
 test('user set waits until the move is done; list, show and audit then tell of it', async () => {
   const set = await run(['user', 'set', 'bob@example.com', 'mqtt', '--reason', 'pilot group']);
   expect(set).toEqual({ code: 0, out: 'bob@example.com is in phase mqtt\n', err: '' });
-  await side.devices.heard('bob@example.com', 'phone', true);
+  await side.devices.heard('bob@example.com', 'phone', { online: true });
 
   const list = await run(['user', 'list']);
   expect(list.out.split('\n')).toEqual([
@@ -49,7 +49,7 @@ test('user set waits until the move is done; list, show and audit then tell of i
 
   const user = side.users.get('bob@example.com')!;
   expect(show.out).toMatch(/^session {7}bob@example\.com\/mqtt \(shown as \w+\)$/m);
-  user.attached = { jid: 'bob@example.com/mqtt', epoch: '', shown: 'away' };
+  user.attached = { jid: 'bob@example.com/mqtt', epoch: '', shown: { show: 'xa' } };
   expect((await run(['user', 'show', 'bob@example.com'])).out).toMatch(/^session {7}-$/m);
 
   const audit = await run(['audit', '--user', 'bob@example.com']);
@@ -70,10 +70,10 @@ test('user set --no-wait returns at once, and --timeout ends the waiting with 3'
   const reason = ['--reason', 'a test'];
   const atOnce = await run(['user', 'set', 'carol@example.com', 'mqtt', ...reason, '--no-wait']);
   expect(atOnce.code).toBe(0);
-  expect(atOnce.out).toBe('carol@example.com is in phase mqtt; the hand-over goes on in the gateway (step attach)\n');
+  expect(atOnce.out).toBe('carol@example.com is in phase mqtt; the hand-over goes on in the gateway (step arrange)\n');
   const late = await run(['user', 'set', 'carol@example.com', 'mqtt', ...reason, '--timeout', '1']);
   expect(late.code).toBe(3);
-  expect(late.err).toContain('the hand-over goes on in the gateway (step attach); look with `crossfade user show');
+  expect(late.err).toContain('the hand-over goes on in the gateway (step arrange); look with `crossfade user show');
   side.attach = before;
   server.resolve({ kind: 'attached', jid: 'carol@example.com/mqtt' });
 });

@@ -2,7 +2,7 @@
 
 import type { Element } from 'ltx';
 import type { GiveBack, LegacyServer as Server } from '../../src/migration/server.ts';
-import type { Shown } from '../../src/migration/wanted.ts';
+import { nameOfShown, type Shown } from '../../src/migration/shown.ts';
 import { AckWindow } from '../../src/xmpp/ack-window.ts';
 import type { Arrival, SendResult } from '../../src/xmpp/session.ts';
 import type { Frame } from './frame.ts';
@@ -86,12 +86,14 @@ export class AttachLink implements Server {
     this.#connection?.cut();
   }
 
-  attach(user: string, shown: Shown) {
-    return this.#ask(`attach ${user} ${shown}`, (link) => link.attach(user, shown));
+  attach(user: string, shown: Shown | null) {
+    return this.#ask(`attach ${user} ${nameOfShown(shown)}`, (link) => link.attach(user, shown));
   }
 
   show(jid: string, shown: Shown) {
-    return this.#ask(`show ${jid} ${shown}`, (link) => link.show(jid, shown)) as Promise<{ kind: 'processed' }>;
+    return this.#ask(`show ${jid} ${nameOfShown(shown)}`, (link) => link.show(jid, shown)) as Promise<{
+      kind: 'processed';
+    }>;
   }
 
   detach(jid: string) {

@@ -61,7 +61,8 @@ export function checkShown({ world, gateway, server, users, devices }: Scene): v
     if (gateway.core.users.get(jid)?.phase !== 'mqtt') continue;
     const shown = server.accounts.get(jid)!.session?.shown;
     const isThere = devices.some(({ parts, isConnected }) => isConnected && `${parts.user}@example.com` === jid);
-    if (isThere && shown !== 'here') world.broke(`${jid} has an app online and is shown ${shown ?? 'as nothing'}`);
+    if (isThere && (!shown || shown.show))
+      world.broke(`${jid} has an app online and is shown as ${shown?.show ?? 'nothing'}`);
   }
 }
 

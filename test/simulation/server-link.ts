@@ -1,7 +1,7 @@
 // A model of the server's half of the attach protocol (docs/attach-protocol.md): one link in one epoch.
 
 import type { Timer } from '../../src/clock.ts';
-import type { Shown } from '../../src/migration/wanted.ts';
+import { nameOfShown, type Shown } from '../../src/migration/shown.ts';
 import type { SendResult } from '../../src/xmpp/session.ts';
 import { type Chat, toSeconds } from './chat.ts';
 import { type Frame, type LinkEnd, type Load, nameOf } from './frame.ts';
@@ -12,7 +12,7 @@ import type { World } from './world.ts';
 export interface AttachedSession {
   user: string;
   jid: string;
-  shown: Shown;
+  shown: Shown | null;
   link: Link;
 }
 
@@ -111,13 +111,13 @@ export class Link {
     this.acked = Math.max(this.acked, h);
   }
 
-  attach(user: string, shown: Shown): { kind: 'attached'; jid: string } {
+  attach(user: string, shown: Shown | null): { kind: 'attached'; jid: string } {
     let session = [...this.#sessions.values()].find((one) => one.user === user);
     if (!session) {
       session = { user, jid: `${user}/mqtt`, shown, link: this };
       this.#sessions.set(session.jid, session);
       this.#ended.delete(session.jid);
-      this.#server.world.say('server', () => `attaches ${user} (${shown})`);
+      this.#server.world.say('server', () => `attaches ${user} (${nameOfShown(shown)})`);
       this.#server.sessionUp(session);
     }
     session.shown = shown;
