@@ -5,18 +5,19 @@ import { Answers } from './flow/answers.ts';
 import { AppNotices } from './flow/app-notices.ts';
 import { ByHand } from './flow/by-hand.ts';
 import { Deliver } from './flow/deliver.ts';
+import type { Holdup } from './flow/road.ts';
 import { MqttRoad, XmppRoad } from './flow/roads.ts';
 import { type SessionKinds, Sessions } from './flow/sessions.ts';
 import { ToMqtt } from './flow/to-mqtt.ts';
 import { ToXmpp } from './flow/to-xmpp.ts';
 import { Upkeep } from './flow/upkeep.ts';
-import type { Ledger } from './ledger/ledger.ts';
+import type { Conversation, Ledger } from './ledger/ledger.ts';
 import type { Log } from './log.ts';
 import type { Mappings } from './mapping/compile.ts';
 import type { Metrics } from './metrics.ts';
 import { Devices } from './migration/devices.ts';
 import { Moves } from './migration/moves.ts';
-import { Reconcile } from './migration/reconcile.ts';
+import { Reconcile, type Work } from './migration/reconcile.ts';
 import type { LegacyServer } from './migration/server.ts';
 import { type User, Users } from './migration/users.ts';
 import type { Broker } from './mqtt/broker.ts';
@@ -188,6 +189,16 @@ export class Core {
     }
     // Also while the attach of that session is still being written down.
     if (user && (user.attached?.jid ?? jid) === jid) this.#sessionGone(user.jid);
+  }
+
+  /** What is done about a user on the legacy server, for people. */
+  workOn(user: User): Work {
+    return this.#reconcile.workOn(user);
+  }
+
+  /** Why entries of a conversation wait, for people. */
+  holdup(conversation: Conversation): Holdup | null {
+    return this.#deliver.holdup(conversation);
   }
 
   brokerUp(): void {

@@ -67,8 +67,11 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
       mqtt: broker.up,
       ledger: ledger.writable,
     });
+    const { users, devices, moves, byHand } = core;
     const admin = await startAdmin({
-      ...{ users: core.users, devices: core.devices, moves: core.moves, ledger, metrics, health, token, log },
+      ...{ users, devices, moves, byHand, ledger, metrics, health, token, log, server: xmpp.server },
+      workOn: (user) => core.workOn(user),
+      holdup: (conversation) => core.holdup(conversation),
       listen: config.admin.listen,
       version,
       prepare: prepareBare,

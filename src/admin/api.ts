@@ -1,15 +1,16 @@
 // All routes of the admin side, in the order in which they should be read.
 
 import { type HealthParts, healthRoutes } from './health-api.ts';
+import { type LedgerActsParts, ledgerActsRoutes } from './ledger-acts-api.ts';
 import { type LedgerParts, ledgerRoutes } from './ledger-api.ts';
 import { openapi } from './openapi.ts';
 import type { Route } from './route.ts';
 import { type UsersParts, usersRoutes } from './users-api.ts';
 
-export type ApiParts = UsersParts & LedgerParts & HealthParts;
+export type ApiParts = UsersParts & LedgerParts & LedgerActsParts & HealthParts;
 
 export function apiRoutes(parts: ApiParts): Route[] {
-  const routes = [...usersRoutes(parts), ...ledgerRoutes(parts), ...healthRoutes(parts)];
+  const routes = [...usersRoutes(parts), ...ledgerRoutes(parts), ...ledgerActsRoutes(parts), ...healthRoutes(parts)];
   routes.push({
     method: 'GET',
     path: '/openapi.json',

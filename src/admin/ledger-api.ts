@@ -23,12 +23,26 @@ export interface LedgerParts {
   prepare: (jid: string) => string | null;
 }
 
+/** So many lines of a user's audit are searched for those about one entry. */
+const auditDepth = 1000;
 const lanes: Lane[] = ['toMqtt', 'toXmpp'];
 const states: State[] = ['accepted', 'sent', 'acked', 'settled', 'parked', 'dead', 'returned', 'discarded'];
 const custodies: Custody[] = ['sole', 'copy'];
 const timesOfEntry = ['at', 'acceptedAt', 'sentAt', 'ackedAt', 'appAckedAt', 'endedAt'] as const;
 
-const sometimes = ['id', 'topic', 'mapping', 'condition', 'text', 'sentAt', 'ackedAt', 'appAckedAt', 'endedAt'];
+const sometimes = [
+  'position',
+  'acts',
+  'id',
+  'topic',
+  'mapping',
+  'condition',
+  'text',
+  'sentAt',
+  'ackedAt',
+  'appAckedAt',
+  'endedAt',
+];
 const entryShape = shape(
   {
     key: text,
@@ -44,8 +58,25 @@ const entryShape = shape(
     mapping: text,
     condition: { type: 'string', description: 'Why it is dead, parked or discarded.' },
     text,
+    position: {
+      ...shape({ n: count, link: text, epoch: text }, ['link', 'epoch']),
+      description: 'Where it stood on the link to the legacy server; link and epoch are known while the epoch lasts.',
+    },
+    archived: { type: 'boolean', description: 'Its repeats are told by the id that the archive gave it.' },
+    late: {
+      type: 'boolean',
+      description: 'It came by a way that makes second copies: observed, carbon, delayed, flushed or archived.',
+    },
     attempts: count,
     ...Object.fromEntries(timesOfEntry.map((name) => [name, time])),
+  },
+  sometimes,
+);
+const actShape = shape({ at: time, who: text, what: text, reason: text }, ['reason']);
+const entryWithActs = shape(
+  {
+    ...(entryShape.properties as Record<string, Schema>),
+    acts: { type: 'array', items: actShape, description: 'What operators did to it, the oldest first.' },
   },
   sometimes,
 );
@@ -70,6 +101,8 @@ export function ledgerRoutes(parts: LedgerParts): Route[] {
         lane: { type: 'string', enum: lanes },
         user: userFilter,
         state: { type: 'string', enum: [...states, 'waiting'], description: 'waiting = accepted, sent and acked.' },
+        id: { type: 'string', maxLength: 256, description: "Only with this sender's id; reads the whole ledger." },
+        before: { ...time, description: `Only accepted before this time (${time.description}).` },
       },
       answers: { 200: { description: 'A page of entries.', schema: listOf(entryShape) } },
       handle: ({ query }) => listEntries(parts, query),
@@ -88,11 +121,11 @@ export function ledgerRoutes(parts: LedgerParts): Route[] {
       path: `${path}/{key}`,
       summary: 'One entry, without its body.',
       params: { key: { type: 'string', maxLength: 64 } },
-      answers: { 200: { description: 'The entry.', schema: entryShape } },
+      answers: { 200: { description: 'The entry.', schema: entryWithActs } },
       handle: async ({ params: { key = '' } }) => {
         const [entry] = await ledger.do('entry', { key });
         return entry
-          ? { status: 200, body: viewEntry(entry) }
+          ? { status: 200, body: { ...viewEntry(entry), acts: await actsOn(ledger, entry) } }
           : refuse('item-not-found', `the ledger has no entry ${key}`);
       },
     },
@@ -110,11 +143,15 @@ export function ledgerRoutes(parts: LedgerParts): Route[] {
 async function listEntries(parts: LedgerParts, query: Asked['query']): Promise<Answer | Refusal> {
   const user = filterOf(parts, query.user);
   if (isRefusal(user)) return user;
+  const before = query.before === undefined ? undefined : Date.parse(String(query.before));
+  if (Number.isNaN(before)) return refuse('bad-request', 'before must be a time such as 2026-03-01T09:30:00Z');
   const limit = Number(query.limit);
   const entries = await parts.ledger.do('entries', {
     lane: query.lane as Lane | undefined,
     state: query.state as State | 'waiting' | undefined,
     user,
+    id: query.id === undefined ? undefined : String(query.id),
+    before,
     limit: limit + 1,
     after: Number(query.cursor ?? 0),
   });
@@ -151,4 +188,13 @@ function filterOf({ prepare }: LedgerParts, user: string | number | undefined): 
 function viewEntry(entry: EntryView) {
   const times = timesOfEntry.flatMap((name) => (entry[name] === undefined ? [] : [[name, rfc3339(entry[name])]]));
   return { ...entry, ...Object.fromEntries(times) };
+}
+
+/** Among what was done to its user last. */
+async function actsOn(ledger: Ledger, { key, user }: EntryView) {
+  const rows = await ledger.do('audit', { user, limit: auditDepth });
+  return rows
+    .filter(({ what, detail }) => what.startsWith('entry.') && detail?.startsWith(`${key} `))
+    .map(({ at, who, what, reason }) => ({ at: rfc3339(at), who, what, reason }))
+    .reverse();
 }

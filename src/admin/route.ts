@@ -19,7 +19,7 @@ export interface Answer {
 }
 
 export interface Route {
-  method: 'GET' | 'PUT';
+  method: 'GET' | 'PUT' | 'POST';
   /** As in OpenAPI: parameters in braces. */
   path: string;
   summary: string;

@@ -1,87 +1,36 @@
 // The users on the admin side: lists, one user, and the move to another phase.
 
-import type { Ledger } from '../ledger/ledger.ts';
-import type { Devices } from '../migration/devices.ts';
 import type { Moves } from '../migration/moves.ts';
-import { type Phase, phases } from '../migration/phase.ts';
-import { nameOfShown } from '../migration/shown.ts';
+import { phases } from '../migration/phase.ts';
 import type { User, Users } from '../migration/users.ts';
 import { isRefusal, type Refusal, refuse } from '../refusal.ts';
-import {
-  type Answer,
-  type Asked,
-  count,
-  flag,
-  listOf,
-  paging,
-  type Route,
-  rfc3339,
-  shape,
-  text,
-  time,
-} from './route.ts';
+import { makeGlob } from './glob.ts';
+import { type Answer, type Asked, listOf, paging, type Route, shape } from './route.ts';
+import { summarize, summaryProperties, type UserViewParts, userShape, viewUser } from './user-view.ts';
 
-export interface UsersParts {
+export interface UsersParts extends UserViewParts {
   users: Users;
-  devices: Devices;
   moves: Moves;
-  ledger: Ledger;
   /** The prepared (RFC 7622) bare JID, or null if it is none. */
   prepare: (jid: string) => string | null;
   /** Whether the topics of this bare JID would belong to the gateway's own account at the broker. */
   isReserved: (jid: string) => boolean;
 }
 
-/** Waiting entries are counted up to here: one user must not keep the ledger from its commits. */
-const maxCounted = 1000;
 /** Whoever holds the token is the operator. */
-const operator = 'admin';
+export const operator = 'admin';
 
-const summary = {
-  jid: text,
-  phase: { type: 'string', enum: phases },
-  version: { type: 'integer', description: 'Counts the changes of phase.' },
-  moving: {
-    type: ['object', 'null'],
-    description: 'The move that is under way.',
-    properties: { from: text, step: text },
-    required: ['from', 'step'],
-  },
-  attached: {
-    type: ['object', 'null'],
-    description: 'The session on the legacy server.',
-    properties: {
-      jid: text,
-      shown: {
-        type: ['string', 'null'],
-        description:
-          'Its presence: available, away, chat, dnd or xa; silent without any, for sending only; null while that is being changed.',
-      },
-    },
-    required: ['jid', 'shown'],
-  },
-  app: { type: 'string', enum: ['none', 'away', 'here', 'unknown'] },
-  acks: { type: 'boolean', description: "The user's apps acknowledge with out/ack." },
-  changedAt: {
-    ...time,
-    type: ['string', 'null'],
-    description: `${time.description}; null for addresses of the configuration`,
-  },
-};
-const userShape = shape({
-  ...summary,
-  devices: { type: 'array', items: shape({ client: text, online: flag, seenAt: time }) },
-  waiting: {
-    ...shape({ toMqtt: count, toXmpp: count }),
-    description: `Entries on their way, counted up to ${maxCounted} each.`,
-  },
-});
 const jidParameter = { jid: { type: 'string', description: 'The bare JID, percent-encoded.' } };
+const summaryShape = shape(summaryProperties);
 const phaseChange = {
   type: 'object',
   properties: {
     phase: { type: 'string', description: `One of ${phases.join(', ')}; not all are available yet.` },
     reason: { type: 'string', minLength: 1, maxLength: 1000, description: 'Why; kept in the audit.' },
+    dryRun: {
+      type: 'boolean',
+      description: 'Changes nothing, and answers with the user as it stands, or with the refusal.',
+    },
   },
   required: ['phase', 'reason'],
   additionalProperties: false,
@@ -94,19 +43,38 @@ export function usersRoutes(parts: UsersParts): Route[] {
       method: 'GET',
       path: '/api/v1/users',
       summary: 'The known users, ordered by JID.',
-      query: { ...paging({ type: 'string', maxLength: 3071 }), phase: { type: 'string', enum: phases } },
-      answers: { 200: { description: 'A page of users.', schema: listOf(shape(summary)) } },
+      query: {
+        ...paging({ type: 'string', maxLength: 3071 }),
+        phase: { type: 'string', enum: phases },
+        match: {
+          type: 'string',
+          maxLength: 3071,
+          description: 'Only JIDs of this pattern: * stands for any text, ? for one character.',
+        },
+      },
+      answers: { 200: { description: 'A page of users.', schema: listOf(summaryShape) } },
       handle: ({ query }) => listUsers(parts, query),
     },
     {
       method: 'GET',
       path,
-      summary: 'One user.',
+      summary: 'One user: where it stands, what is under way, what waits and why.',
       params: jidParameter,
       answers: { 200: { description: 'The user.', schema: userShape } },
       handle: async ({ params }) => {
         const user = findUser(parts, params.jid ?? '');
         return isRefusal(user) ? user : { status: 200, body: await viewUser(parts, user) };
+      },
+    },
+    {
+      method: 'GET',
+      path: `${path}/phase`,
+      summary: 'The phase of a user and its move, and no more: cheap to ask while a move is under way.',
+      params: jidParameter,
+      answers: { 200: { description: 'The user, as in lists.', schema: summaryShape } },
+      handle: ({ params }) => {
+        const user = findUser(parts, params.jid ?? '');
+        return isRefusal(user) ? user : { status: 200, body: summarize(parts, user) };
       },
     },
     {
@@ -116,8 +84,11 @@ export function usersRoutes(parts: UsersParts): Route[] {
       params: jidParameter,
       body: phaseChange,
       answers: {
-        200: { description: 'The user stands there already, or the move was done at once.', schema: userShape },
-        202: { description: 'The move is under way: `moving` becomes null when it has ended.', schema: userShape },
+        200: {
+          description: 'The user stands there already, the move was done at once, or it was a dry run.',
+          schema: summaryShape,
+        },
+        202: { description: 'The move is under way: `moving` becomes null when it has ended.', schema: summaryShape },
       },
       handle: (asked) => move(parts, asked),
     },
@@ -133,15 +104,11 @@ async function move(parts: UsersParts, { params, body }: Asked): Promise<Answer 
       'not-acceptable',
       `${jid} would share the gateway's own account at the broker; give the gateway another one (mqtt.username)`,
     );
-  const user = await parts.moves.request({
-    jid,
-    phase: String(body.phase),
-    reason: String(body.reason),
-    who: operator,
-  });
+  const request = { jid, phase: String(body.phase), reason: String(body.reason), who: operator };
+  const user = body.dryRun ? parts.moves.preview(request) : await parts.moves.request(request);
   if (isRefusal(user)) return user;
-  const view = await viewUser(parts, user);
-  return { status: view.moving ? 202 : 200, body: view };
+  const view = summarize(parts, user);
+  return { status: view.moving && !body.dryRun ? 202 : 200, body: view };
 }
 
 function preparedUser({ prepare }: UsersParts, jid: string): string | Refusal {
@@ -154,54 +121,22 @@ function findUser(parts: UsersParts, jid: string): User | Refusal {
   return isRefusal(bare) ? bare : (parts.users.get(bare) ?? refuse('item-not-found', `${bare} is not known here`));
 }
 
-function summarize({ devices }: UsersParts, user: User) {
-  const { jid, phase, version, moving = null, attached, acks, changedAt } = user;
-  return {
-    jid,
-    phase,
-    version,
-    moving,
-    // Without an epoch it is only what the last session was shown as.
-    attached:
-      attached && attached.epoch !== ''
-        ? { jid: attached.jid, shown: attached.shown === undefined ? null : nameOfShown(attached.shown) }
-        : null,
-    app: devices.statusOf(jid),
-    acks,
-    changedAt: changedAt === 0 ? null : rfc3339(changedAt),
-  };
-}
-
-async function viewUser(parts: UsersParts, user: User) {
-  const { ledger, devices } = parts;
-  const [toMqtt, toXmpp] = await Promise.all(
-    (['toMqtt', 'toXmpp'] as const).map((lane) =>
-      ledger.do('entries', { lane, user: user.jid, state: 'waiting', limit: maxCounted }),
-    ),
-  );
-  return {
-    // After the await: as the user stands when the answer leaves.
-    ...summarize(parts, user),
-    devices: devices.list(user.jid).map(({ client, online, seenAt }) => ({ client, online, seenAt: rfc3339(seenAt) })),
-    waiting: { toMqtt: toMqtt?.length ?? 0, toXmpp: toXmpp?.length ?? 0 },
-  };
-}
-
-function listUsers(parts: UsersParts, { limit, cursor = '', phase }: Asked['query']): Answer {
-  const found = firstAfter(parts.users.all(), String(cursor), Number(limit) + 1, phase as Phase | undefined);
+function listUsers(parts: UsersParts, { limit, cursor = '', phase, match }: Asked['query']): Answer {
+  const fits = match === undefined ? () => true : makeGlob(String(match));
+  const wanted = (user: User) => (phase === undefined || user.phase === phase) && fits(user.jid);
+  const found = firstAfter(parts.users.all(), String(cursor), Number(limit) + 1, wanted);
   const page = found.slice(0, Number(limit));
   const next = found.length > page.length ? (page.at(-1)?.jid ?? null) : null;
   return { status: 200, body: { items: page.map((user) => summarize(parts, user)), next } };
 }
 
 /** The `limit` first users behind `cursor`, in order: one pass over all, without sorting a million for a page of a hundred. */
-function firstAfter(all: Iterable<User>, cursor: string, limit: number, phase?: Phase): User[] {
+function firstAfter(all: Iterable<User>, cursor: string, limit: number, wanted: (user: User) => boolean): User[] {
   const inOrder = (a: User, b: User) => (a.jid < b.jid ? -1 : 1);
   let found: User[] = [];
   let last: string | undefined;
   for (const user of all) {
-    if (user.jid <= cursor || (phase !== undefined && user.phase !== phase)) continue;
-    if (last !== undefined && user.jid > last) continue;
+    if (user.jid <= cursor || (last !== undefined && user.jid > last) || !wanted(user)) continue;
     found.push(user);
     if (found.length < 2 * limit) continue;
     found = found.sort(inOrder).slice(0, limit);

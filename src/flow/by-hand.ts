@@ -51,6 +51,10 @@ const whyNotRetried: Record<Exclude<Retried, 'done'>, string> = {
   repeated: 'the app has sent the same id again, and that entry stands for it',
 };
 
+/** An entry that is out has so long to be answered. */
+const patienceMs = 3_000;
+const isOut = 'an entry of this conversation is on its way and not answered yet; try again';
+
 export class ByHand {
   readonly #parts: ByHandParts;
 
@@ -60,15 +64,22 @@ export class ByHand {
 
   /** Does not reject for anything an entry can be. */
   async order(order: Order): Promise<Done> {
-    const entry = await this.#find(order.key);
-    if (!entry) return { key: order.key, done: false, text: 'the ledger has no such entry' };
-    const { lane, user, peer } = entry;
-    const text = await this.#parts.deliver.apart({ lane, user, peer }, () => {
-      if (order.act === 'retry') return this.#retry(entry, order);
-      return order.act === 'return' ? this.#giveBack(entry, order) : this.#discard(entry, order);
-    });
-    const state = (await this.#find(order.key))?.state;
-    return { key: order.key, done: text === null, user, state, ...(text !== null && { text }) };
+    const found = await this.#find(order.key);
+    if (!found) return { key: order.key, done: false, text: 'the ledger has no such entry' };
+    const { lane, user, peer } = found;
+    const done = await this.#parts.deliver.apart({ lane, user, peer }, patienceMs, () => this.#act(order));
+    return done ?? { key: order.key, done: false, user, state: found.state, text: isOut };
+  }
+
+  async #act(order: Order): Promise<{ value: Done; frees: boolean }> {
+    const { key } = order;
+    const before = await this.#find(key);
+    if (!before) return { value: { key, done: false, text: 'it has been forgotten' }, frees: false };
+    const act = { retry: this.#retry, return: this.#giveBack, discard: this.#discard }[order.act];
+    const text = await act.call(this, before, order);
+    const state = (await this.#find(key))?.state;
+    const value: Done = { key, done: text === null, user: before.user, state, ...(text !== null && { text }) };
+    return { value, frees: before.state === 'parked' && state !== 'parked' };
   }
 
   async #find(key: string): Promise<EntryView | undefined> {

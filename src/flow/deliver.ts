@@ -112,15 +112,29 @@ export class Deliver {
 
   /**
    * Does `work` on entries of this conversation in the ledger while none of them is out, and none goes out; then what the ledger says
-   * holds, and what was parked or kept waiting is tried again.
+   * holds. `work` tells whether it took away, or let go, the parked entry that holds back the others. Null, and nothing done, where
+   * one is unanswered for longer than `patienceMs`.
    */
-  async apart<T>(conversation: Conversation, work: () => Promise<T>): Promise<T> {
+  async apart<T>(
+    conversation: Conversation,
+    patienceMs: number,
+    work: () => Promise<{ value: T; frees: boolean }>,
+  ): Promise<T | null> {
     const outbox = this.#outbox(conversation);
     outbox.held++;
+    let isLate = false;
+    const late = this.#parts.clock.after(patienceMs, () => {
+      isLate = true;
+      this.#tellLanded();
+    });
     try {
-      while (!this.#stopped && outbox.busy) await this.#landing();
-      return await work();
+      while (!this.#stopped && outbox.busy && !isLate) await this.#landing();
+      if (this.#stopped || outbox.busy) return null;
+      const { value, frees } = await work();
+      if (frees) outbox.parkedAt = null;
+      return value;
     } finally {
+      late.cancel();
       outbox.held--;
       outbox.restart();
       this.#pump(outbox);

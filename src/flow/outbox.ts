@@ -48,12 +48,11 @@ export class Outbox {
     this.#changed = true;
   }
 
-  /** An operator has changed something: nothing that was known of the head holds any more. */
+  /** An operator has changed something: what was known of the head may not hold any more. A parked one goes on holding. */
   restart(): void {
     this.resting?.cancel();
     this.resting = null;
     this.setback = null;
-    this.parkedAt = null;
     this.attempts = 0;
     this.losses = 0;
     this.reread();

@@ -28,24 +28,39 @@ export class Moves {
     this.#poke = parts.poke;
   }
 
+  /** The user as it stands, were this move asked for; or why it would be refused. Changes nothing and makes nobody known. */
+  preview({ jid, phase }: MoveRequest): User | Refusal {
+    const refusal = this.#refusal(jid, phase);
+    return (
+      refusal ?? this.#users.get(jid) ?? { jid, phase: 'legacy', version: 0, acks: false, changedAt: 0, arrivals: 0 }
+    );
+  }
+
   /**
    * From the commit of this row the phase is the target, and what is accepted and published follows it; `moving` stands
    * beside it until the hand-over is done. The same target again changes nothing and answers with the move that runs.
    */
   async request({ jid, phase, reason, who }: MoveRequest): Promise<User | Refusal> {
+    const refusal = this.#refusal(jid, phase);
+    if (refusal) return refusal;
+    const user = this.#users.get(jid) ?? this.#users.add(jid, this.#clock.now());
+    const note = { who, what: 'user.move', reason, detail: phase };
+    const changed = await this.#users.change(user, (now) => begin(now, phase as Phase), this.#clock.now(), note);
+    if (changed) this.#poke(user);
+    return user;
+  }
+
+  #refusal(jid: string, phase: string): Refusal | null {
     if (!isPhase(phase))
       return refuse('bad-request', `there is no phase "${phase}"; choose one of ${available.join(', ')}`);
     if (!available.includes(phase))
       return refuse('not-available', `phase "${phase}" is not available yet; choose one of ${available.join(', ')}`);
-    if (!jid.endsWith(`@${this.#domain}`) && !this.#users.get(jid)?.own)
+    const user = this.#users.get(jid);
+    if (!jid.endsWith(`@${this.#domain}`) && !user?.own)
       return refuse('item-not-found', `${jid} is not on ${this.#domain}`);
-    const user = this.#users.get(jid) ?? this.#users.add(jid, this.#clock.now());
-    if (user.own)
+    if (user?.own)
       return refuse('not-acceptable', `${jid} lives on the gateway's own domain and is always in phase mqtt`);
-    const note = { who, what: 'user.move', reason, detail: phase };
-    const changed = await this.#users.change(user, (now) => begin(now, phase), this.#clock.now(), note);
-    if (changed) this.#poke(user);
-    return user;
+    return null;
   }
 }
 

@@ -5,6 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startAdmin } from '../../src/admin/server.ts';
 import { systemClock } from '../../src/clock.ts';
+import { AppNotices } from '../../src/flow/app-notices.ts';
+import { ByHand } from '../../src/flow/by-hand.ts';
+import { Deliver } from '../../src/flow/deliver.ts';
+import type { Obstacle, Road } from '../../src/flow/road.ts';
 import type { Draft } from '../../src/ledger/ledger.ts';
 import { openLedger } from '../../src/ledger/sqlite.ts';
 import { silentLog } from '../../src/log.ts';
@@ -12,8 +16,10 @@ import { makeMetrics } from '../../src/metrics.ts';
 import { Devices } from '../../src/migration/devices.ts';
 import { Moves } from '../../src/migration/moves.ts';
 import { Reconcile } from '../../src/migration/reconcile.ts';
-import type { LegacyServer } from '../../src/migration/server.ts';
+import type { GiveBack, LegacyServer } from '../../src/migration/server.ts';
 import { Users } from '../../src/migration/users.ts';
+import type { Broker } from '../../src/mqtt/broker.ts';
+import { makeTopics } from '../../src/mqtt/topic.ts';
 import { prepareBare } from '../../src/xmpp/jid.ts';
 
 export const token = 'a-token-for-tests-only';
@@ -32,6 +38,16 @@ export interface AdminSide {
   readonly health: { component: boolean; attach: boolean; mqtt: boolean; ledger: boolean };
   /** May be replaced. Default: the session is made at once. */
   attach: Attach;
+  /** What the apps were told, as JSON. */
+  readonly published: { topic: string; payload: string }[];
+  /** What was handed back, in order. */
+  readonly givenBack: GiveBack[];
+  /** May be replaced. Default: the server takes it. */
+  giveBack: LegacyServer['giveBack'];
+  /** What keeps both roads closed. Default: the broker is down. */
+  obstacle: Obstacle | null;
+  /** Where a road is open. */
+  send: Road['send'];
   /** Writes an entry and resolves to its key. */
   write(draft: Partial<Draft>): Promise<string>;
   close(): Promise<void>;
@@ -44,16 +60,30 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
   await users.load(own);
   const devices = new Devices({ clock: systemClock, ledger, log: silentLog, deviceDays: 30 });
   await devices.load();
-  const server = playedServer((user) => side.attach(user));
+  const server = playedServer(() => side);
   const deliveries = {
     ...{ published: async () => {}, sessionUp() {}, reopened() {} },
     ...{ arrivals: () => 0, hopeless: async () => {}, ended() {} },
   };
   const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, clock: systemClock, log: silentLog });
   const moves = new Moves({ users, clock: systemClock, domain: 'example.com', poke: (user) => reconcile.poke(user) });
+  const deliver = new Deliver({
+    ...{
+      ledger,
+      roads: { toMqtt: playedRoad(() => side), toXmpp: playedRoad(() => side) },
+      hasDeviceOnline: () => false,
+    },
+    ...{ clock: systemClock, metrics: makeMetrics(), log: silentLog },
+  });
+  await deliver.start();
+  const topics = makeTopics({ root: 'chat', domain: 'example.com', prepare: prepareBare });
+  const notices = new AppNotices({ broker: playedBroker(() => side), topics, clock: systemClock });
+  const byHand = new ByHand({ ledger, users, server, deliver, notices, clock: systemClock });
   const health = { component: true, attach: true, mqtt: true, ledger: true };
   const admin = await startAdmin({
-    ...{ users, devices, moves, ledger, token },
+    ...{ users, devices, moves, ledger, token, byHand, server },
+    workOn: (user) => reconcile.workOn(user),
+    holdup: (conversation) => deliver.holdup(conversation),
     metrics: makeMetrics(),
     health: () => health,
     listen: { host: '127.0.0.1', port: 0 },
@@ -65,6 +95,11 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
   const side: AdminSide = {
     ...{ url: admin.url, dir, users, devices, ledger, health },
     attach: async (user) => ({ kind: 'attached', jid: `${user}/mqtt` }),
+    givenBack: [],
+    published: [],
+    giveBack: async () => ({ kind: 'processed' }),
+    obstacle: 'broker-down',
+    send: async () => ({ kind: 'delivered' }),
     async write(draft) {
       const { key, outcome } = ledger.accept((made) => ({ ...plainDraft, payload: secretBody, id: made, ...draft }));
       await outcome;
@@ -72,6 +107,7 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
     },
     async close() {
       await admin.close();
+      await deliver.stop(0);
       reconcile.stop();
       devices.stop();
       await ledger.close();
@@ -93,16 +129,39 @@ const plainDraft = {
   mapping: 'rfc6121-message',
 } as const;
 
-function playedServer(attach: Attach): LegacyServer {
+function playedServer(side: () => AdminSide): LegacyServer {
   return {
     up: true,
     epoch: 'epoch-1',
     link: 'played',
     jidOf: (user) => `${user}/mqtt`,
-    attach,
+    attach: (user) => side().attach(user),
     show: async () => ({ kind: 'processed' }),
     detach: async () => ({ kind: 'detached', h: 0 }),
-    giveBack: async () => ({ kind: 'processed' }),
+    giveBack: async (stanza) => {
+      side().givenBack.push(stanza);
+      return side().giveBack(stanza);
+    },
+  };
+}
+
+function playedBroker(side: () => AdminSide): Broker {
+  return {
+    ...{ up: true, window: 10, reasonCodes: true, maximumPacketSize: 100_000, heardAt: 0 },
+    async publish({ topic, payload }) {
+      side().published.push({ topic, payload });
+      return { kind: 'acked', code: 0 };
+    },
+  };
+}
+
+/** Closed, so that nothing is sent and entries stay as the tests have made them. */
+function playedRoad(side: () => AdminSide): Road {
+  return {
+    window: 10,
+    mayGo: () => side().obstacle === null,
+    obstacle: () => side().obstacle,
+    send: (entry) => side().send(entry),
   };
 }
 

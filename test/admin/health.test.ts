@@ -83,10 +83,14 @@ const routes = [
   'GET /api/v1/ledger/{key}',
   'GET /api/v1/users',
   'GET /api/v1/users/{jid}',
+  'GET /api/v1/users/{jid}/phase',
   'GET /healthz',
   'GET /metrics',
   'GET /openapi.json',
   'GET /readyz',
+  'POST /api/v1/ledger/discard',
+  'POST /api/v1/ledger/retry',
+  'POST /api/v1/ledger/return',
   'PUT /api/v1/users/{jid}/phase',
 ];
 const open = ['GET /healthz', 'GET /openapi.json', 'GET /readyz'];
@@ -110,7 +114,8 @@ test('the OpenAPI document names every route, and whether it needs the token', a
 test.each(routes)('%s is served, and answers as the document says', async (route) => {
   const [method = '', path = ''] = route.split(' ');
   const real = path.replace('{jid}', 'bob%40example.com').replace('{key}', key);
-  const body = method === 'PUT' ? JSON.stringify({ phase: 'legacy', reason: 'again' }) : undefined;
+  const asked = { PUT: { phase: 'legacy', reason: 'again' }, POST: { keys: [key], reason: 'a test' } }[method];
+  const body = asked && JSON.stringify(asked);
   const answer = await ask(side.url, real, {
     method,
     body,

@@ -10,7 +10,7 @@ beforeAll(async () => {
   side = await startAdminSide();
   keys = [
     await side.write({}),
-    await side.write({ user: 'carol@example.com' }),
+    await side.write({ user: 'carol@example.com', id: 'shared' }),
     await side.write({ lane: 'toXmpp', topic: undefined, original: undefined }),
     await side.write({ refused: { condition: 'policy-violation', text: 'too large' } }),
   ];
@@ -25,6 +25,9 @@ const list = [
   { query: '?state=waiting', found: [0, 1, 2] },
   { query: '?state=dead', found: [3] },
   { query: '?lane=toXmpp&state=dead', found: [] },
+  { query: '?id=shared', found: [1] },
+  { query: '?before=2020-01-01T00:00:00Z', found: [] },
+  { query: '?before=2999-01-01T00:00:00Z', found: [0, 1, 2, 3] },
 ];
 
 test.each(list)('the list with "$query"', async ({ query, found }) => {
@@ -32,6 +35,10 @@ test.each(list)('the list with "$query"', async ({ query, found }) => {
   expect(status).toBe(200);
   expect(body.items.map((entry: { key: string }) => entry.key)).toEqual(found.map((index) => keys[index]));
   expect(body.next).toBeNull();
+});
+
+test('a time that is none is refused', async () => {
+  expect((await ask(side.url, '/api/v1/ledger?before=yesterday')).status).toBe(400);
 });
 
 test('pages follow each other without a gap', async () => {
@@ -56,6 +63,9 @@ test('one entry has its whole life in readable times', async () => {
     mapping: 'rfc6121-message',
     condition: 'policy-violation',
     text: 'too large',
+    archived: false,
+    late: false,
+    acts: [],
     attempts: 0,
     at: '2026-01-02T03:04:05.000Z',
     acceptedAt: expect.stringMatching(/Z$/),

@@ -70,7 +70,108 @@ test('one user is shown with devices, times and what waits, in exactly the docum
     changedAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
     devices: [{ client: 'phone', online: true, seenAt: expect.stringMatching(/Z$/) }],
     waiting: { toMqtt: 1, toXmpp: 1 },
+    linkUp: true,
+    observed: false,
+    locked: false,
+    work: { state: 'idle' },
+    lastMove: {
+      ...{ to: 'legacy', who: 'admin', reason: 'made known', outcome: 'done' },
+      at: expect.stringMatching(/Z$/),
+    },
+    conversations: ['toMqtt', 'toXmpp'].map((lane) => ({
+      ...{ lane, peer: 'alice@example.com', accepted: 1, sent: 0, acked: 0, parked: 0, dead: 0, sole: 1 },
+      since: expect.stringMatching(/Z$/),
+      why: { kind: 'closed', obstacle: 'broker-down' },
+    })),
+    more: false,
+    lastEntries: { toMqtt: expect.stringMatching(/Z$/), toXmpp: expect.stringMatching(/Z$/) },
   });
+});
+
+const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT/);
+const holdups = [
+  {
+    answer: { kind: 'retry', reason: 'PUBACK 151' },
+    why: { kind: 'retrying', reason: 'PUBACK 151', attempts: 1, until: time },
+  },
+  { answer: { kind: 'parked', holds: true }, why: { kind: 'parked', since: time } },
+  { answer: { kind: 'delivered' }, why: null },
+  { answer: null, why: { kind: 'in-flight', since: time } },
+] as const;
+test.each(holdups)(
+  'a conversation whose first entry was answered $answer says why it waits',
+  async ({ answer, why }) => {
+    await move(side.url, 'bob@example.com', { phase: 'legacy', reason: 'made known' });
+    const sent = Promise.withResolvers<void>();
+    side.send = async () => {
+      sent.resolve();
+      return answer ?? new Promise(() => {});
+    };
+    side.obstacle = null;
+    await side.write({});
+    await sent.promise;
+    await vi.waitFor(async () => expect((await get(bob)).body.conversations[0].why).toEqual(why));
+  },
+);
+
+test('a move that the server puts off shows what failed and when it is tried again', async () => {
+  side.attach = async () => ({ kind: 'wait', condition: 'resource-constraint', text: 'too many sessions' });
+  await move(side.url, 'bob@example.com', { phase: 'mqtt', reason: 'pilot' });
+  await vi.waitFor(async () => {
+    const { body } = await get(bob);
+    expect(body.work).toMatchObject({ state: 'retrying', attempt: 1, failedAt: time, retryAt: time });
+    expect(body.work).toMatchObject({ condition: 'resource-constraint', text: 'too many sessions' });
+    expect(body.lastMove).toMatchObject({ to: 'mqtt', outcome: 'under way', reason: 'pilot' });
+  });
+});
+
+test('a move that failed says so, with the reason of the server', async () => {
+  side.attach = async () => ({ kind: 'refused', condition: 'item-not-found', text: 'there is no such account' });
+  await move(side.url, 'bob@example.com', { phase: 'mqtt', reason: 'pilot' });
+  await vi.waitFor(async () =>
+    expect((await get(bob)).body.lastMove).toMatchObject({ outcome: 'failed', why: 'there is no such account' }),
+  );
+});
+
+test('…/phase tells phase and move, and no more', async () => {
+  await move(side.url, 'bob@example.com', { phase: 'mqtt', reason: 'pilot' });
+  await vi.waitUntil(async () => (await get(`${bob}/phase`)).body.moving === null);
+  const { body } = await get(`${bob}/phase`);
+  expect(Object.keys(body)).toEqual(['jid', 'phase', 'version', 'moving', 'attached', 'app', 'acks', 'changedAt']);
+  expect((await get('/api/v1/users/nobody@example.com/phase')).status).toBe(404);
+});
+
+const dryRuns = [
+  { jid: 'carol@example.com', phase: 'mqtt', status: 200 },
+  { jid: 'carol@example.org', phase: 'mqtt', status: 404 },
+  { jid: 'carol', phase: 'mqtt', status: 400 },
+  { jid: 'bot@gw.example.com', phase: 'legacy', status: 409 },
+  { jid: 'crossfade@example.com', phase: 'mqtt', status: 409 },
+  { jid: 'carol@example.com', phase: 'mqqt', status: 400 },
+];
+test.each(dryRuns)(
+  'a dry run for $jid to $phase answers $status as the move would, and changes nothing',
+  async (row) => {
+    const { jid, phase, status } = row;
+    const answer = await move(side.url, jid, { phase, reason: 'a test', dryRun: true });
+    expect(answer.status).toBe(status);
+    if (status === 200) expect(answer.body).toMatchObject({ jid, phase: 'legacy', version: 0, moving: null });
+    expect(side.users.get('carol@example.com')).toBeUndefined();
+    expect((await get('/api/v1/audit')).body.items).toEqual([]);
+    // The true one answers alike.
+    const real = await move(side.url, jid, { phase, reason: 'a test' });
+    expect(real.status >= 400 ? real.status : 200).toBe(status);
+  },
+);
+
+test('a list can be of one pattern', async () => {
+  for (const name of ['anna', 'arno', 'bob'])
+    await move(side.url, `${name}@example.com`, { phase: 'legacy', reason: 'x' });
+  const jids = async (match: string) =>
+    (await get(`/api/v1/users?match=${encodeURIComponent(match)}`)).body.items.map(({ jid }: { jid: string }) => jid);
+  expect(await jids('a*@example.com')).toEqual(['anna@example.com', 'arno@example.com']);
+  expect(await jids('*')).toHaveLength(4);
+  expect(await jids('ar?o@*')).toEqual(['arno@example.com']);
 });
 
 test('a JID in the path is prepared, so any way of writing it finds the same user', async () => {

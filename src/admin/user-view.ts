@@ -1,0 +1,263 @@
+// One user in full on the admin side: where it stands, what is under way, what waits and why.
+
+import type { AuditRow, Lane, Ledger, Pile } from '../ledger/ledger.ts';
+import type { Devices } from '../migration/devices.ts';
+import { phases } from '../migration/phase.ts';
+import type { Work } from '../migration/reconcile.ts';
+import type { LegacyServer } from '../migration/server.ts';
+import { nameOfShown } from '../migration/shown.ts';
+import type { Kept, User } from '../migration/users.ts';
+import { count, flag, rfc3339, type Schema, shape, text, time } from './route.ts';
+
+/** Why entries of a conversation are not on their way, as flow/road has it. */
+interface Holdup {
+  kind: string;
+  since?: number;
+  until?: number;
+  obstacle?: string;
+  reason?: string;
+  attempts?: number;
+}
+
+export interface UserViewParts {
+  devices: Devices;
+  ledger: Ledger;
+  server: Pick<LegacyServer, 'up' | 'epoch'>;
+  workOn(user: User): Work;
+  holdup(conversation: { lane: Lane; user: string; peer: string }): Holdup | null;
+}
+
+/** Entries are counted up to here, the oldest first: one user must not keep the ledger from its commits. */
+const maxCounted = 1000;
+const maxConversations = 100;
+/** So many of all entries, the newest, are searched for the user's last. */
+const lastDepth = 20_000;
+const maxAudit = 50;
+const waitingStates = ['accepted', 'sent', 'acked'];
+
+const orNull = (schema: Schema): Schema => ({ ...schema, type: [schema.type, 'null'] });
+
+export const summaryProperties = {
+  jid: text,
+  phase: { type: 'string', enum: phases },
+  version: { type: 'integer', description: 'Counts the changes of phase.' },
+  moving: {
+    type: ['object', 'null'],
+    description: 'The move that is under way.',
+    properties: { from: text, step: text },
+    required: ['from', 'step'],
+  },
+  attached: {
+    type: ['object', 'null'],
+    description: 'The session on the legacy server.',
+    properties: {
+      jid: text,
+      shown: {
+        type: ['string', 'null'],
+        description:
+          'Its presence: available, away, chat, dnd or xa; silent without any, for sending only; null while that is being changed.',
+      },
+    },
+    required: ['jid', 'shown'],
+  },
+  app: { type: 'string', enum: ['none', 'away', 'here', 'unknown'] },
+  acks: { type: 'boolean', description: "The user's apps acknowledge with out/ack." },
+  changedAt: {
+    ...time,
+    type: ['string', 'null'],
+    description: `${time.description}; null for addresses of the configuration`,
+  },
+};
+
+const workShape = shape(
+  {
+    state: {
+      type: 'string',
+      enum: ['idle', 'running', 'in-line', 'link-down', 'retrying'],
+      description: 'What the gateway does about the user on the legacy server.',
+    },
+    attempt: count,
+    condition: { type: 'string', description: 'Of the last failure.' },
+    text,
+    failedAt: time,
+    retryAt: time,
+  },
+  ['attempt', 'condition', 'text', 'failedAt', 'retryAt'],
+);
+const moveShape = shape(
+  {
+    to: text,
+    at: time,
+    who: text,
+    reason: text,
+    outcome: { type: 'string', enum: ['under way', 'done', 'failed'] },
+    endedAt: time,
+    why: { type: 'string', description: 'Of a failed one.' },
+  },
+  ['reason', 'endedAt', 'why'],
+);
+const whyShape: Schema = {
+  ...shape(
+    {
+      kind: { type: 'string', enum: ['in-flight', 'parked', 'retrying', 'closed', 'in-line'] },
+      obstacle: {
+        type: 'string',
+        description: 'broker-down, broker-unknown, not-published, offline-window, link-down, no-session or stopping.',
+      },
+      reason: text,
+      attempts: count,
+      since: time,
+      until: time,
+    },
+    ['obstacle', 'reason', 'attempts', 'since', 'until'],
+  ),
+  type: ['object', 'null'],
+  description: 'Why its first entry is not on its way; null where the rest is with the receiving side.',
+};
+const conversationShape = shape(
+  {
+    lane: { type: 'string', enum: ['toMqtt', 'toXmpp'] },
+    peer: text,
+    accepted: count,
+    sent: count,
+    acked: { type: 'integer', description: 'With the broker, not settled yet.' },
+    parked: count,
+    dead: count,
+    sole: { type: 'integer', description: 'Of all these, the ones that nobody else has and no app has acknowledged.' },
+    since: time,
+    condition: { type: 'string', description: 'Of the dead.' },
+    why: whyShape,
+  },
+  ['condition'],
+);
+
+export const userShape = shape({
+  ...summaryProperties,
+  linkUp: { type: 'boolean', description: 'The attach link to the legacy server stands.' },
+  observed: { type: 'boolean', description: 'The server sends copies of what the user sends and receives.' },
+  locked: { type: 'boolean', description: 'The server refuses legacy clients of the user.' },
+  work: workShape,
+  lastMove: orNull(moveShape),
+  devices: { type: 'array', items: shape({ client: text, online: flag, seenAt: time }) },
+  waiting: {
+    ...shape({ toMqtt: count, toXmpp: count }),
+    description: `Entries on their way: accepted, sent or acked; the oldest ${maxCounted} open entries are counted.`,
+  },
+  conversations: {
+    type: 'array',
+    items: conversationShape,
+    description: `Of the oldest ${maxCounted} open entries, at most ${maxConversations}.`,
+  },
+  more: { type: 'boolean', description: 'There are more open entries than were counted.' },
+  lastEntries: {
+    ...shape({ toMqtt: orNull(time), toXmpp: orNull(time) }),
+    description: `When the last message in each direction was accepted; null if that was before the newest ${lastDepth} entries of all.`,
+  },
+});
+
+/** In lists, and while a move is waited for: costs the ledger nothing. */
+export function summarize({ devices }: { devices: Devices }, user: User) {
+  const { jid, phase, version, moving = null, attached, acks, changedAt } = user;
+  return {
+    jid,
+    phase,
+    version,
+    moving,
+    // Without an epoch it is only what the last session was shown as.
+    attached:
+      attached && attached.epoch !== ''
+        ? { jid: attached.jid, shown: attached.shown === undefined ? null : nameOfShown(attached.shown) }
+        : null,
+    app: devices.statusOf(jid),
+    acks,
+    changedAt: changedAt === 0 ? null : rfc3339(changedAt),
+  };
+}
+
+export async function viewUser(parts: UserViewParts, user: User) {
+  const { ledger, devices } = parts;
+  const [{ piles, more }, last, audit] = await Promise.all([
+    ledger.do('piles', { user: user.jid, limit: maxCounted }),
+    ledger.do('lastEntries', { user: user.jid, depth: lastDepth }),
+    ledger.do('audit', { user: user.jid, limit: maxAudit }),
+  ]);
+  const waitingIn = (wanted: Lane) =>
+    piles.reduce(
+      (sum, { lane, state, count }) => sum + (lane === wanted && waitingStates.includes(state) ? count : 0),
+      0,
+    );
+  const timeOf = (at: number | undefined) => (at === undefined ? null : rfc3339(at));
+  return {
+    // After the await: as the user stands when the answer leaves.
+    ...summarize(parts, user),
+    linkUp: parts.server.up,
+    observed: isKept(parts, user.observed),
+    locked: isKept(parts, user.locked),
+    work: viewWork(parts.workOn(user)),
+    lastMove: lastMoveIn(audit, user),
+    devices: devices.list(user.jid).map(({ client, online, seenAt }) => ({ client, online, seenAt: rfc3339(seenAt) })),
+    waiting: { toMqtt: waitingIn('toMqtt'), toXmpp: waitingIn('toXmpp') },
+    conversations: conversationsOf(parts, user.jid, piles).slice(0, maxConversations),
+    more,
+    lastEntries: { toMqtt: timeOf(last.toMqtt), toXmpp: timeOf(last.toXmpp) },
+  };
+}
+
+/** Asked for and not answered yet counts as not there. */
+function isKept({ server }: UserViewParts, kept: Kept | undefined): boolean {
+  return kept !== undefined && kept.epoch === server.epoch && !kept.asked;
+}
+
+function viewWork(work: Work) {
+  const setback = 'setback' in work ? work.setback : undefined;
+  if (!setback) return { state: work.kind };
+  const { attempt, condition, text, failedAt, retryAt } = setback;
+  return { state: work.kind, attempt, condition, text, failedAt: rfc3339(failedAt), retryAt: rfc3339(retryAt) };
+}
+
+/** `rows`: the newest first. */
+function lastMoveIn(rows: AuditRow[], user: User) {
+  const asked = rows.findIndex(({ what }) => what === 'user.move');
+  const move = rows[asked];
+  if (!move) return null;
+  const end = rows.slice(0, asked).findLast(({ what }) => what === 'move.done' || what === 'move.failed');
+  // Where nothing had to be done on the legacy server, the move was its own end.
+  const outcome = user.moving ? 'under way' : end?.what === 'move.failed' ? 'failed' : 'done';
+  return {
+    to: move.detail ?? user.phase,
+    at: rfc3339(move.at),
+    who: move.who,
+    reason: move.reason,
+    outcome,
+    ...(end && !user.moving && { endedAt: rfc3339(end.at), why: end.reason }),
+  };
+}
+
+function conversationsOf(parts: UserViewParts, user: string, piles: Pile[]) {
+  const found = new Map<string, Pile[]>();
+  for (const pile of piles) {
+    const name = JSON.stringify([pile.lane, pile.peer]);
+    found.set(name, [...(found.get(name) ?? []), pile]);
+  }
+  return [...found.values()].map((ofOne) => {
+    const { lane, peer } = ofOne[0]!;
+    const inState = (state: string) => ofOne.find((pile) => pile.state === state)?.count ?? 0;
+    const held = parts.holdup({ lane, user, peer });
+    return {
+      ...{ lane, peer, accepted: inState('accepted'), sent: inState('sent'), acked: inState('acked') },
+      ...{ parked: inState('parked'), dead: inState('dead') },
+      sole: ofOne.reduce((sum, { sole }) => sum + sole, 0),
+      since: rfc3339(Math.min(...ofOne.map(({ since }) => since))),
+      condition: ofOne.find(({ condition }) => condition !== undefined)?.condition,
+      why: held && viewHoldup(held),
+    };
+  });
+}
+
+function viewHoldup({ since, until, ...rest }: Holdup) {
+  return {
+    ...rest,
+    ...(since !== undefined && { since: rfc3339(since) }),
+    ...(until !== undefined && { until: rfc3339(until) }),
+  };
+}
