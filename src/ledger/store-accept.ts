@@ -19,7 +19,7 @@ export function acceptOperation(
   derived: Derived,
   links: Links,
 ): (args: AcceptArgs) => Outcome {
-  const known = lookups(db);
+  const known = lookups(db, derived);
   const insert = inserter(db, tally, derived);
   const becomeSole = db.prepare(
     `UPDATE entry SET custody = ${sole} WHERE seq = ? AND custody = ${copy} AND state <= 4 AND app_acked_at IS NULL`,
@@ -43,26 +43,29 @@ export function acceptOperation(
 }
 
 /** Rules 2 and 3 of toMqtt, and the request ids of toXmpp. */
-function lookups(db: DatabaseSync) {
-  const known = 'FROM known JOIN entry USING (seq) WHERE known.key = substr(?1, 1, 11) AND';
-  const byArchive = db.prepare(`SELECT seq ${known} archive_key = ?1 LIMIT 1`);
+function lookups(db: DatabaseSync, derived: Derived) {
+  const byArchive = db.prepare('SELECT 1 FROM entry WHERE seq = ? AND archive_key = ?');
   // Two live direct stanzas are two messages: one of the two must have come by a way that makes second copies.
   const byContent = db.prepare(
-    `SELECT seq ${known} content_key = ?1 AND (late OR ?2) AND abs(at - ?3) <= ${repeatWindowMs} LIMIT 1`,
+    `SELECT 1 FROM entry WHERE seq = ? AND content_key = ? AND (late OR ?) AND abs(at - ?) <= ${repeatWindowMs}`,
   );
-  const byRequest = db.prepare(`SELECT request_digest ${known} request_key = ?1 LIMIT 1`);
+  const byRequest = db.prepare('SELECT request_digest FROM entry WHERE seq = ? AND request_key = ?');
   return {
     archived({ archiveKey }: Draft): number | undefined {
-      return archiveKey ? (byArchive.get(archiveKey)?.seq as number | undefined) : undefined;
+      if (!archiveKey) return undefined;
+      return derived.known(archiveKey).find((seq) => byArchive.get(seq, archiveKey));
     },
     alike({ contentKey, late, at }: Draft): number | undefined {
       if (!contentKey) return undefined;
-      return byContent.get(contentKey, late ? 1 : 0, at)?.seq as number | undefined;
+      return derived.known(contentKey).find((seq) => byContent.get(seq, contentKey, late ? 1 : 0, at));
     },
     request({ requestKey, requestDigest }: Draft): Outcome | undefined {
-      const row = requestKey ? byRequest.get(requestKey) : undefined;
-      if (!row) return undefined;
-      return row.request_digest === (requestDigest ?? null) ? isRepeat : isConflict;
+      if (!requestKey) return undefined;
+      for (const seq of derived.known(requestKey)) {
+        const row = byRequest.get(seq, requestKey);
+        if (row) return row.request_digest === (requestDigest ?? null) ? isRepeat : isConflict;
+      }
+      return undefined;
     },
   };
 }
@@ -104,7 +107,9 @@ function inserter(db: DatabaseSync, tally: Tally, derived: Derived) {
       key(draft.requestDigest),
     );
     if (!refused) body.run(seq, draft.topic ?? null, draft.payload, draft.original ?? null);
-    derived.added(seq, draft);
+    derived.opened(draft.user, seq);
+    if (!refused)
+      for (const key of [draft.archiveKey, draft.contentKey, draft.requestKey]) if (key) derived.learned(key, seq);
     tally.add(lane, state);
   };
 }

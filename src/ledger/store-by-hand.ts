@@ -108,9 +108,7 @@ function retryOperation(
   const requeue = db.prepare(
     `UPDATE entry SET state = ${accepted}, ended_at = NULL, condition = NULL, text = NULL WHERE seq = ?`,
   );
-  const holder = db.prepare(
-    `SELECT seq FROM known JOIN entry USING (seq) WHERE known.key = substr(?1, 1, 11) AND request_key = ?1 AND seq <> ?2 LIMIT 1`,
-  );
+  const holder = db.prepare('SELECT seq FROM entry WHERE seq = ?1 AND request_key = ?2 AND seq <> ?3');
   const claim = db.prepare('UPDATE entry SET request_key = ? WHERE seq = ?');
   return ({ seq, note: line }): Retried => {
     const row = find(seq);
@@ -120,9 +118,9 @@ function retryOperation(
     if (row.lane === toXmpp && row.id !== null) {
       // It lost its key when it was refused; whoever has the id now is the app's own second attempt.
       const key = requestKey({ user: row.user, id: row.id });
-      if (holder.get(key, seq)) return 'repeated';
+      if (derived.known(key).some((known) => holder.get(known, key, seq))) return 'repeated';
       claim.run(key, seq);
-      derived.known(key, seq);
+      derived.learned(key, seq);
     }
     requeue.run(seq);
     tally.move(row.lane, row.state, accepted);

@@ -47,20 +47,20 @@ export function lifeOperations(db: DatabaseSync, tally: Tally, derived: Derived,
   const toEnd = (seqs: number[]) =>
     seqs.map((seq) => standing.get(seq) as unknown as Standing).filter((row) => row !== undefined && row.state <= dead);
   const takenBack = db.prepare(
-    `SELECT seq, user, lane, state FROM entry WHERE seq IN (SELECT seq FROM open WHERE user = ?) AND n > ?
+    `SELECT seq, user, lane, state FROM entry WHERE seq IN (SELECT value FROM json_each(open_of(?))) AND n > ?
        AND link = (SELECT id FROM link WHERE name = ? AND epoch = ?)`,
   );
   const notReturned = db.prepare(
-    `SELECT seq, user, lane, state FROM entry WHERE seq IN (SELECT seq FROM open WHERE user = ?) AND lane = ${toMqtt}
+    `SELECT seq, user, lane, state FROM entry WHERE seq IN (SELECT value FROM json_each(open_of(?))) AND lane = ${toMqtt}
        AND (custody <> ${sole} OR app_acked_at IS NOT NULL)`,
   );
   const becomeCopy = db.prepare(`UPDATE entry SET custody = ${copy} WHERE seq = ?`);
   const copies = db.prepare(
-    `SELECT seq, user, lane, state FROM entry WHERE seq IN (SELECT seq FROM open WHERE user = ?) AND lane = ${toMqtt}
+    `SELECT seq, user, lane, state FROM entry WHERE seq IN (SELECT value FROM json_each(open_of(?))) AND lane = ${toMqtt}
        AND custody = ${copy} AND state <= ${parked}`,
   );
   return {
-    ...answerOperations(db, tally, end),
+    ...answerOperations(db, tally, derived, end),
     appAcked: appAckedOperation(db, space),
     discard({ seqs, at, reason }) {
       for (const row of toEnd(seqs)) end(row, discarded, at, reason);
@@ -89,6 +89,7 @@ export function lifeOperations(db: DatabaseSync, tally: Tally, derived: Derived,
 /** Ends an entry: the body goes; `returned` and `discarded` lose their repeat keys too, so the message may come again. */
 export function ender(db: DatabaseSync, tally: Tally, derived: Derived) {
   const dropBody = db.prepare('DELETE FROM body WHERE seq = ?');
+  const keysOf = db.prepare('SELECT archive_key, content_key, request_key FROM entry WHERE seq = ?');
   const settle = db.prepare(
     `UPDATE entry SET state = ${settled}, acked_at = ?, ended_at = ?, attempts = attempts + ? WHERE seq = ?`,
   );
@@ -98,7 +99,10 @@ export function ender(db: DatabaseSync, tally: Tally, derived: Derived) {
   );
   return (row: Standing, to: typeof settled | typeof returned | typeof discarded, at: number, reason?: string) => {
     if (to === settled) settle.run(at, at, row.state === accepted ? 1 : 0, row.seq);
-    else leave.run(to, at, reason ?? null, row.seq);
+    else {
+      derived.forgot(row.seq, keysOf.get(row.seq)!);
+      leave.run(to, at, reason ?? null, row.seq);
+    }
     dropBody.run(row.seq);
     derived.ended(row.user, row.seq);
     tally.move(row.lane, row.state, to);
@@ -108,10 +112,11 @@ export function ender(db: DatabaseSync, tally: Tally, derived: Derived) {
 function answerOperations(
   db: DatabaseSync,
   tally: Tally,
+  derived: Derived,
   end: ReturnType<typeof ender>,
 ): Pick<Life, 'answered' | 'sent' | 'refused' | 'parked'> {
-  const standing = db.prepare('SELECT seq, user, lane, state FROM entry WHERE seq = ?');
-  const find = (seq: number) => standing.get(seq) as unknown as Standing | undefined;
+  const standing = db.prepare('SELECT seq, user, lane, state, request_key FROM entry WHERE seq = ?');
+  const find = (seq: number) => standing.get(seq) as unknown as (Standing & { request_key: string | null }) | undefined;
   // Apps that never acknowledge: a device that is online at, or was online after, the PUBACK stands for their word.
   const ack = db.prepare(
     `UPDATE entry SET state = ${acked}, acked_at = ?1, attempts = attempts + (state = ${accepted}),
@@ -147,6 +152,7 @@ function answerOperations(
     refused({ seq, at, condition, text }) {
       const row = find(seq);
       if (!row || row.state > parked) return;
+      derived.forgot(seq, { request_key: row.request_key });
       refuse.run(at, condition, text, seq);
       tally.move(row.lane, row.state, dead);
     },
@@ -166,7 +172,7 @@ function appAckedOperation(db: DatabaseSync, space: string): Life['appAcked'] {
   const firstAck = db.prepare('INSERT OR IGNORE INTO acking (user) VALUES (?)');
   // From the first ack on the device's presence proves nothing any more.
   const requireAcks = db.prepare(
-    `UPDATE entry SET app_has = 0 WHERE seq IN (SELECT seq FROM open WHERE user = ?) AND state = ${acked} AND app_acked_at IS NULL`,
+    `UPDATE entry SET app_has = 0 WHERE seq IN (SELECT value FROM json_each(open_of(?))) AND state = ${acked} AND app_acked_at IS NULL`,
   );
   return ({ user, keys, at }) => {
     if (firstAck.run(user).changes) requireAcks.run(user);

@@ -40,7 +40,7 @@ function deliveryQueries(
   );
   const toReturn = db.prepare(
     `SELECT seq, at, original FROM entry JOIN body USING (seq)
-       WHERE entry.seq IN (SELECT seq FROM open WHERE user = ?) AND lane = ${toMqtt} AND custody = ${sole} AND app_acked_at IS NULL
+       WHERE entry.seq IN (SELECT value FROM json_each(open_of(?))) AND lane = ${toMqtt} AND custody = ${sole} AND app_acked_at IS NULL
          AND original IS NOT NULL ORDER BY seq LIMIT ?`,
   );
   const withBroker = db.prepare(

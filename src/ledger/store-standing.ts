@@ -11,7 +11,7 @@ export function standingOperations(db: DatabaseSync): Standing {
 }
 
 function pilesOperation(db: DatabaseSync): Standing['piles'] {
-  const oldest = 'SELECT seq FROM open WHERE user = ? ORDER BY seq LIMIT ?';
+  const oldest = 'SELECT value FROM json_each(open_of(?)) ORDER BY value LIMIT ?';
   const counted = db.prepare(
     `SELECT lane, peer, state, count(*) AS n, sum(custody = ${sole} AND app_acked_at IS NULL) AS sole,
          min(accepted_at) AS since, iif(state = ${dead}, condition, NULL) AS condition, max(seq) AS newest

@@ -45,15 +45,16 @@ function forgetOperation(db: DatabaseSync, tally: Tally, derived: Derived): Swee
     `SELECT seq, user, lane FROM entry WHERE state = 4 AND ended_at < ? AND NOT EXISTS (SELECT 1 FROM body WHERE body.seq = entry.seq)
        ORDER BY ended_at LIMIT ?`,
   );
-  const drop = db.prepare('DELETE FROM entry WHERE seq = ?');
+  const remove = db.prepare('DELETE FROM entry WHERE seq = ? RETURNING archive_key, content_key, request_key');
+  const drop = (seq: number) => derived.forgot(seq, remove.get(seq)!);
   // Gives back to the file system what is free, a little at a time.
   const shrink = db.prepare('PRAGMA incremental_vacuum(256)');
   return ({ before, limit }) => {
     const rows = old.all(before, limit);
-    for (const { seq } of rows) drop.run(seq!);
+    for (const { seq } of rows) drop(Number(seq));
     const noBody = refused.all(before, limit - rows.length);
     for (const { seq, user, lane } of noBody) {
-      drop.run(seq!);
+      drop(Number(seq));
       derived.ended(String(user), Number(seq));
       tally.move(Number(lane), dead, discarded);
     }
@@ -79,7 +80,7 @@ function requeueOperations(db: DatabaseSync, tally: Tally): Pick<Sweep, 'republi
     };
   };
   const republishAll = requeue(acked, '');
-  const republishOf = requeue(acked, 'AND seq IN (SELECT seq FROM open WHERE user = ?) AND app_acked_at IS NULL');
+  const republishOf = requeue(acked, 'AND seq IN (SELECT value FROM json_each(open_of(?))) AND app_acked_at IS NULL');
   const unparkAll = requeue(parked, '');
   const unparkOf = requeue(parked, 'AND user = ?');
   return {

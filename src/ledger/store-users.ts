@@ -95,7 +95,7 @@ function deviceRows(db: DatabaseSync): Pick<Users, 'devices' | 'putDevice' | 're
   // A device online after the PUBACK: all the word there is of apps that never acknowledge. `+` keeps SQLite from the index
   // of all that is acked, which may be millions, where the user has few.
   const appHas = db.prepare(
-    `UPDATE entry SET app_has = 1 WHERE seq IN (SELECT seq FROM open WHERE user = ?1) AND state = ${acked} AND +app_has = 0
+    `UPDATE entry SET app_has = 1 WHERE seq IN (SELECT value FROM json_each(open_of(?1))) AND state = ${acked} AND +app_has = 0
        AND NOT EXISTS (SELECT 1 FROM acking WHERE acking.user = ?1)`,
   );
   return {

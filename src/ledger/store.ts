@@ -1,7 +1,7 @@
 // The half of the ledger that owns the database: executes calls in order, many in one commit. Synchronous, no clock, no thread.
 
 import type { DatabaseSync } from 'node:sqlite';
-import { derive } from './derived.ts';
+import { Derived } from './derived.ts';
 import type { AcceptArgs, Call, Result } from './engine.ts';
 import type { Operations, Outcome } from './ledger.ts';
 import { migrate } from './schema.ts';
@@ -28,6 +28,7 @@ export class Store {
   readonly operations: Operations;
   readonly #accept: (args: AcceptArgs) => Outcome;
   readonly #db: DatabaseSync;
+  readonly #derived: Derived;
   readonly #tally: Tally;
   readonly #links: Links;
   readonly #putLastSeq;
@@ -36,20 +37,20 @@ export class Store {
   /** Brings the schema up to date. Throws as `migrate` does. `path` is for the texts. */
   constructor(db: DatabaseSync, path: string) {
     migrate(db, path);
-    const derived = derive(db);
     this.#db = db;
     const file = db.prepare('SELECT space, last_seq FROM file').get();
     this.space = String(file?.space);
     this.#lastSeq = Number(file?.last_seq);
     this.#putLastSeq = db.prepare('UPDATE file SET last_seq = ?');
+    this.#derived = new Derived(db);
     this.#tally = new Tally(db);
     this.#links = new Links(db);
-    this.#accept = acceptOperation(db, this.#tally, derived, this.#links);
+    this.#accept = acceptOperation(db, this.#tally, this.#derived, this.#links);
     this.operations = {
-      ...lifeOperations(db, this.#tally, derived, this.space),
-      ...sweepOperations(db, this.#tally, derived),
+      ...lifeOperations(db, this.#tally, this.#derived, this.space),
+      ...sweepOperations(db, this.#tally, this.#derived),
       ...readOperations(db, this.#tally, this.space),
-      ...byHandOperations(db, { tally: this.#tally, derived, space: this.space }),
+      ...byHandOperations(db, { tally: this.#tally, derived: this.#derived, space: this.space }),
       ...standingOperations(db),
       ...this.#links.operations,
       ...userOperations(db),
@@ -84,6 +85,7 @@ export class Store {
       this.#tally.write();
       this.#links.write();
       this.#db.exec('COMMIT');
+      this.#derived.committed();
       this.#tally.committed();
       this.#links.committed();
       this.#lastSeq = lastSeq;
@@ -114,8 +116,9 @@ export class Store {
 
   /** What is kept in memory beside the rows, to be put back when they are rolled back. */
   #save(): () => void {
-    const [tally, links] = [this.#tally.save(), this.#links.save()];
+    const [derived, tally, links] = [this.#derived.save(), this.#tally.save(), this.#links.save()];
     return () => {
+      this.#derived.restore(derived);
       this.#tally.restore(tally);
       this.#links.restore(links);
     };

@@ -51,7 +51,7 @@ CREATE INDEX entry_acked   ON entry (app_has, acked_at) WHERE state = 2;
 CREATE INDEX entry_parked  ON entry (user) WHERE state = 3;
 CREATE INDEX entry_dead    ON entry (ended_at) WHERE state = 4;
 CREATE INDEX entry_ended   ON entry (ended_at) WHERE state >= 5;
--- By repeat key and by user: derived.sql.
+-- By repeat key and by user: derived.ts, in memory.
 
 -- Apart from the entry, so that a change of state writes no body again and settling is a deletion here.
 CREATE TABLE body (
