@@ -5,7 +5,7 @@ import { prepareBare } from './jid.ts';
 import { NS_CLIENT } from './namespaces.ts';
 import type { Arrival } from './session.ts';
 import { elementsOf, isStanza } from './stanza.ts';
-import type { Skipped } from './xml-reader.ts';
+import type { Skipped } from './stanza-limits.ts';
 
 export interface SkippedContent {
   /** The inner stanza's, where its start tag was read. */

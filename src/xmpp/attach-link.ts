@@ -10,7 +10,7 @@ import { NS_ATTACH } from './namespaces.ts';
 import type { SendResult, StanzaHandler } from './session.ts';
 import { childOf, elementsOf } from './stanza.ts';
 import { readError, refusalOf, type StanzaError, sendResultOf } from './stanza-error.ts';
-import type { Skipped } from './xml-reader.ts';
+import type { Skipped } from './stanza-limits.ts';
 import { forEnvelope, tag } from './xml-writer.ts';
 
 export type { SkippedArrival } from './arrivals.ts';

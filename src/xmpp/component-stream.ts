@@ -9,7 +9,8 @@ import type { Element } from 'ltx';
 import type { Clock, Timer } from '../clock.ts';
 import { NS_STREAM_ERRORS } from './namespaces.ts';
 import { elementsOf } from './stanza.ts';
-import { type ReaderLimits, type Skipped, XmlFault, XmlReader } from './xml-reader.ts';
+import type { ReaderLimits, Skipped } from './stanza-limits.ts';
+import { XmlFault, XmlReader } from './xml-reader.ts';
 import { tag } from './xml-writer.ts';
 
 export interface StreamTarget {

@@ -8,8 +8,8 @@ import { ComponentStream, type StreamTarget } from './component-stream.ts';
 import { fullOf, parseJid } from './jid.ts';
 import { NS_PING } from './namespaces.ts';
 import { isStanza } from './stanza.ts';
+import type { ReaderLimits, Skipped } from './stanza-limits.ts';
 import { defaultTiming, Supervisor, type Timing } from './supervisor.ts';
-import type { ReaderLimits, Skipped } from './xml-reader.ts';
 import { tag } from './xml-writer.ts';
 
 export interface ComponentOptions extends StreamTarget {

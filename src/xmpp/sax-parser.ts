@@ -17,7 +17,7 @@ export interface Parser extends sax.SAXParser {
   tagName: string;
   entity: string;
   q: string;
-  tags: unknown[];
+  tags: { name: string }[];
   attribList: { length: number; indexOf(name: string): number };
 }
 

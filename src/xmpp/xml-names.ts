@@ -32,16 +32,42 @@ export const outermost: Scope = { ns: '', defaultNs: '', prefixes };
 /** The inside of a stream: stanzas have no `xmlns` attribute there. */
 export const insideStream: Scope = { ns: NS_CLIENT, defaultNs: NS_CLIENT, prefixes };
 
+/** The names in a tag, as they stand there, and what can be said of them wherever it stands. */
+export interface TagNames {
+  readonly rawName: string;
+  readonly attributes: readonly string[];
+  /** Where among the attributes `xmlns` is, or -1. */
+  readonly xmlnsAt: number;
+  /** Some name has a colon. */
+  readonly prefixed: boolean;
+}
+
+export function tagNames(rawName: string, attributes: readonly string[]): TagNames {
+  const prefixed = rawName.includes(':') || attributes.some((name) => name.includes(':'));
+  return { rawName, attributes, xmlnsAt: attributes.indexOf('xmlns'), prefixed };
+}
+
 /**
  * Resolves a start tag. jabber:component:accept is read as jabber:client (XEP-0114: the same stanzas under another name), so
  * that what comes on the stream and what comes inside an envelope look alike. A condition instead of a tag: it is not allowed.
  */
-export function resolveTag(
-  rawName: string,
-  names: string[],
-  values: string[],
-  outer: Scope,
-): StartTag | StreamCondition {
+export function resolveTag(tag: TagNames, values: readonly string[], outer: Scope): StartTag | StreamCondition {
+  return tag.prefixed ? resolvePrefixed(tag, values, outer) : resolvePlain(tag, values, outer);
+}
+
+function resolvePlain(tag: TagNames, values: readonly string[], outer: Scope): StartTag | StreamCondition {
+  const { rawName: name, attributes, xmlnsAt } = tag;
+  const defaultNs = xmlnsAt < 0 ? outer.defaultNs : values[xmlnsAt]!;
+  if (xmlnsAt >= 0 && !isNamespaceName(defaultNs)) return 'bad-namespace-prefix';
+  const ns = defaultNs === NS_COMPONENT ? NS_CLIENT : defaultNs;
+  const attrs: Record<string, string> = {};
+  if (ns !== outer.ns) attrs.xmlns = ns;
+  for (let at = 0; at < attributes.length; at += 1) if (at !== xmlnsAt) put(attrs, attributes[at]!, values[at]!);
+  return { name, attrs, scope: scopeOf(ns, defaultNs, outer.prefixes, outer) };
+}
+
+function resolvePrefixed(tag: TagNames, values: readonly string[], outer: Scope): StartTag | StreamCondition {
+  const { rawName, attributes: names } = tag;
   const declared = declarations(names, values, outer);
   if (typeof declared === 'string') return declared;
   const colon = rawName.indexOf(':');
@@ -75,11 +101,23 @@ export function resolveTag(
       put(attrs, attribute, values[at]!);
     }
   }
-  return { name, attrs, scope: { ns, defaultNs: declared.defaultNs, prefixes: declared.prefixes } };
+  return { name, attrs, scope: scopeOf(ns, declared.defaultNs, declared.prefixes, outer) };
+}
+
+/** The outer scope itself where nothing has changed. */
+function scopeOf(ns: string, defaultNs: string, prefixes: Scope['prefixes'], outer: Scope): Scope {
+  const isSame = ns === outer.ns && defaultNs === outer.defaultNs && prefixes === outer.prefixes;
+  return isSame ? outer : { ns, defaultNs, prefixes };
 }
 
 /** What can be said of a tag that does not resolve: its local name, cut, and the attributes without a prefix. */
-export function plainTag(rawName: string, names: string[], values: string[], outer: Scope, maxName: number): StartTag {
+export function plainTag(
+  rawName: string,
+  names: readonly string[],
+  values: readonly string[],
+  outer: Scope,
+  maxName: number,
+): StartTag {
   const attrs: Record<string, string> = {};
   for (const [at, name] of names.entries()) {
     if (!name.startsWith('xmlns') && !name.includes(':')) put(attrs, name, values[at]!);
@@ -89,8 +127,8 @@ export function plainTag(rawName: string, names: string[], values: string[], out
 
 /** The default namespace and the prefixes inside the tag. */
 function declarations(
-  names: string[],
-  values: string[],
+  names: readonly string[],
+  values: readonly string[],
   outer: Scope,
 ): Pick<Scope, 'defaultNs' | 'prefixes'> | StreamCondition {
   let { defaultNs } = outer;

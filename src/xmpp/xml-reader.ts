@@ -1,8 +1,9 @@
 // Reads an XMPP stream (RFC 6120 §4, §11) into canonical ltx elements, on sax; usable as `Parser` of @xmpp/component.
 //
-// sax is driven in slices that end with a tag, so that each stanza's bytes are counted exactly and what sax does not check is
-// seen in the raw text: `<` in an attribute, comments and the like. Nothing is thrown or emitted inside its handlers; a throw
-// there would leave it corrupt. U+FFFD may stand for bytes that were no UTF-8: the socket's decoder does not tell.
+// sax is driven in slices, each one tag or the text up to one, so that each stanza's bytes are counted exactly and what sax does
+// not check is seen in the raw text: `<` in an attribute, comments and the like. A tag of a form that it has read before is taken
+// from tag-forms. Nothing is thrown or emitted inside its handlers; a throw there would leave it corrupt. U+FFFD may stand for
+// bytes that were no UTF-8: the socket's decoder does not tell.
 //
 // A stream that ends over one stanza comes back with the same stanza. So nothing that a server's own parser has let in may be
 // an error here: what goes over a limit, or cannot be resolved or written again, is skipped.
@@ -21,34 +22,19 @@ import {
   STATE,
   TEXT,
 } from './sax-parser.ts';
-import { insideStream, outermost, plainTag, resolveTag, type Scope, type StreamCondition } from './xml-names.ts';
+import { ByteCount, defaultLimits, outlineOf, type ReaderLimits, type Skipped } from './stanza-limits.ts';
+import { type Form, TagForms } from './tag-forms.ts';
+import {
+  insideStream,
+  outermost,
+  plainTag,
+  resolveTag,
+  type Scope,
+  type StreamCondition,
+  type TagNames,
+  tagNames,
+} from './xml-names.ts';
 import { Skipper } from './xml-skipper.ts';
-
-/** Per stanza. One that goes over is skipped while it is read, and the stream lives on. */
-export interface ReaderLimits {
-  /** Bytes of UTF-8, from its `<` to its last `>`. */
-  maxBytes: number;
-  /** Elements inside each other, itself included. */
-  maxDepth: number;
-  /** Attributes of one element, namespace declarations included. */
-  maxAttributes: number;
-  /** Characters of an element's or an attribute's name, its prefix included. */
-  maxName: number;
-}
-
-export const defaultLimits: ReaderLimits = { maxBytes: 1024 * 1024, maxDepth: 64, maxAttributes: 64, maxName: 1024 };
-
-/** A stanza that was over a limit. */
-export interface Skipped {
-  /**
-   * Its first three levels as far as they were read: at each the first element, without text. One whose start tag was not read
-   * to its end has no attributes; of one with too many, `from`, `to`, `id` and `type` are among those that are kept.
-   */
-  outline: Element;
-  bytes: number;
-  /** `names`: one is too long, its prefix is unbound, or its namespace is none that could be written again. */
-  reason: 'bytes' | 'depth' | 'attributes' | 'names';
-}
 
 /** What ends a stream. `condition` is the stream error's name (RFC 6120 §4.9.3). */
 export class XmlFault extends Error {
@@ -79,6 +65,12 @@ export class XmlReader extends EventEmitter {
   #dead = false;
   #charsRead = 0;
   #declaring = false;
+  readonly #forms = new TagForms();
+  /** What the last slice was, if it was a tag that can be resolved. */
+  #form: Form | null = null;
+  /** The chunk's next `<` and the next `&`, as far as they were looked for. */
+  #less = -1;
+  #and = -1;
   /** Open elements, the root included. */
   #depth = 0;
   /** The stanza's open elements, outermost first, and the scopes around them. */
@@ -90,8 +82,7 @@ export class XmlReader extends EventEmitter {
   #values: string[] = [];
   /** What is wrong with them: a reason to skip the stanza. */
   #over: 'attributes' | 'names' | null = null;
-  /** Of the stanza being read. */
-  #bytes = 0;
+  readonly #count: ByteCount;
   #skip: Omit<Skipped, 'bytes'> | null = null;
   /** Reads in sax's place until the skipped stanza ends. */
   #skipper: Skipper | null = null;
@@ -105,6 +96,7 @@ export class XmlReader extends EventEmitter {
     super();
     this.#limits = { ...defaultLimits, ...limits };
     this.#kind = kind;
+    this.#count = new ByteCount(this.#limits.maxBytes);
     this.#sax = newParser();
     this.#listen();
   }
@@ -118,33 +110,13 @@ export class XmlReader extends EventEmitter {
   write(chunk: string): void {
     if (this.#dead) return;
     if (illegal.test(chunk) || !chunk.isWellFormed()) this.#fail('not-well-formed', 'a character XML does not allow');
-    const ascii = Buffer.byteLength(chunk) === chunk.length;
-    const size = (from: number, to: number) => (ascii ? to - from : Buffer.byteLength(chunk.slice(from, to)));
-    let less = chunk.indexOf('<');
+    this.#less = this.#and = -1;
+    this.#count.chunk(chunk);
     for (let at = 0; at < chunk.length && this.#fault === null && !this.#dead; ) {
-      if (this.#skipper !== null) {
-        const end = this.#skipper.read(chunk, at);
-        this.#bytes += size(at, end);
-        this.#afterSkipping(this.#skipper);
-        at = end;
-        continue;
-      }
-      if (less >= 0 && less < at) less = chunk.indexOf('<', at);
-      const end = this.#sliceEnd(chunk, at, less);
-      let begin = at;
-      if (this.#depth === 1 && this.#sax.state <= lastOfText) {
-        // Between stanzas: counting begins at the `<`.
-        this.#bytes = 0;
-        begin = less >= at && less < end ? less : end;
-      }
-      this.#bytes += size(begin, end);
-      this.#feed(chunk.slice(at, end));
-      at = end;
+      at = this.#skipper === null ? this.#read(chunk, at) : this.#skipOn(this.#skipper, chunk, at);
     }
-    if (this.idle && this.#sax.textNode !== '') {
-      this.#text(this.#sax.textNode);
-      this.#sax.textNode = '';
-    }
+    this.#count.upTo(chunk.length);
+    if (this.idle) this.#takeText();
     this.#reportFault();
   }
 
@@ -154,46 +126,89 @@ export class XmlReader extends EventEmitter {
     this.#reportFault();
   }
 
-  /** Up to and including the next tag's `>`; or its `<`, where something other than a tag may begin, and from there one by one. */
-  #sliceEnd(chunk: string, at: number, less: number): number {
+  /** Reads one slice; gives the place behind it. */
+  #read(chunk: string, at: number): number {
     const { state } = this.#sax;
-    if (state >= afterLess && state <= lastUnusual) return at + 1;
-    let tag = at;
-    if (state <= lastOfText) {
-      if (less < 0) return chunk.length;
-      tag = less + 1;
-      const next = chunk[tag];
-      if (next === '!' || next === '?' || next === undefined) return tag;
+    const isText = state <= lastOfText;
+    if (this.#less < at) this.#less = indexOf(chunk, '<', at);
+    const isTag = isText && this.#less === at;
+    // Between stanzas: counting begins at the `<`.
+    if (isText && this.#depth === 1) this.#count.beginAt(this.#less);
+    if (isTag) {
+      this.#less = indexOf(chunk, '<', at + 1);
+      const known = state === TEXT && this.#depth > 0 ? this.#known(chunk, at) : null;
+      if (known !== null) return this.#take(known);
     }
-    const end = chunk.indexOf('>', tag) + 1 || chunk.length;
-    const another = tag > at ? chunk.indexOf('<', tag) : less;
-    if (another >= 0 && another < end) this.#fail('not-well-formed', '< inside a tag');
+    const end = isText && !isTag ? this.#less : this.#tagEnd(chunk, at, isTag);
+    this.#feed(chunk, at, end);
+    const form = this.#form;
+    if (isTag && form !== null) this.#forms.learn(chunk.slice(at, end), form, form.kind === 'end' ? [] : this.#values);
     return end;
   }
 
-  #feed(slice: string): void {
+  /** Up to and including the tag's `>`; or its `<`, where something other than a tag may begin, and from there one by one. */
+  #tagEnd(chunk: string, at: number, isBegin: boolean): number {
+    const { state } = this.#sax;
+    if (!isBegin && state >= afterLess && state <= lastUnusual) return at + 1;
+    const next = chunk[at + 1];
+    if (isBegin && (next === '!' || next === '?' || next === undefined)) return at + 1;
+    const end = chunk.indexOf('>', at) + 1 || chunk.length;
+    if (this.#less < end) this.#fail('not-well-formed', '< inside a tag');
+    return end;
+  }
+
+  #known(chunk: string, at: number): Form | null {
+    if (this.#and < at) this.#and = indexOf(chunk, '&', at);
+    const form = this.#forms.find(chunk, at, Math.min(this.#less, this.#and));
+    if (form?.kind !== 'end') return form;
+    const open = this.#sax.tags;
+    // Wrong end tags and the root's are for sax.
+    return open.length > 1 && open.at(-1)!.name === form.tag.rawName ? form : null;
+  }
+
+  /** In sax's place: it has the same elements open afterwards. */
+  #take({ kind, tag }: Form): number {
+    const { end, values } = this.#forms;
+    this.#over = null;
+    this.#takeText();
+    if (kind !== 'end') this.#start(tag, values);
+    if (kind === 'start') this.#sax.tags.push({ name: tag.rawName });
+    if (kind === 'end') this.#sax.tags.pop();
+    if (kind !== 'start') this.#closeTag();
+    this.#afterSlice(end);
+    return end;
+  }
+
+  #feed(chunk: string, at: number, end: number): void {
     if (this.#fault !== null) return;
-    this.#charsRead += slice.length;
+    this.#form = null;
+    this.#charsRead += end - at;
     try {
-      this.#sax.write(slice);
+      this.#sax.write(chunk.slice(at, end));
     } catch (fault) {
       this.#fail('not-well-formed', String(fault));
     }
     const { state } = this.#sax;
     if (state > afterLess && state <= lastUnusual) this.#watch(state);
-    if (this.#bytes > this.#limits.maxBytes && this.#skip === null) this.#startSkip('bytes');
+    this.#afterSlice(end);
+  }
+
+  #afterSlice(end: number): void {
+    if (this.#skip === null && this.#count.isOver(end)) this.#startSkip('bytes');
     if (this.#fault !== null) return;
-    if (this.#complete !== null) this.#report(this.#complete);
+    if (this.#complete !== null) this.#report(this.#complete, end);
     else if (this.#skip !== null) this.#skipper = new Skipper(placeOf(this.#sax), this.#depth - 1);
   }
 
-  #afterSkipping({ done, restricted }: Skipper): void {
-    if (restricted) this.#fail('restricted-xml', 'a document type, a comment or a processing instruction');
-    if (!done) return;
+  #skipOn(skipper: Skipper, chunk: string, at: number): number {
+    const end = skipper.read(chunk, at);
+    if (skipper.restricted) this.#fail('restricted-xml', 'a document type, a comment or a processing instruction');
+    if (!skipper.done) return end;
     this.#skipper = null;
     this.#depth = 1;
     afterStanza(this.#sax);
-    this.#report('stanza');
+    this.#report('stanza', end);
+    return end;
   }
 
   /** RFC 6120 §11.1: of all that begins with `<!` or `<?` only CDATA may come, and the XML declaration as the very first. */
@@ -206,15 +221,11 @@ export class XmlReader extends EventEmitter {
     }
   }
 
-  #report(complete: 'start' | 'stanza' | 'end'): void {
-    const { bytes, root, stanza, skip } = {
-      bytes: this.#bytes,
-      root: this.#root,
-      stanza: this.#stanza,
-      skip: this.#skip,
-    };
+  #report(complete: 'start' | 'stanza' | 'end', end: number): void {
+    const [root, stanza, skip] = [this.#root, this.#stanza, this.#skip];
     this.#complete = this.#root = this.#stanza = this.#skip = null;
-    this.#bytes = 0;
+    const bytes = skip === null ? 0 : this.#count.upTo(end);
+    this.#count.beginAt(end);
     if (complete === 'start') this.emit('start', root);
     else if (complete === 'end') {
       this.#dead = true;
@@ -245,8 +256,11 @@ export class XmlReader extends EventEmitter {
       this.#values = [];
       this.#over = null;
     };
-    parser.onopentag = (tag) => this.#openTag(tag.name);
-    parser.onclosetag = () => this.#closeTag();
+    parser.onopentag = (tag) => this.#openTag(tag.name, tag.isSelfClosing);
+    parser.onclosetag = (name) => {
+      this.#form ??= { kind: 'end', tag: tagNames(name, []) };
+      this.#closeTag();
+    };
     parser.ontext = parser.oncdata = (text) => this.#text(text);
     parser.onprocessinginstruction = ({ name }) => {
       this.#declaring = false;
@@ -269,32 +283,43 @@ export class XmlReader extends EventEmitter {
     return 0;
   }
 
-  #openTag(rawName: string): void {
+  #openTag(rawName: string, isEmpty: boolean): void {
     if (this.#fault !== null) return;
-    this.#depth += 1;
-    const [names, values] = [this.#names, this.#values];
-    if (names === null) return;
+    const names = this.#names;
     this.#names = null;
+    if (names === null) {
+      this.#depth += 1;
+      return;
+    }
+    const tag = tagNames(rawName, names);
+    if (this.#over === null) this.#form = { kind: isEmpty ? 'empty' : 'start', tag };
+    this.#start(tag, this.#values);
+  }
+
+  #start(tag: TagNames, values: readonly string[]): void {
+    this.#depth += 1;
     const { maxName, maxDepth } = this.#limits;
-    const found = rawName.length > maxName ? 'policy-violation' : resolveTag(rawName, names, values, this.#scope);
-    if (this.#depth === 1 && typeof found === 'string') {
+    const { rawName, attributes } = tag;
+    const found = rawName.length > maxName ? 'policy-violation' : resolveTag(tag, values, this.#scope);
+    const isResolved = typeof found !== 'string';
+    if (this.#depth === 1 && !isResolved) {
       this.#fail(found, 'the name of the stream');
       return;
     }
-    const tag = typeof found === 'string' ? plainTag(rawName, names, values, this.#scope, maxName) : found;
-    const element = new Element(tag.name);
-    element.attrs = tag.attrs;
+    const { name, attrs, scope } = isResolved ? found : plainTag(rawName, attributes, values, this.#scope, maxName);
+    const element = new Element(name);
+    element.attrs = attrs;
     if (this.#depth === 1) {
-      this.#openRoot(element, tag.scope);
+      this.#openRoot(element, scope);
       return;
     }
     this.#open.at(-1)?.cnode(element);
     this.#open.push(element);
     this.#outer.push(this.#scope);
-    this.#scope = tag.scope;
+    this.#scope = scope;
     if (this.#depth > maxDepth + 1) this.#startSkip('depth');
     else if (this.#over !== null) this.#startSkip(this.#over);
-    else if (tag !== found) this.#startSkip('names');
+    else if (!isResolved) this.#startSkip('names');
   }
 
   #openRoot(root: Element, scope: Scope): void {
@@ -319,6 +344,14 @@ export class XmlReader extends EventEmitter {
     if (this.#depth === 1) this.#stanza = closed;
   }
 
+  /** What sax has gathered and would tell at the next tag. */
+  #takeText(): void {
+    const { textNode } = this.#sax;
+    if (textNode === '') return;
+    this.#sax.textNode = '';
+    this.#text(textNode);
+  }
+
   #text(text: string): void {
     if (this.#fault !== null || this.#skip !== null) return;
     const element = this.#open.at(-1);
@@ -341,19 +374,17 @@ export class XmlReader extends EventEmitter {
     }
     const top = this.#stanza ?? this.#open[0];
     const half = plainTag(this.#sax.tagName, [], [], this.#scope, this.#limits.maxName);
-    this.#skip = { outline: outline(top ?? new Element(half.name), 3), reason };
+    this.#skip = { outline: outlineOf(top ?? new Element(half.name), 3), reason };
     if (this.#outer.length > 0) this.#scope = this.#outer[0]!;
     this.#open.length = this.#outer.length = 0;
     this.#stanza = this.#names = null;
   }
 }
 
-function outline(element: Element, levels: number): Element {
-  const copy = new Element(element.name);
-  copy.attrs = { ...element.attrs };
-  const first = element.children.find((child) => child instanceof Element);
-  if (first instanceof Element && levels > 1) copy.cnode(outline(first, levels - 1));
-  return copy;
+/** Where `char` is next; the end of the text if it does not come. */
+function indexOf(text: string, char: string, from: number): number {
+  const at = text.indexOf(char, from);
+  return at < 0 ? text.length : at;
 }
 
 /** Reads exactly one element, in the canonical form and by the rules of {@link XmlReader}; null if it is anything else. */

@@ -2,8 +2,8 @@
 
 import type { Element } from 'ltx';
 import { describe, expect, test } from 'vitest';
+import type { Skipped } from '../../src/xmpp/stanza-limits.ts';
 import { pauseBefore } from '../../src/xmpp/supervisor.ts';
-import type { Skipped } from '../../src/xmpp/xml-reader.ts';
 import { stage, until } from './support.ts';
 
 const ids = (stanzas: Element[]) => stanzas.map(({ attrs }) => attrs.id);

@@ -6,7 +6,8 @@ import fc from 'fast-check';
 import { Element } from 'ltx';
 import { describe, expect, test } from 'vitest';
 import { isRefusal } from '../../src/refusal.ts';
-import { type ReaderLimits, type XmlFault, XmlReader } from '../../src/xmpp/xml-reader.ts';
+import type { ReaderLimits } from '../../src/xmpp/stanza-limits.ts';
+import { type XmlFault, XmlReader } from '../../src/xmpp/xml-reader.ts';
 import { writeElement } from '../../src/xmpp/xml-writer.ts';
 
 const header = `<stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' id='s1'>`;

@@ -5,7 +5,8 @@ import { type AddressInfo, connect, createServer } from 'node:net';
 import fc from 'fast-check';
 import type { Element } from 'ltx';
 import { describe, expect, test } from 'vitest';
-import { parseStanza, type ReaderLimits, type Skipped, XmlFault, XmlReader } from '../../src/xmpp/xml-reader.ts';
+import type { ReaderLimits, Skipped } from '../../src/xmpp/stanza-limits.ts';
+import { parseStanza, XmlFault, XmlReader } from '../../src/xmpp/xml-reader.ts';
 
 const header = `<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' id='s1'>`;
 
