@@ -3,7 +3,9 @@
 import type { Clock } from './clock.ts';
 import { Answers } from './flow/answers.ts';
 import { AppNotices } from './flow/app-notices.ts';
+import { Asks } from './flow/asks.ts';
 import { ByHand } from './flow/by-hand.ts';
+import { Contacts } from './flow/contacts.ts';
 import { Deliver } from './flow/deliver.ts';
 import type { Holdup } from './flow/road.ts';
 import { MqttRoad, XmppRoad } from './flow/roads.ts';
@@ -76,6 +78,7 @@ export class Core {
   readonly #deliver: Deliver;
   readonly #reconcile: Reconcile;
   readonly #upkeep: Upkeep;
+  readonly #contacts: Contacts;
 
   constructor(settings: Settings, outside: Outside, common: Common) {
     const { domain, root, version, deviceDays, offlineWindow, maxStanzaBytes, brokerHorizonMs, historyMs } = settings;
@@ -97,12 +100,17 @@ export class Core {
 
     const shared = { users, devices, mappings, topics, ledger, broker, sessions, clock, metrics, log, fault };
     this.byHand = new ByHand({ ledger, users, server, deliver, notices, clock });
-    const toMqtt = new ToMqtt({ ...shared, domain, answers });
+    const asks = new Asks({ sessions, clock });
+    const contacts = new Contacts({ ...shared, domain, asks, mappings: mappings.presence });
+    const toMqtt = new ToMqtt({ ...shared, domain, answers, asks, contacts });
     const onAcked = (user: string) => this.#acked(user);
     this.toXmpp = new ToXmpp({ ...shared, notices, onAcked, maxStanzaBytes });
     const deliveries = {
       published: (user: string) => deliver.landed('toMqtt', user),
-      sessionUp: (user: string) => deliver.wake('toXmpp', user),
+      sessionUp: (user: string) => {
+        deliver.wake('toXmpp', user);
+        contacts.sessionUp(user);
+      },
       reopened: (user: string) => this.#reopened(user),
       hopeless: (user: string, condition: string, text: string) => this.#hopeless(user, condition, text),
       ended: (user: string) => this.#ended(user),
@@ -114,6 +122,7 @@ export class Core {
     };
     this.moves = new Moves({ users, clock, domain, poke });
     const road = toMqttRoad;
+    this.#contacts = contacts;
     this.#upkeep = new Upkeep({
       ledger,
       users,
@@ -148,7 +157,10 @@ export class Core {
       const user = jid === null ? null : users.get(jid);
       if (user !== undefined) this.#reconcile.poke(user);
     };
-    devices.onOnline = (user) => this.#upkeep.deviceOnline(user);
+    devices.onOnline = (user) => {
+      this.#upkeep.deviceOnline(user);
+      this.#contacts.deviceOnline(user);
+    };
     devices.onForgotten = (user) => this.#discardCopies(user);
     await this.#deliver.start();
     this.#upkeep.start();
@@ -157,6 +169,7 @@ export class Core {
   /** Begins nothing more, and resolves when what is out has been answered, or after two seconds. */
   async stop(): Promise<void> {
     this.#upkeep.stop();
+    this.#contacts.stop();
     this.#reconcile.stop();
     this.devices.stop();
     await this.#deliver.stop(stopPatienceMs);
@@ -165,8 +178,10 @@ export class Core {
   /** The attach link stands; `resumed`: the server still has all our sessions. */
   linkUp(resumed: boolean): void {
     const { ledger, server } = this.#outside;
-    if (resumed) this.#reconcile.poke(null);
-    else {
+    if (resumed) {
+      this.#reconcile.poke(null);
+      this.#contacts.linkResumed();
+    } else {
       // On disk before anything is sent in this epoch, since whatever is sent needs a commit that comes after this one.
       ledger.do('epochBegan', { link: server.link, epoch: server.epoch, h: 0 }).catch(this.#common.fault);
       this.#reconcile.epochChanged();
@@ -231,6 +246,7 @@ export class Core {
   /** The user's rollback is done: nothing of its conversations is left to send to the apps. */
   #ended(user: string): void {
     this.#deliver.forget('toMqtt', user);
+    this.#contacts.forget(user);
   }
 
   /** What the user's apps were promised can never be sent: it is dead, and they are told. */

@@ -10,6 +10,7 @@ export interface Metrics {
   readonly answered: Counter<'lane' | 'result'>;
   readonly ephemeral: Counter<'lane' | 'result'>;
   readonly automatic: Counter<'kind'>;
+  readonly presencesNotKept: Counter;
   readonly inFlight: Gauge<'lane'>;
   readonly linkUp: Gauge<'link'>;
   readonly ledgerWritable: Gauge;
@@ -39,6 +40,11 @@ export function makeMetrics(): Metrics {
       'result',
     ]),
     automatic: counter('automatic_answers', 'Requests the gateway answered for its users', ['kind']),
+    presencesNotKept: counter(
+      'presences_not_kept',
+      'Presences of contacts passed on, but beyond what is kept per user',
+      [],
+    ),
     inFlight: gauge('in_flight', 'Entries sent and not yet answered', ['lane']),
     linkUp: gauge('link_up', '1 while the link stands: component, attach, mqtt', ['link']),
     ledgerWritable: gauge('ledger_writable', '1 while commits succeed', []),

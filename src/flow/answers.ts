@@ -3,7 +3,7 @@
 import { Element } from 'ltx';
 import type { Clock } from '../clock.ts';
 import { refuse } from '../refusal.ts';
-import { NS_DISCO_INFO, NS_DISCO_ITEMS, NS_PING, NS_TIME, NS_VERSION } from '../xmpp/namespaces.ts';
+import { NS_DISCO_INFO, NS_DISCO_ITEMS, NS_PING, NS_ROSTER, NS_TIME, NS_VERSION } from '../xmpp/namespaces.ts';
 import { errorReply } from '../xmpp/stanza-error.ts';
 
 export class Answers {
@@ -18,12 +18,14 @@ export class Answers {
     this.#features = [NS_DISCO_INFO, NS_PING, NS_VERSION, NS_TIME, ...parts.features];
   }
 
-  /** The reply to an iq get or set (RFC 6120 §8.2.3: always exactly one); null for results and errors, never answered. */
-  answer(iq: Element): Element | null {
-    const { type } = iq.attrs;
+  /** `user`: whose session it came to. The reply to an iq get or set (RFC 6120 §8.2.3: always exactly one); null for results and errors, never answered. */
+  answer(iq: Element, user: string): Element | null {
+    const { type, from } = iq.attrs;
     if (type !== 'get' && type !== 'set') return null;
     const request = iq.getChildElements()[0];
-    const content = type === 'get' && request ? this.#content(request) : null;
+    // A roster push (RFC 6121 §2.1.6); from anybody else it is forged.
+    const isPush = type === 'set' && request?.is('query', NS_ROSTER) && (from === undefined || from === user);
+    const content = type === 'get' && request ? this.#content(request) : isPush ? undefined : null;
     if (content === null) return errorReply(iq, refuse('service-unavailable'));
     const reply = new Element('iq', { type: 'result', id: iq.attrs.id, to: iq.attrs.from, from: iq.attrs.to });
     if (content) reply.cnode(content);

@@ -20,7 +20,10 @@ import { contentOf, delayOf } from '../xmpp/stanza.ts';
 import { errorReply, readError } from '../xmpp/stanza-error.ts';
 import { writeStanza } from '../xmpp/xml-writer.ts';
 import type { Answers } from './answers.ts';
+import type { Asks } from './asks.ts';
+import type { Contacts } from './contacts.ts';
 import type { Sessions } from './sessions.ts';
+import { isSubscription, repeatOf } from './subscriptions.ts';
 
 /** What is left of a stanza that was not taken over: its beginning, as far as that was read, and why. */
 export interface SkippedStanza {
@@ -44,6 +47,8 @@ export interface ToMqttParts {
   ledger: Ledger;
   broker: Broker;
   answers: Answers;
+  asks: Asks;
+  contacts: Contacts;
   sessions: Sessions;
   clock: Clock;
   metrics: Metrics;
@@ -56,10 +61,12 @@ interface Translation {
   channel: string;
   fields: Record<string, unknown>;
   mapping: string;
+  /** The repeat key of a request that the server tells again. */
+  archiveKey?: string;
 }
 
 /** Custody of a stanza on these channels never lies with us: nobody misses one at a rollback. */
-const copyChannels: readonly string[] = ['receipt', 'error'];
+const copyChannels: readonly string[] = ['receipt', 'error', 'presence'];
 
 export class ToMqtt {
   readonly #parts: ToMqttParts;
@@ -72,9 +79,9 @@ export class ToMqtt {
   receive(stanza: Element, arrival: Arrival, accepted: () => void): void {
     try {
       if (stanza.name === 'message') this.#message(stanza, arrival, accepted);
+      else if (stanza.name === 'presence') this.#presence(stanza, arrival, accepted);
       else {
-        if (stanza.name === 'iq') this.#request(stanza, arrival);
-        else this.#presence(stanza, arrival);
+        this.#request(stanza, arrival);
         accepted();
       }
     } catch (error) {
@@ -130,8 +137,9 @@ export class ToMqtt {
     );
   }
 
-  #draft(user: User, stanza: Element, arrival: Arrival, { channel, fields, mapping }: Translation, key: string): Draft {
+  #draft(user: User, stanza: Element, arrival: Arrival, translation: Translation, key: string): Draft {
     const { domain, clock, topics } = this.#parts;
+    const { channel, fields, mapping, archiveKey } = translation;
     const { from = '', id, type = 'normal' } = stanza.attrs;
     const delay = delayOf(stanza, domain, clock.now());
     const at = delay ?? clock.now();
@@ -155,6 +163,7 @@ export class ToMqtt {
       at,
       late: delay !== null || arrival.dir !== undefined,
       position: arrival.position,
+      archiveKey,
       contentKey: contentKey({ user: user.jid, from, channel, type, id, children: contentOf(stanza) }),
       topic: topics.toUser(user.jid, channel as InChannel),
       payload: JSON.stringify(payload),
@@ -196,20 +205,35 @@ export class ToMqtt {
 
   /** Requests to our sessions are answered here and now; a replayed one is answered again, which harms nobody. */
   #request(stanza: Element, arrival: Arrival): void {
-    const { answers, sessions, metrics } = this.#parts;
-    const answer = answers.answer(stanza);
+    const { answers, asks, sessions, metrics } = this.#parts;
+    if (asks.take(arrival.user, stanza)) return;
+    const answer = answers.answer(stanza, arrival.user);
     if (!answer) return;
     metrics.automatic.inc({ kind: answer.attrs.type === 'error' ? 'refused' : 'answered' });
     sessions.reply(arrival.user, answer);
   }
 
-  #presence(stanza: Element, arrival: Arrival): void {
+  /** Who is there passes, as it comes; what concerns a subscription waits for the app; an error answers what the app sent. */
+  #presence(stanza: Element, arrival: Arrival, accepted: () => void): void {
+    const { contacts, users, mappings, ledger, fault } = this.#parts;
     const user = this.#route(arrival);
-    if (!user || arrival.dir || stanza.attrs.type === 'error' || stanza.attrs.type === 'probe') return;
-    const { from, type } = stanza.attrs;
-    const show = stanza.getChildText('show') ?? undefined;
-    const text = stanza.getChildText('status') ?? undefined;
-    this.#passOn(user, 'presence', { from, type, show, text });
+    const { type, id } = stanza.attrs;
+    if (!user || arrival.dir || type === 'probe') return accepted();
+    if (type === 'error') {
+      // What the gateway itself sends has no id.
+      if (id === undefined) return accepted();
+      return this.#accept(user, stanza, arrival, errorFields(stanza), accepted);
+    }
+    if (!isSubscription(type)) {
+      contacts.heard(user, stanza, arrival);
+      return accepted();
+    }
+    // While a rollback is under way: the server has it, and tells the legacy client.
+    if (!users.isPublished(user.jid)) return accepted();
+    const { archiveKey, renews } = repeatOf(user, stanza, arrival);
+    // In the order of the calls: done before the entry is looked at.
+    if (renews !== undefined) ledger.do('renewed', { archiveKey: renews }).catch(fault);
+    this.#accept(user, stanza, arrival, { ...mappings.presence.toPayload(stanza), archiveKey }, accepted);
   }
 
   /** Ephemeral: of use only to a device that is there now. */

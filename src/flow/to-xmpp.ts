@@ -11,13 +11,15 @@ import type { Devices } from '../migration/devices.ts';
 import type { User, Users } from '../migration/users.ts';
 import type { Broker, Incoming } from '../mqtt/broker.ts';
 import { formatAt, idOfRefused, type Payload, readAck, readId, readPayload, readPresence } from '../mqtt/message.ts';
-import type { OutChannel, Topics } from '../mqtt/topic.ts';
+import type { InChannel, OutChannel, Topics } from '../mqtt/topic.ts';
 import { isRefusal, type Refusal, refuse } from '../refusal.ts';
 import { bareOf, fullOf, type Jid, parseJid, prepareBare } from '../xmpp/jid.ts';
 import { contentOf } from '../xmpp/stanza.ts';
 import { writeStanza } from '../xmpp/xml-writer.ts';
 import type { AppNotices } from './app-notices.ts';
+import { directedPresence } from './directed-presence.ts';
 import type { Sessions } from './sessions.ts';
+import { answeredBy, isSubscription } from './subscriptions.ts';
 
 /** Room for the envelope around a stanza: `<iq><send from= key=>…`. */
 const envelopeBytes = 4_096;
@@ -97,10 +99,12 @@ export class ToXmpp {
       requestDigest: digestOf(canonical(channel, payload)),
       payload: text,
     });
-    const copy =
-      channel === 'message'
-        ? (key: string) => this.#copy(user, stanza, { ...payload, to: fullOf(to) }, key)
-        : undefined;
+    const isShared = channel === 'message' || (channel === 'presence' && isSubscription(stanza.attrs.type));
+    const copy = isShared
+      ? (key: string) => this.#copy(user, channel, stanza, { ...payload, to: fullOf(to) }, key)
+      : undefined;
+    const answered = channel === 'presence' ? answeredBy(user.jid, stanza, bareOf(to)) : undefined;
+    if (answered !== undefined) ledger.do('renewed', { archiveKey: answered }).catch(this.#parts.fault);
     const { outcome } = ledger.accept(sent, copy);
     outcome.then(
       ({ kind }) => {
@@ -118,13 +122,16 @@ export class ToXmpp {
 
   /** The finished stanza, or why there can be none. */
   #translate(user: User, channel: OutChannel, payload: Payload): { stanza: Element; text: string; to: Jid } | Refusal {
-    if (channel === 'request' || channel === 'presence' || channel === 'room') {
+    if (channel === 'request' || channel === 'room') {
       return refuse('feature-not-implemented', `out/${channel} is not available yet`);
     }
-    const to = typeof payload.to === 'string' ? parseJid(payload.to) : null;
-    if (!to) return refuse('jid-malformed', 'to must be a JID');
-    const stanza = this.#parts.mappings.toStanza(channel, { ...payload, to: fullOf(to) });
-    if (isRefusal(stanza)) return stanza;
+    const { mappings } = this.#parts;
+    const made =
+      channel === 'presence'
+        ? directedPresence(mappings.presence, user.jid, payload)
+        : messageFrom(mappings, channel, payload);
+    if (isRefusal(made)) return made;
+    const { stanza, to } = made;
     if (user.own) stanza.attrs.from = user.jid;
     const text = writeStanza(stanza);
     if (isRefusal(text)) return text;
@@ -136,7 +143,7 @@ export class ToXmpp {
   }
 
   /** What one device sends all devices see, written so that the archive's copy of it is a repeat. */
-  #copy(user: User, stanza: Element, payload: Payload, key: string): Draft {
+  #copy(user: User, channel: OutChannel & InChannel, stanza: Element, payload: Payload, key: string): Draft {
     const { clock, topics } = this.#parts;
     const at = clock.now();
     const from = user.attached?.jid ?? user.jid;
@@ -145,13 +152,13 @@ export class ToXmpp {
       lane: 'toMqtt',
       user: user.jid,
       peer: prepareBare(to) ?? to,
-      channel: 'message',
+      channel,
       id,
       custody: 'copy',
       at,
       late: true,
-      contentKey: contentKey({ user: user.jid, from, channel: 'message', type, id, children: contentOf(stanza) }),
-      topic: topics.toUser(user.jid, 'message'),
+      contentKey: contentKey({ user: user.jid, from, channel, type, id, children: contentOf(stanza) }),
+      topic: topics.toUser(user.jid, channel),
       payload: JSON.stringify({ ...payload, key, from, at: formatAt(at), direction: 'sent', copy: true }),
     };
   }
@@ -209,6 +216,13 @@ export class ToXmpp {
     if (user !== null) this.#parts.notices.refusal(user, id, refusal);
     accepted();
   }
+}
+
+function messageFrom(mappings: Mappings, channel: string, payload: Payload): { stanza: Element; to: Jid } | Refusal {
+  const to = typeof payload.to === 'string' ? parseJid(payload.to) : null;
+  if (!to) return refuse('jid-malformed', 'to must be a JID');
+  const stanza = mappings.toStanza(channel, { ...payload, to: fullOf(to) });
+  return isRefusal(stanza) ? stanza : { stanza, to };
 }
 
 /** The same whatever order the app wrote the fields in. */

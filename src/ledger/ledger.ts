@@ -220,6 +220,8 @@ export interface Operations {
   discardRest(args: { user: string; at: number; reason: string }): number;
   /** No device is left that could take them: ends the user's open `copy` entries towards the apps. Returns how many. */
   discardCopies(args: { user: string; at: number; reason: string }): number;
+  /** What has this archive key is over: the next that comes with it is no repeat of it. */
+  renewed(args: { archiveKey: string }): void;
   /** The app has stored these. Returns how many were news. Marks the user as one whose apps ack. */
   appAcked(args: { user: string; keys: string[]; at: number }): number;
   /**

@@ -34,6 +34,14 @@ export function contentKey(parts: {
   return digest(['toMqtt', 'content', parts.user, parts.from, parts.channel, parts.type, parts.id, parts.children]);
 }
 
+/**
+ * A contact's request to see the user's presence, which the server tells every new session until it is answered. Stands as an
+ * archive's key does: however much later, it is the same request. `id`: of its stanza, where the contact's client gave one.
+ */
+export function subscriptionKey(parts: { user: string; contact: string; id?: string }): string {
+  return digest(['toMqtt', 'subscribe', parts.user, parts.contact, parts.id ?? '']);
+}
+
 /** One id space per user, for all channels and devices. */
 export function requestKey(parts: { user: string; id: string }): string {
   return digest(['toXmpp', 'request', parts.user, parts.id]);

@@ -32,6 +32,7 @@ type Life = Pick<
   | 'discardRest'
   | 'discardCopies'
   | 'appAcked'
+  | 'renewed'
 >;
 
 export interface Standing {
@@ -59,6 +60,7 @@ export function lifeOperations(db: DatabaseSync, tally: Tally, derived: Derived,
     `SELECT seq, user, lane, state FROM entry WHERE seq IN (SELECT value FROM json_each(open_of(?))) AND lane = ${toMqtt}
        AND custody = ${copy} AND state <= ${parked}`,
   );
+  const loseArchiveKey = db.prepare('UPDATE entry SET archive_key = NULL WHERE seq = ? AND archive_key = ?');
   return {
     ...answerOperations(db, tally, derived, end),
     appAcked: appAckedOperation(db, space),
@@ -77,6 +79,11 @@ export function lifeOperations(db: DatabaseSync, tally: Tally, derived: Derived,
       const rows = copies.all(user) as unknown as Standing[];
       for (const row of rows) end(row, discarded, at, reason);
       return rows.length;
+    },
+    renewed({ archiveKey }) {
+      for (const seq of [...derived.known(archiveKey)]) {
+        if (loseArchiveKey.run(seq, archiveKey).changes) derived.forgot(seq, { archive_key: archiveKey });
+      }
     },
     discardRest({ user, at, reason }) {
       const rows = notReturned.all(user) as unknown as Standing[];

@@ -9,7 +9,7 @@ const maxIdBytes = 256;
 const maxKeyLength = 64;
 const maxKeys = 1000;
 const maxTextBytes = 1024;
-const shows = ['away', 'chat', 'dnd', 'xa'] as const;
+export const shows = ['away', 'chat', 'dnd', 'xa'] as const;
 
 export type Show = (typeof shows)[number];
 
@@ -126,6 +126,6 @@ function isText(value: unknown, maxBytes: number): value is string {
   return typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= maxBytes;
 }
 
-function isShow(value: unknown): value is Show {
+export function isShow(value: unknown): value is Show {
   return (shows as readonly unknown[]).includes(value);
 }

@@ -16,6 +16,9 @@ export const NS_COMPONENT = 'jabber:component:accept';
 /** docs/attach-protocol.md */
 export const NS_ATTACH = 'urn:crossfade:attach:1';
 
+/** RFC 6121 §2. */
+export const NS_ROSTER = 'jabber:iq:roster';
+
 /** XEP-0199, XEP-0030, XEP-0092, XEP-0202. */
 export const NS_PING = 'urn:xmpp:ping';
 export const NS_DISCO_INFO = 'http://jabber.org/protocol/disco#info';

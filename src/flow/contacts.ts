@@ -1,0 +1,246 @@
+// Who of a user's contacts is there, for the apps: each presence as it comes, and all of them when a device comes.
+
+import { Element } from 'ltx';
+import type { Clock, Timer } from '../clock.ts';
+import type { Log } from '../log.ts';
+import type { PresenceMappings } from '../mapping/compile.ts';
+import type { Metrics } from '../metrics.ts';
+import type { Devices } from '../migration/devices.ts';
+import type { User, Users } from '../migration/users.ts';
+import type { Broker } from '../mqtt/broker.ts';
+import { formatAt } from '../mqtt/message.ts';
+import type { Topics } from '../mqtt/topic.ts';
+import { prepareBare } from '../xmpp/jid.ts';
+import { NS_ROSTER } from '../xmpp/namespaces.ts';
+import type { Arrival } from '../xmpp/session.ts';
+import { delayOf, elementsOf } from '../xmpp/stanza.ts';
+import type { Asks } from './asks.ts';
+import { ContactView } from './contact-view.ts';
+import type { Sessions } from './sessions.ts';
+
+/** Of all users together; above it those are forgotten of whom no device is online, and asked for again when one comes. */
+const maxBytes = 64 * 1024 * 1024;
+/** A device that flaps gets a set at most so often. */
+const betweenSetsMs = 5_000;
+/** Users whose contacts are asked for at once. */
+const concurrent = 4;
+const retryMs = 10_000;
+/** Room for the parts of a PUBLISH packet that are neither topic nor payload. */
+const packetOverheadBytes = 64;
+
+export interface ContactsParts {
+  /** The users' domain. */
+  domain: string;
+  users: Users;
+  devices: Devices;
+  mappings: PresenceMappings;
+  topics: Topics;
+  broker: Broker;
+  sessions: Sessions;
+  asks: Asks;
+  clock: Clock;
+  metrics: Metrics;
+  log: Log;
+}
+
+export class Contacts {
+  readonly #parts: ContactsParts;
+  readonly #views = new Map<string, ContactView>();
+  #bytes = 0;
+  /** When a user was last given a set; a timer while the next one waits. */
+  readonly #sets = new Map<string, { at: number; next?: Timer }>();
+  /** Users whose contacts are to be asked for, in turn; those whose server did not answer stay in `#unanswered`. */
+  readonly #toAsk = new Set<string>();
+  readonly #unanswered = new Set<string>();
+  #asking = 0;
+  #stopped = false;
+
+  constructor(parts: ContactsParts) {
+    this.#parts = parts;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const { next } of this.#sets.values()) next?.cancel();
+  }
+
+  /** A contact, or another resource of the user, is there or has gone. */
+  heard(user: User, stanza: Element, { position }: Arrival): void {
+    const { from, to, type } = stanza.attrs;
+    // Without an addressee, or with the sender's: the session's own, reflected.
+    if (!from || !to || to === from) return;
+    const { mappings, clock, domain } = this.#parts;
+    const at = delayOf(stanza, domain, clock.now()) ?? clock.now();
+    const { id: _id, to: _to, ...fields } = mappings.toPayload(stanza).fields;
+    const presence = { ...fields, at: formatAt(at) };
+    const view = this.#view(user.jid);
+    // This session is only being made: what was heard through another one counts no more.
+    if (view.isKnown && position && user.attached?.epoch !== position.epoch) this.#empty(view);
+    const before = view.bytes;
+    if (type === 'unavailable') view.drop(from);
+    else if (!view.keep(from, JSON.stringify(presence))) this.#parts.metrics.presencesNotKept.inc();
+    this.#bytes += view.bytes - before;
+    if (this.#bytes > maxBytes) this.#shrink();
+    if (this.#isHere(user.jid)) this.#publish(user.jid, JSON.stringify({ ...presence, direction: 'received' }));
+    else this.#parts.metrics.ephemeral.inc({ lane: 'toMqtt', result: 'dropped' });
+  }
+
+  /** The session stands, new: the server has sent it all it knows, or is about to. */
+  sessionUp(user: string): void {
+    const view = this.#view(user);
+    if (view.isKnown) this.#empty(view);
+    view.isKnown = true;
+    this.#ask(user);
+  }
+
+  /** A device of the user came online: it is told of all contacts. */
+  deviceOnline(user: string): void {
+    if (!this.#parts.users.isPublished(user)) return;
+    const view = this.#view(user);
+    if (view.isKnown || this.#parts.users.get(user)?.own) this.#publishSet(user);
+    else if (this.#parts.sessions.of(user)) this.#ask(user);
+    else this.#unanswered.add(user);
+  }
+
+  /** The link to the server stands, and all sessions with it. */
+  linkResumed(): void {
+    for (const user of this.#unanswered) this.#ask(user);
+    this.#unanswered.clear();
+  }
+
+  /** The user has no session any more. */
+  forget(user: string): void {
+    const view = this.#views.get(user);
+    if (view) this.#empty(view);
+    this.#views.delete(user);
+    this.#sets.get(user)?.next?.cancel();
+    this.#sets.delete(user);
+  }
+
+  #view(user: string): ContactView {
+    let view = this.#views.get(user);
+    if (!view) {
+      view = new ContactView();
+      this.#views.set(user, view);
+    }
+    return view;
+  }
+
+  #empty(view: ContactView): void {
+    this.#bytes -= view.bytes;
+    view.clear();
+  }
+
+  /** The longest known first; of users with a device online only where nothing else is left. */
+  #shrink(): void {
+    for (const isLast of [false, true]) {
+      for (const [user, view] of this.#views) {
+        if (this.#bytes <= maxBytes * 0.9) return;
+        if (!isLast && this.#parts.devices.online(user) > 0) continue;
+        this.#empty(view);
+        this.#views.delete(user);
+      }
+    }
+  }
+
+  #ask(user: string): void {
+    this.#toAsk.add(user);
+    this.#next();
+  }
+
+  #next(): void {
+    for (const user of this.#toAsk) {
+      if (this.#stopped || this.#asking >= concurrent) return;
+      this.#toAsk.delete(user);
+      this.#asking++;
+      void this.#learn(user).then((isDone) => {
+        this.#asking--;
+        if (!isDone) this.#later(user);
+        this.#next();
+      });
+    }
+  }
+
+  #later(user: string): void {
+    if (this.#unanswered.has(user)) return;
+    this.#unanswered.add(user);
+    this.#parts.clock.after(retryMs, () => {
+      if (this.#unanswered.delete(user)) this.#ask(user);
+    });
+  }
+
+  /**
+   * A client that asks for its roster is told from then on what concerns subscriptions (RFC 6121 §2.2: interested). In a session that
+   * stood before this gateway did, the contacts it may see are probed: the server answers for them, and they notice nothing.
+   * The answer comes behind all that the server sent before, so then the set is complete.
+   */
+  async #learn(user: string): Promise<boolean> {
+    const { asks, sessions, users, log } = this.#parts;
+    if (!sessions.of(user) || users.get(user)?.own) return true;
+    const request = new Element('iq', { type: 'get' });
+    request.c('query', { xmlns: NS_ROSTER });
+    const roster = await asks.ask(user, request);
+    const view = this.#views.get(user);
+    if (roster?.attrs.type !== 'result') {
+      log.warn({ event: 'roster.unanswered', user });
+      if (view?.isKnown) this.#publishSet(user);
+      return false;
+    }
+    if (!view?.isKnown || !view.hasHeard) {
+      for (const contact of visibleContacts(roster)) {
+        if (!(await asks.tell(user, new Element('presence', { type: 'probe', to: contact })))) return false;
+      }
+    }
+    this.#view(user).isKnown = true;
+    this.#publishSet(user);
+    return true;
+  }
+
+  #publishSet(user: string): void {
+    const { clock } = this.#parts;
+    const last = this.#sets.get(user);
+    if (this.#stopped || last?.next || !this.#isHere(user)) return;
+    const waitMs = (last?.at ?? 0) + betweenSetsMs - clock.now();
+    if (last && waitMs > 0) {
+      last.next = clock.after(waitMs, () => {
+        last.next = undefined;
+        this.#publishSet(user);
+      });
+      return;
+    }
+    this.#sets.set(user, { at: clock.now() });
+    const view = this.#view(user);
+    const rest = `"complete":${!view.isCut},"at":"${formatAt(clock.now())}","direction":"received"}`;
+    if (this.#publish(user, `{"contacts":[${[...view.all()].join(',')}],${rest}`)) return;
+    // More than the broker takes at once.
+    this.#publish(user, `{"contacts":[],${rest.replace('true', 'false')}`);
+    for (const presence of view.all()) this.#publish(user, presence);
+  }
+
+  /** Presence is of use only to a device that is there now. */
+  #isHere(user: string): boolean {
+    const { users, devices } = this.#parts;
+    return users.isPublished(user) && devices.online(user) > 0;
+  }
+
+  /** False where the broker would not take it. */
+  #publish(user: string, payload: string): boolean {
+    const { broker, topics, metrics } = this.#parts;
+    const topic = topics.toUser(user, 'presence');
+    const bytes = Buffer.byteLength(payload) + Buffer.byteLength(topic) + packetOverheadBytes;
+    const isTaken = bytes <= broker.maximumPacketSize;
+    if (isTaken) void broker.publish({ topic, payload, qos: 0 });
+    metrics.ephemeral.inc({ lane: 'toMqtt', result: isTaken ? 'passed' : 'dropped' });
+    return isTaken;
+  }
+}
+
+/** Whose presence the user may see: subscription `to` or `both`. Addresses that are none are left out. */
+function visibleContacts(roster: Element): string[] {
+  const query = roster.getChild('query', NS_ROSTER);
+  return (query ? elementsOf(query) : []).flatMap(({ name, attrs: { jid, subscription } }) => {
+    if (name !== 'item') return [];
+    const contact = subscription === 'to' || subscription === 'both' ? prepareBare(jid ?? '') : null;
+    return contact === null ? [] : [contact];
+  });
+}
