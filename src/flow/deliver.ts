@@ -1,7 +1,7 @@
 // The one sender of ledger entries, the same in daily life and after a crash: take the head, send it, write down the answer.
 
 import { type Clock, every, type Timer } from '../clock.ts';
-import type { Conversation, Entry, Lane, Ledger, Operations } from '../ledger/ledger.ts';
+import type { Conversation, Entry, Lane, Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { Outbox } from './outbox.ts';
@@ -285,14 +285,16 @@ export class Deliver {
     outbox.losses = 0;
     outbox.setback = null;
     outbox.shift(entry);
-    if (answer.kind === 'delivered') this.#write('answered', { seq, at });
-    else if (answer.kind === 'discarded') this.#write('discard', { seqs: [seq], at, reason: answer.reason });
+    // Not waited for: should it not reach the disk, the entry only goes out again.
+    if (answer.kind === 'delivered') this.#parts.ledger.note('answered', { seq, at });
+    else if (answer.kind === 'discarded')
+      this.#parts.ledger.note('discard', { seqs: [seq], at, reason: answer.reason });
     else if (answer.kind === 'parked') {
-      this.#write('parked', { seq, at });
+      this.#parts.ledger.note('parked', { seq, at });
       if (answer.holds) outbox.parkedAt = at;
       log.info({ event: 'entry.parked', key: entry.key, user: entry.user, channel: entry.channel });
     } else {
-      this.#write('refused', { seq, at, condition: answer.condition, text: answer.text });
+      this.#parts.ledger.note('refused', { seq, at, condition: answer.condition, text: answer.text });
       log.warn({
         event: 'entry.dead',
         key: entry.key,
@@ -332,16 +334,6 @@ export class Deliver {
     });
   }
 
-  /** The answers are not waited for: should one not reach the disk, the entry only goes out again. */
-  #write<Name extends 'answered' | 'discard' | 'parked' | 'refused' | 'sent'>(
-    name: Name,
-    args: Parameters<Operations[Name]>[0],
-  ): void {
-    this.#parts.ledger.do(name, args).catch((error: unknown) => {
-      this.#parts.log.error({ event: 'ledger.failed', operation: name, error: String(error) });
-    });
-  }
-
   /** Most answers come within milliseconds; only what waits longer is written down as sent, with its attempts. */
   #markSent(): void {
     const at = this.#parts.clock.now();
@@ -354,7 +346,7 @@ export class Deliver {
         seqs.push(seq);
       }
     }
-    if (seqs.length > 0) this.#write('sent', { seqs, at });
+    if (seqs.length > 0) this.#parts.ledger.note('sent', { seqs, at });
   }
 
   async #retryParked(): Promise<void> {

@@ -10,12 +10,14 @@ const maxBatchCalls = 4096;
 const maxBatchBytes = 8 * 1024 * 1024;
 const firstRetryMs = 100;
 const maxRetryMs = 5_000;
+/** How long a note may wait for a commit that somebody waits for: one fsync less for each PUBACK in quiet times. */
+const noteDelayMs = 20;
 
 interface Pending {
   call: Call;
   bytes: number;
-  resolve(value: unknown): void;
-  reject(error: Error): void;
+  /** None: a note. */
+  answer: { resolve(value: unknown): void; reject(error: Error): void } | null;
 }
 
 /**
@@ -35,6 +37,9 @@ export class BatchedLedger implements Ledger {
   readonly #log: Log;
   #lastSeq: number;
   #queue: Pending[] = [];
+  /** Somebody waits for what is in the queue, or its notes have waited long enough. */
+  #isDue = false;
+  #noteTimer: Timer | undefined;
   #uncommittedBytes = 0;
   #writable = true;
   #pump: Promise<void> | undefined;
@@ -81,10 +86,23 @@ export class BatchedLedger implements Ledger {
     return answer as Promise<ReturnType<Operations[Name]>>;
   }
 
+  note<Name extends keyof Operations>(name: Name, args: Parameters<Operations[Name]>[0]): void {
+    if (this.#closed) return this.#lose(name, this.#closed);
+    this.#queue.push({ call: { name, args } as Call, bytes: callBytes, answer: null });
+    this.#uncommittedBytes += callBytes;
+    if (this.#queue.length >= maxBatchCalls) this.#start();
+    this.#noteTimer ??= this.#clock.after(noteDelayMs, () => {
+      this.#noteTimer = undefined;
+      this.#start();
+    });
+  }
+
   /** Writes what was handed in before. If commits are failing it tries once more, then rejects what is left. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = new Error('the ledger is closed');
+    this.#noteTimer?.cancel();
+    this.#start();
     this.#retryNow?.();
     await this.#pump;
     await this.#engine.close();
@@ -93,11 +111,16 @@ export class BatchedLedger implements Ledger {
   #enqueue(call: Call, bytes: number): Promise<unknown> {
     if (this.#closed) return Promise.reject(this.#closed);
     return new Promise((resolve, reject) => {
-      this.#queue.push({ call, bytes, resolve, reject });
+      this.#queue.push({ call, bytes, answer: { resolve, reject } });
       this.#uncommittedBytes += bytes;
-      // After this tick, so that what one chunk of the socket brings goes into one commit.
-      this.#pump ??= Promise.resolve().then(() => this.#run());
+      this.#start();
     });
+  }
+
+  /** After this tick, so that what one chunk of the socket brings goes into one commit. */
+  #start(): void {
+    this.#isDue = this.#queue.length > 0;
+    if (this.#isDue) this.#pump ??= Promise.resolve().then(() => this.#run());
   }
 
   async #ask(call: Call): Promise<unknown> {
@@ -114,17 +137,18 @@ export class BatchedLedger implements Ledger {
       // The thread has its next work before this one's callers take their time.
       next = this.#begin();
       for (const { bytes } of batch) this.#uncommittedBytes -= bytes;
-      if (results instanceof Error) for (const pending of batch) pending.reject(results);
+      if (results instanceof Error) for (const pending of batch) this.#reject(pending, results);
       else for (const [index, pending] of batch.entries()) this.#finish(pending, results[index]!);
       next ??= this.#begin();
     }
     this.#pump = undefined;
   }
 
-  /** Sends off what has gathered, if anything has. */
+  /** Sends off what has gathered, if it is due. */
   #begin(): { batch: Pending[]; outcome: Promise<Result[] | Error> } | undefined {
-    if (this.#queue.length === 0) return undefined;
+    if (!this.#isDue) return undefined;
     const batch = this.#take();
+    this.#isDue = this.#queue.length > 0;
     return { batch, outcome: this.#commit(batch.map((pending) => pending.call)) };
   }
 
@@ -175,17 +199,26 @@ export class BatchedLedger implements Ledger {
     this.#retryNow = undefined;
   }
 
-  #finish({ call, resolve, reject }: Pending, result: Result): void {
+  #finish(pending: Pending, result: Result): void {
+    const { call, answer } = pending;
     if ('fault' in result) {
       this.#log.error({ event: 'ledger.fault', error: result.fault });
-      reject(new Error(result.fault));
-      return;
+      return this.#reject(pending, new Error(result.fault));
     }
     if (call.name === 'accept' && (result.value as Outcome).kind === 'new') {
       this.#announce(call.args.seq, call.args.draft);
       if (call.args.copy) this.#announce(call.args.seq + 1, call.args.copy);
     }
-    resolve(result.value);
+    answer?.resolve(result.value);
+  }
+
+  #reject({ call, answer }: Pending, error: Error): void {
+    if (answer) answer.reject(error);
+    else this.#lose(call.name, error);
+  }
+
+  #lose(operation: string, error: Error): void {
+    this.#log.error({ event: 'ledger.failed', operation, error: error.message });
   }
 
   /** A listener that throws must not keep the others of the batch from their answer. */
@@ -201,9 +234,9 @@ export class BatchedLedger implements Ledger {
   }
 }
 
-function bytesOf(draft: Draft): number {
-  const original = draft.original === undefined ? 0 : Buffer.byteLength(draft.original);
-  return callBytes + Buffer.byteLength(draft.payload) + original;
+/** In memory, that is by characters: to count the bytes of UTF-8 would read every text once more. */
+function bytesOf({ payload, original }: Draft): number {
+  return callBytes + payload.length + (original?.length ?? 0);
 }
 
 /** Of lists only: the rest of a call is short. */

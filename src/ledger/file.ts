@@ -20,7 +20,7 @@ export function openFile(path: string): { db: DatabaseSync; store: Store } {
     // auto_vacuum counts only before the first table; the lock is taken, and kept, by the first access after locking_mode.
     db.exec('PRAGMA auto_vacuum = INCREMENTAL; PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL');
     db.exec('PRAGMA synchronous = FULL; BEGIN IMMEDIATE; COMMIT');
-    db.exec('PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864');
+    db.exec('PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864');
     return { db, store: new Store(db, path) };
   } catch (error) {
     db?.close();

@@ -297,6 +297,11 @@ export interface Ledger {
     name: Name,
     args: Parameters<Operations[Name]>[0],
   ): Promise<ReturnType<Operations[Name]>>;
+  /**
+   * As `do`, in the same order with all other calls, but nobody waits: it goes along with the next commit, within 20 ms. Should it
+   * not reach the disk, that is logged.
+   */
+  note<Name extends keyof Operations>(name: Name, args: Parameters<Operations[Name]>[0]): void;
   /** Called for each new entry that is to be sent (not for dead ones, nor repeats). Set once, before the first accept. */
   onCommitted: CommittedHandler;
   /** False while a commit fails (full disk): nothing is acknowledged, the ledger tries again by itself. */

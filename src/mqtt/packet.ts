@@ -5,6 +5,10 @@ import type { Publish } from './broker.ts';
 export type ProtocolVersion = 4 | 5;
 
 const publishHeader = 0x30;
+/** Bytes before the topic: kind and flags, the remaining length (4 at most), the topic's length. */
+const topicAt = 7;
+/** A unit of UTF-16 has at most so many in UTF-8. */
+const bytesPerUnit = 3;
 const maxTopicBytes = 65_535;
 
 /**
@@ -13,19 +17,20 @@ const maxTopicBytes = 65_535;
  */
 export function encodePublish(message: Publish, packetId: number, version: ProtocolVersion): Buffer | null {
   const { topic, payload, qos } = message;
-  const topicBytes = Buffer.byteLength(topic);
+  // The texts are written first, with room before them: to count their bytes beforehand would read each once more.
+  const packet = Buffer.allocUnsafe(topicAt + (topic.length + payload.length) * bytesPerUnit + 3);
+  const topicBytes = packet.write(topic, topicAt);
   if (topicBytes === 0 || topicBytes > maxTopicBytes || /[+#\0]/.test(topic)) return null;
-  const payloadBytes = Buffer.byteLength(payload);
-  const remaining = 2 + topicBytes + (qos === 1 ? 2 : 0) + (version === 5 ? 1 : 0) + payloadBytes;
-  const packet = Buffer.allocUnsafe(1 + lengthBytes(remaining) + remaining);
-  packet[0] = publishHeader | (qos << 1) | (message.retain ? 1 : 0);
-  let at = writeLength(packet, 1, remaining);
-  at = packet.writeUInt16BE(topicBytes, at);
-  at += packet.write(topic, at);
+  let at = topicAt + topicBytes;
   if (qos === 1) at = packet.writeUInt16BE(packetId, at);
   if (version === 5) packet[at++] = 0; // no properties
-  packet.write(payload, at);
-  return packet;
+  at += packet.write(payload, at);
+  packet.writeUInt16BE(topicBytes, topicAt - 2);
+  const remaining = at - (topicAt - 2);
+  const start = topicAt - 3 - lengthBytes(remaining);
+  packet[start] = publishHeader | (qos << 1) | (message.retain ? 1 : 0);
+  writeLength(packet, start + 1, remaining);
+  return packet.subarray(start, at);
 }
 
 /** PUBACKs with reason code 0, one after the other in one buffer; the short form is the same in 3.1.1 and 5. */
@@ -43,13 +48,12 @@ function lengthBytes(length: number): number {
   return length < 0x20_0000 ? 3 : 4;
 }
 
-function writeLength(packet: Buffer, start: number, length: number): number {
+function writeLength(packet: Buffer, start: number, length: number): void {
   let at = start;
   let rest = length;
   while (rest >= 0x80) {
     packet[at++] = (rest & 0x7f) | 0x80;
     rest >>>= 7;
   }
-  packet[at++] = rest;
-  return at;
+  packet[at] = rest;
 }

@@ -1,9 +1,11 @@
 // Group commit: what resolves when, what a failing commit or a faulty call does to the others. The test holds the gate.
 
 import { DatabaseSync } from 'node:sqlite';
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Clock } from '../../src/clock.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
+import { type Log, silentLog } from '../../src/log.ts';
 import { accept, draft, localLedger } from './bench.ts';
 
 /** Lets one step through at a time; `fail` makes the commit that waits fail. */
@@ -70,14 +72,14 @@ afterEach(() => db.close());
 
 /** Whether it has settled once everything that could run has run. */
 async function isPending(promise: Promise<unknown>): Promise<boolean> {
-  const turn = new Promise<'pending'>((resolve) => setImmediate(() => resolve('pending')));
+  const later = turn('pending');
   return (
     (await Promise.race([
       promise.then(
         () => 'done',
         () => 'done',
       ),
-      turn,
+      later,
     ])) === 'pending'
   );
 }
@@ -213,6 +215,44 @@ describe('a commit that fails', () => {
     const [outcome] = await Promise.allSettled([lost, ledger.close()]);
     expect(outcome).toMatchObject({ status: 'rejected', reason: { message: 'not written: disk I/O error' } });
     expect(tries).toBe(2);
+  });
+});
+
+describe('a note', () => {
+  test('goes along with the next commit, in its place among the calls', async () => {
+    let commits = 0;
+    const ledger = localLedger(db, async (step) => void (step === 'commit' && commits++), { clock: new HandClock() });
+    const { seq } = await accept(ledger);
+    ledger.note('answered', { seq, at: 5 });
+    await turn();
+    expect(commits).toBe(1);
+    expect(await ledger.do('republish', {})).toHaveLength(1);
+    expect(commits).toBe(2);
+  });
+
+  test('is written by itself when nobody else writes for a while', async () => {
+    const clock = new HandClock();
+    const ledger = localLedger(db, undefined, { clock });
+    const { seq } = await accept(ledger);
+    ledger.note('answered', { seq, at: 5 });
+    await turn();
+    expect(ledger.uncommittedBytes).toBeGreaterThan(0);
+    await clock.tick();
+    await turn();
+    expect(ledger.uncommittedBytes).toBe(0);
+    expect(db.prepare('SELECT state FROM entry').get()).toEqual({ state: 2 });
+  });
+
+  test('is written at closing; after that, or when it cannot be written, the log has it', async () => {
+    const lines: unknown[] = [];
+    const log = { ...silentLog, error: (line: unknown) => void lines.push(line) } as Log;
+    const ledger = localLedger(db, undefined, { log, clock: new HandClock() });
+    const { seq } = await accept(ledger);
+    ledger.note('answered', { seq, at: 5 });
+    await ledger.close();
+    expect(db.prepare('SELECT state FROM entry').get()).toEqual({ state: 2 });
+    ledger.note('answered', { seq, at: 6 });
+    expect(lines).toEqual([{ event: 'ledger.failed', operation: 'answered', error: 'the ledger is closed' }]);
   });
 });
 

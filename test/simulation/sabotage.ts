@@ -11,6 +11,7 @@ function withAccept(outside: Outside, accept: Ledger['accept']): Outside {
   const changed: Ledger = {
     accept,
     do: (name, args) => ledger.do(name, args),
+    note: (name, args) => ledger.note(name, args),
     set onCommitted(handler) {
       ledger.onCommitted = handler;
     },
