@@ -50,16 +50,31 @@ ajv.addVocabulary(['hint', 'reads', 'inFile']);
 const validate = ajv.compile(schema);
 
 /**
+ * Only these sections are looked at, so that faults of the others do not matter; nothing else may be read of the result.
+ */
+export function loadSections<Name extends keyof Config>(
+  { file, env }: { file?: string; env: Env },
+  names: readonly Name[],
+): Pick<Config, Name> {
+  return readSections(new ConfigSource(file, env), names);
+}
+
+/**
  * Reads `file` (none: only the environment and the defaults) and lays `CROSSFADE_…` variables over it. Throws a
  * ConfigFault. Relative paths are taken from the file's folder, or from the working folder where there is no file.
  */
 export function loadConfig({ file, env }: { file?: string; env: Env }): Config {
-  const source = new ConfigSource(file, env);
+  return readSections(new ConfigSource(file, env), Object.keys(schema.properties ?? {}) as (keyof Config)[]);
+}
+
+function readSections<Name extends keyof Config>(source: ConfigSource, names: readonly Name[]): Pick<Config, Name> {
   const tree = source.read();
   if (!validate(tree)) schemaFaults(source, validate.errors ?? []);
   crossCheck(source, tree);
-  if (source.faults.length > 0) throw new ConfigFault(source.faults);
-  for (const { path, node } of leaves()) convert(source, tree, path, node);
+  const isOther = (section: string) => section in (schema.properties ?? {}) && !names.includes(section as Name);
+  const faults = source.faults.filter(({ path }) => !isOther(path.split('.')[0] ?? ''));
+  if (faults.length > 0) throw new ConfigFault(faults);
+  for (const { path, node } of leaves()) if (!isOther(path[0] ?? '')) convert(source, tree, path, node);
   return tree as unknown as Config;
 }
 

@@ -16,8 +16,10 @@ import type { Log } from './log.ts';
 import { compile } from './mapping/compile.ts';
 import { load } from './mapping/load.ts';
 import { type Metrics, makeMetrics } from './metrics.ts';
+import { ReturnAll, type Stand, standOfAll } from './migration/return-all.ts';
 import type { LegacyServer } from './migration/server.ts';
 import type { Shown } from './migration/shown.ts';
+import type { Broker } from './mqtt/broker.ts';
 import { BrokerAccess } from './mqtt/broker-access.ts';
 import { encodeUser, makeTopics } from './mqtt/topic.ts';
 import { isRefusal } from './refusal.ts';
@@ -114,6 +116,97 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
   }
 }
 
+/** The ledger without a gateway: for looking, and for the way back when the gateway itself cannot start. */
+export interface Offline {
+  /** Every user that has anything to be brought back. */
+  stands(): Promise<Stand[]>;
+  /** Resolves when the server has taken the link; rejects with why it has not within `patienceMs`. */
+  connect(patienceMs: number): Promise<void>;
+  readonly returnAll: ReturnAll;
+  /** Resolves, with the reason, if the ledger ends by itself. */
+  readonly failed: Promise<Error>;
+  close(): Promise<void>;
+}
+
+/** Nothing is published, and nothing comes. */
+const noBroker: Broker = {
+  ...{ up: false, window: 0, reasonCodes: true, maximumPacketSize: 0, heardAt: 0 },
+  publish: async () => ({ kind: 'lost' }),
+};
+
+/**
+ * The same inner parts without broker, mappings and admin side. What the server hands to the sessions meanwhile is not
+ * taken, so it takes that back itself when they are detached. Rejects where another process has the ledger.
+ */
+export async function openOffline(config: Pick<Config, 'xmpp' | 'ledger'>, { log }: { log: Log }): Promise<Offline> {
+  const [clock, metrics] = [systemClock, makeMetrics()];
+  const ledger = await openLedger({ path: config.ledger.path, clock, log });
+  let isOpen = true;
+  try {
+    const failed = Promise.withResolvers<Error>();
+    void ledger.failed.then(failed.resolve);
+    const xmpp = await openXmpp(config, ledger, log);
+    const common = {
+      mappings: compile([]),
+      clock,
+      metrics,
+      log,
+      fault: (error: unknown) => failed.resolve(error as Error),
+    };
+    const core = new Core(offlineSettings(config), { ledger, broker: noBroker, ...xmpp }, common);
+    const { users, moves } = core;
+    await users.load(config.xmpp.component.users);
+    return {
+      failed: failed.promise,
+      returnAll: new ReturnAll({ users, moves, ledger, clock, workOn: (user) => core.workOn(user) }),
+      stands: () => standOfAll({ users, ledger }),
+      async connect(patienceMs) {
+        await core.start();
+        await connectOffline(xmpp, core, patienceMs);
+      },
+      async close() {
+        if (!isOpen) return;
+        isOpen = false;
+        await core.stop();
+        xmpp.component.stop();
+        await ledger.close();
+      },
+    };
+  } catch (error) {
+    await ledger.close();
+    throw error;
+  }
+}
+
+function offlineSettings({ xmpp }: Pick<Config, 'xmpp'>): Settings {
+  // No app and no broker is heard of: no device may be forgotten, nothing settled, nothing dropped from the history.
+  const never = { deviceDays: 36_500, brokerHorizonMs: 100 * 365 * dayMs, historyMs: 100 * 365 * dayMs };
+  const { domain, maxStanzaBytes, component } = xmpp;
+  return { domain, ownUsers: component.users, root: 'offline', maxStanzaBytes, offlineWindow: 0, version, ...never };
+}
+
+function connectOffline({ component, link }: Xmpp, core: Core, patienceMs: number): Promise<void> {
+  let reason = 'it has not answered';
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  component.onOnline = () => core.componentUp();
+  component.onClosed = (why) => {
+    reason = why;
+  };
+  link.onUp = ({ resumed }) => {
+    core.linkUp(resumed);
+    resolve();
+  };
+  link.onRefused = (why) => {
+    reason = why;
+  };
+  link.onDetached = ({ jid, h }) => core.detached(jid, h);
+  const late = systemClock.after(patienceMs, () =>
+    reject(new Error(`the legacy server has not taken the link: ${reason}`)),
+  );
+  component.start();
+  return promise.finally(() => late.cancel());
+}
+
 export const version: string = JSON.parse(readFileSync(findPackageJSON('..', import.meta.url)!, 'utf8')).version;
 
 function settingsOf({ xmpp, mqtt, ledger }: Config): Settings {
@@ -136,7 +229,7 @@ type Xmpp = Pick<Outside, 'server' | 'sendAttached' | 'ownSession' | 'sendOwn'> 
 };
 
 /** The component connection, and what is spoken over it. */
-async function openXmpp({ xmpp }: Config, ledger: Ledger, log: Log): Promise<Xmpp> {
+async function openXmpp({ xmpp }: Pick<Config, 'xmpp'>, ledger: Ledger, log: Log): Promise<Xmpp> {
   const { host, port, domain, secret } = xmpp.component;
   const limits = { maxBytes: xmpp.maxInboundBytes };
   const component = new Component({ host, port, domain, secret, server: xmpp.domain, clock: systemClock, log, limits });

@@ -4,10 +4,14 @@ import { CliFault, type ExitCode, exitCodes } from './exit.ts';
 import type { Target } from './settings.ts';
 
 const timeoutMs = 30_000;
+const batchTimeoutMs = 600_000;
 const largestPage = 1000;
 
 /** The gateway did not answer. */
 export class Unreachable extends CliFault {}
+
+/** There is no such thing. */
+export class NotFound extends CliFault {}
 
 export interface Answered<Body> {
   status: number;
@@ -31,6 +35,11 @@ export class Client {
 
   put<Body>(path: string, body: unknown): Promise<Answered<Body>> {
     return this.#ask('PUT', path, body);
+  }
+
+  /** For what may take its time: a batch that waits for answers of both sides. */
+  async post<Body>(path: string, body: unknown): Promise<Body> {
+    return (await this.#ask<Body>('POST', path, body, batchTimeoutMs)).body;
   }
 
   /** The pages of a list, until its end or until there are `atMost` items; `onMore` is told if there would be more. */
@@ -59,13 +68,11 @@ export class Client {
     return { status: response.status, body: (await response.json()) as Record<string, boolean> };
   }
 
-  async #ask<Body>(method: string, path: string, body?: unknown): Promise<Answered<Body>> {
+  async #ask<Body>(method: string, path: string, body?: unknown, withinMs = timeoutMs): Promise<Answered<Body>> {
     const headers: Record<string, string> = { authorization: `Bearer ${await this.#token()}` };
     if (body !== undefined) headers['content-type'] = 'application/json';
-    const response = await this.#fetch(method, path, {
-      headers,
-      body: body === undefined ? undefined : JSON.stringify(body),
-    });
+    const init = { headers, body: body === undefined ? undefined : JSON.stringify(body) };
+    const response = await this.#fetch(method, path, init, withinMs);
     const answer = (await response.json().catch(() => ({}))) as Body & { detail?: string };
     if (!response.ok) throw this.#fault(response.status, answer.detail);
     return { status: response.status, body: answer };
@@ -81,9 +88,9 @@ export class Client {
     }
   }
 
-  async #fetch(method: string, path: string, init: RequestInit): Promise<Response> {
+  async #fetch(method: string, path: string, init: RequestInit, withinMs = timeoutMs): Promise<Response> {
     try {
-      return await fetch(this.url + path, { method, ...init, signal: AbortSignal.timeout(timeoutMs) });
+      return await fetch(this.url + path, { method, ...init, signal: AbortSignal.timeout(withinMs) });
     } catch (error) {
       const cause = (error as Error).cause as NodeJS.ErrnoException | undefined;
       const reason = cause?.code ?? cause?.message ?? (error as Error).message;
@@ -101,6 +108,6 @@ export class Client {
       );
     }
     const code: ExitCode = status === 400 ? exitCodes.usage : exitCodes.failed;
-    return new CliFault(code, detail);
+    return status === 404 ? new NotFound(code, detail) : new CliFault(code, detail);
   }
 }

@@ -1,62 +1,60 @@
-// `crossfade ledger`: what became of messages. Never a body.
+// `crossfade ledger`: what became of messages. Never a body. Lists and counts here, the rest in files of its own.
 
 import type { Command } from 'commander';
-import { Option } from 'commander';
-import type { Counts, EntryView, Lane } from '../ledger/ledger.ts';
-import { asksGateway, clientOf, examples, positive } from './options.ts';
-import { note, print, printFields, printJson, printList, shortTime } from './output.ts';
+import type { Counts, Lane } from '../ledger/ledger.ts';
+import { type EntryItem, stateNames } from './entry-item.ts';
+import { addLedgerActs } from './ledger-act.ts';
+import { addLedgerShow } from './ledger-show.ts';
+import { asksGateway, clientOf, examples, laneOption, olderOption, positive, stateOption } from './options.ts';
+import { note, print, printJson, printList, shortTime } from './output.ts';
 import type { GatewayOptions } from './settings.ts';
 import { table } from './table.ts';
-
-const timeNames = ['at', 'acceptedAt', 'sentAt', 'ackedAt', 'appAckedAt', 'endedAt'] as const;
-/** As the API gives it: times in RFC 3339. */
-type EntryItem = Omit<EntryView, (typeof timeNames)[number]> & Record<(typeof timeNames)[number], string | undefined>;
-
-const stateNames = ['accepted', 'sent', 'acked', 'settled', 'parked', 'dead', 'returned', 'discarded'] as const;
 
 export function addLedger(program: Command): void {
   const ledger = program
     .command('ledger')
     .summary('what became of messages')
-    .description('Shows what became of messages. Bodies are never shown.');
+    .description(
+      'Shows what became of messages, and lets an operator try them again, hand them back or discard them. Bodies are never shown.',
+    );
   asksGateway(ledger.command('list'))
     .summary('list entries')
     .description('Lists entries, the oldest first.')
-    .addOption(new Option('--lane <lane>', 'only this direction').choices(['toMqtt', 'toXmpp']))
-    .addOption(
-      new Option('--state <state>', 'only in this state; waiting = accepted, sent, acked').choices([
-        ...stateNames,
-        'waiting',
-      ]),
-    )
+    .addOption(laneOption())
+    .addOption(stateOption([...stateNames, 'waiting']))
     .option('--user <jid>', 'only of this user')
+    .addOption(olderOption())
     .option('--limit <n>', 'at most so many', positive, 100)
     .addHelpText(
       'after',
       examples([
         'crossfade ledger list --state dead',
-        'crossfade ledger list --user bob@example.com --lane toMqtt --json',
+        'crossfade ledger list --user bob@example.com --lane toMqtt --older 1h --json',
       ]),
     )
     .action(list);
-  asksGateway(ledger.command('show <key>'))
-    .summary('show one entry')
-    .description('Shows one entry by its key, with all its times.')
-    .addHelpText('after', examples(['crossfade ledger show 5f0c1d2e3a4b5c6d-1k']))
-    .action(show);
+  addLedgerShow(ledger);
   asksGateway(ledger.command('counts'))
     .summary('count entries by state')
     .description('Counts the entries in each state.')
     .addHelpText('after', examples(['crossfade ledger counts']))
     .action(counts);
+  addLedgerActs(ledger);
 }
 
 async function list(
-  options: GatewayOptions & { lane?: string; state?: string; user?: string; limit: number; json?: boolean },
+  options: GatewayOptions & {
+    lane?: string;
+    state?: string;
+    user?: string;
+    older?: string;
+    limit: number;
+    json?: boolean;
+  },
 ): Promise<void> {
-  const { lane, state, user, limit, json } = options;
+  const { lane, state, user, older: before, limit, json } = options;
   const onMore = () => note(`only the first ${limit}; there are more (--limit)`);
-  const pages = clientOf(options).pages<EntryItem>('/api/v1/ledger', { lane, state, user }, limit, onMore);
+  const pages = clientOf(options).pages<EntryItem>('/api/v1/ledger', { lane, state, user, before }, limit, onMore);
   const columns = [
     { title: 'key', cell: (entry: EntryItem) => entry.key },
     { title: 'lane', cell: (entry: EntryItem) => entry.lane },
@@ -69,30 +67,6 @@ async function list(
     { title: 'why', cell: ({ condition }: EntryItem) => condition },
   ];
   await printList(pages, columns, { json, empty: 'no such entry' });
-}
-
-async function show(key: string, options: GatewayOptions & { json?: boolean }): Promise<void> {
-  const entry = await clientOf(options).get<EntryItem>(`/api/v1/ledger/${encodeURIComponent(key)}`);
-  if (options.json) return printJson(entry);
-  const known = [
-    'key',
-    'lane',
-    'state',
-    'user',
-    'peer',
-    'channel',
-    'id',
-    'custody',
-    'topic',
-    'mapping',
-    'condition',
-    'text',
-    'attempts',
-  ] as const;
-  printFields([
-    ...known.flatMap((name) => (entry[name] === undefined ? [] : [[name, entry[name]] as const])),
-    ...timeNames.flatMap((name) => (entry[name] === undefined ? [] : [[name, shortTime(entry[name])] as const])),
-  ]);
 }
 
 async function counts(options: GatewayOptions & { json?: boolean }): Promise<void> {

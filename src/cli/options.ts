@@ -26,6 +26,23 @@ export function clientOf(options: GatewayOptions): Client {
 
 export const phaseOption = () => new Option('--phase <phase>', 'only users in this phase').choices(phases);
 
+export const laneOption = () => new Option('--lane <lane>', 'only this direction').choices(['toMqtt', 'toXmpp']);
+
+export const stateOption = (choices: readonly string[]) =>
+  new Option('--state <state>', 'only in this state; waiting = accepted, sent, acked').choices(choices);
+
+/** Its value is the time before which an entry must have been accepted. */
+export const olderOption = () =>
+  new Option('--older <span>', 'only accepted longer ago than this: 90s, 10m, 2h, 7d').argParser(longAgo);
+
+function longAgo(text: string): string {
+  const [, number, unit] = /^(\d{1,6})(s|m|h|d)$/.exec(text) ?? [];
+  if (number === undefined || unit === undefined)
+    throw new InvalidArgumentError('It must be a number with a unit: 90s, 10m, 2h or 7d.');
+  const seconds = { s: 1, m: 60, h: 3600, d: 86_400 }[unit] ?? 1;
+  return new Date(Date.now() - Number(number) * seconds * 1000).toISOString();
+}
+
 /** A whole number of at least 1. */
 export function positive(text: string): number {
   const value = Number(text);

@@ -17,7 +17,7 @@ export interface GatewayOptions {
 const standardFile = 'crossfade.yaml';
 
 /** `--config`, else crossfade.yaml in this folder if there is one; none: the environment alone. */
-function configFile(given: string | undefined): string | undefined {
+export function configFile(given: string | undefined): string | undefined {
   return given ?? (existsSync(standardFile) ? standardFile : undefined);
 }
 

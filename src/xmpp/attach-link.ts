@@ -63,6 +63,8 @@ export class AttachLink {
   readonly name: string;
   onUp: (up: LinkUp) => void = () => {};
   onDown: () => void = () => {};
+  /** The server does not take the link, and why; it is asked again after a while. */
+  onRefused: (reason: string) => void = () => {};
   /** The stanza is alone (parent null), its root without `xmlns`: `getNS()` gives undefined and means jabber:client. */
   onStanza: StanzaHandler = () => {};
   onSkipped: SkippedHandler = () => {};
@@ -200,6 +202,7 @@ export class AttachLink {
       { event: 'attach.refused', link: this.name, condition, text, hint },
       `attach refused: ${condition}; ${hint}`,
     );
+    this.onRefused(`${condition}; ${hint}`);
     this.#askAgain = this.#clock.after(askAgainMs, () => this.#hello());
   }
 

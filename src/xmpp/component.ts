@@ -45,6 +45,8 @@ interface Question {
 export class Component {
   onOnline: () => void = () => {};
   onOffline: (reason: string) => void = () => {};
+  /** A connection, or an attempt at one, has ended; the next one is made by itself. */
+  onClosed: (reason: string) => void = () => {};
   onStanza: (stanza: Element) => void = () => {};
   onSkipped: (skipped: Skipped) => void = () => {};
   readonly domain: string;
@@ -202,6 +204,7 @@ export class Component {
       for (const taker of this.#takers) this.#safely(() => taker.onOffline());
       this.#safely(() => this.onOffline(reason));
     }
+    this.#safely(() => this.onClosed(reason));
     this.#supervisor.lost(reason, refused);
   }
 
