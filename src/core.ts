@@ -10,7 +10,7 @@ import { Deliver } from './flow/deliver.ts';
 import type { Holdup } from './flow/road.ts';
 import { MqttRoad, XmppRoad } from './flow/roads.ts';
 import { type SessionKinds, Sessions } from './flow/sessions.ts';
-import { ToMqtt } from './flow/to-mqtt.ts';
+import { type Shadow, ToMqtt } from './flow/to-mqtt.ts';
 import { ToXmpp } from './flow/to-xmpp.ts';
 import { Upkeep } from './flow/upkeep.ts';
 import type { Conversation, Ledger } from './ledger/ledger.ts';
@@ -99,10 +99,12 @@ export class Core {
     const deliver = new Deliver({ ledger, roads, hasDeviceOnline, clock, metrics, log });
 
     const shared = { users, devices, mappings, topics, ledger, broker, sessions, clock, metrics, log, fault };
+    // Nothing compares them yet: they are counted.
+    const shadow: Shadow = { observe: () => {} };
     this.byHand = new ByHand({ ledger, users, server, deliver, notices, clock });
     const asks = new Asks({ sessions, clock });
     const contacts = new Contacts({ ...shared, domain, asks, mappings: mappings.presence });
-    const toMqtt = new ToMqtt({ ...shared, domain, answers, asks, contacts });
+    const toMqtt = new ToMqtt({ ...shared, domain, answers, asks, contacts, server, shadow });
     const onAcked = (user: string) => this.#acked(user);
     this.toXmpp = new ToXmpp({ ...shared, notices, onAcked, maxStanzaBytes });
     const deliveries = {

@@ -265,12 +265,15 @@ function legacyServer(link: AttachLink, resource: string): LegacyServer {
     get epoch() {
       return link.epoch;
     },
+    get hasArchive() {
+      return link.hasArchive;
+    },
     link: link.name,
     jidOf: (user) => `${user}/${resource}`,
     async attach(user, shown) {
       const local = parseJid(user)?.local ?? '';
       const [answer] = await link.attach([
-        { user: local, resource, carbons: false, ...(shown && { presence: presenceOf(shown) }) },
+        { user: local, resource, carbons: true, ...(shown && { presence: presenceOf(shown) }) },
       ]);
       return answer ?? { kind: 'lost' };
     },

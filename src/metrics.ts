@@ -9,6 +9,7 @@ export interface Metrics {
   readonly refused: Counter<'lane' | 'reason'>;
   readonly answered: Counter<'lane' | 'result'>;
   readonly ephemeral: Counter<'lane' | 'result'>;
+  readonly copies: Counter<'route'>;
   readonly automatic: Counter<'kind'>;
   readonly presencesNotKept: Counter;
   readonly inFlight: Gauge<'lane'>;
@@ -39,6 +40,11 @@ export function makeMetrics(): Metrics {
       'lane',
       'result',
     ]),
+    copies: counter(
+      'copies',
+      'Copies of messages that made no entry: compared (shadow), wanted by nobody here (unwanted), answers to no query (unasked)',
+      ['route'],
+    ),
     automatic: counter('automatic_answers', 'Requests the gateway answered for its users', ['kind']),
     presencesNotKept: counter(
       'presences_not_kept',

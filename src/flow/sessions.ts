@@ -3,7 +3,7 @@
 import type { Element } from 'ltx';
 import type { Metrics } from '../metrics.ts';
 import type { LegacyServer } from '../migration/server.ts';
-import type { Users } from '../migration/users.ts';
+import type { User, Users } from '../migration/users.ts';
 import type { SendResult, Session } from '../xmpp/session.ts';
 import { writeStanza } from '../xmpp/xml-writer.ts';
 
@@ -47,6 +47,11 @@ export class Sessions {
     const attached = user?.attached;
     if (!attached || !server.up || attached.epoch !== server.epoch) return undefined;
     return { jid: attached.jid, send: (stanza, key) => kinds.sendAttached(attached.jid, stanza, key) };
+  }
+
+  /** The full JID that a user's apps send from; where the server has given another one, they are known by the one it was asked for. */
+  jidOf({ jid, own }: User): string {
+    return own ? jid : this.#parts.server.jidOf(jid);
   }
 
   /** Whether the link that the user's session stands on, or would stand on, is up. */

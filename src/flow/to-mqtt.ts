@@ -3,18 +3,18 @@
 import { Element } from 'ltx';
 import type { Clock } from '../clock.ts';
 import type { Custody, Draft, Ledger } from '../ledger/ledger.ts';
-import { contentKey } from '../ledger/repeat.ts';
+import { archiveKey, contentKey } from '../ledger/repeat.ts';
 import type { Log } from '../log.ts';
 import type { Mappings } from '../mapping/compile.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Devices } from '../migration/devices.ts';
+import type { LegacyServer } from '../migration/server.ts';
 import type { User, Users } from '../migration/users.ts';
 import type { Broker } from '../mqtt/broker.ts';
 import { formatAt } from '../mqtt/message.ts';
 import type { InChannel, Topics } from '../mqtt/topic.ts';
 import { isRefusal, type Refusal, refuse } from '../refusal.ts';
 import { prepareBare } from '../xmpp/jid.ts';
-import { NS_CARBONS } from '../xmpp/namespaces.ts';
 import type { Arrival } from '../xmpp/session.ts';
 import { contentOf, delayOf } from '../xmpp/stanza.ts';
 import { errorReply, readError } from '../xmpp/stanza-error.ts';
@@ -22,6 +22,8 @@ import { writeStanza } from '../xmpp/xml-writer.ts';
 import type { Answers } from './answers.ts';
 import type { Asks } from './asks.ts';
 import type { Contacts } from './contacts.ts';
+import { archiveIdOf, type Brought, bring, isShared, unwrap, wayOf, wrapperOf } from './copies.ts';
+import { routeOf } from './route.ts';
 import type { Sessions } from './sessions.ts';
 import { isSubscription, repeatOf } from './subscriptions.ts';
 
@@ -37,11 +39,19 @@ export interface SkippedStanza {
   reason: string;
 }
 
+/** Sees what the server copies of a user in phase `shadow`. */
+export interface Shadow {
+  /** Must not throw. `arrival.dir` says which way the message went. */
+  observe(message: Element, arrival: Arrival): void;
+}
+
 export interface ToMqttParts {
   /** The users' domain. */
   domain: string;
   users: Users;
   devices: Devices;
+  server: Pick<LegacyServer, 'hasArchive'>;
+  shadow: Shadow;
   mappings: Mappings;
   topics: Topics;
   ledger: Ledger;
@@ -97,89 +107,111 @@ export class ToMqtt {
       reason === 'bytes'
         ? `this stanza has ${bytes} bytes, more than is taken`
         : `this stanza is over a limit: ${reason}`;
+    const { users, metrics } = this.#parts;
+    if (arrival.dir && routeOf(users.get(arrival.user), 'observed', 'here') !== 'accept') {
+      metrics.copies.inc({ route: 'unwanted' });
+      return accepted();
+    }
     this.#refuse(new Element(name, { from, to, id, type }), arrival, refuse('policy-violation', text), accepted);
   }
 
   #message(stanza: Element, arrival: Arrival, accepted: () => void): void {
-    const user = this.#route(arrival);
-    if (!user) return this.#refuse(stanza, arrival, refuse('item-not-found'), accepted);
-    user.arrivals++;
-    if (isCarbon(stanza))
-      return this.#refuse(stanza, arrival, refuse('policy-violation', 'a carbon nobody asked for'), accepted);
-    if (stanza.attrs.type === 'error') return this.#accept(user, stanza, arrival, errorFields(stanza), accepted);
-    const translation = this.#parts.mappings.toPayload(stanza);
-    if (translation.qos === 0) {
-      this.#passOn(user, translation.channel as InChannel, translation.fields);
-      accepted();
-    } else {
-      this.#accept(user, stanza, arrival, translation, accepted);
+    const { users, devices, shadow, metrics } = this.#parts;
+    const user = users.get(arrival.user);
+    const wrapper = wrapperOf(stanza);
+    const way = wayOf(stanza, wrapper, arrival);
+    const route = routeOf(user, way, way === 'direct' ? 'here' : devices.statusOf(arrival.user));
+    if (route === 'refuse') return this.#refuse(stanza, arrival, refuse('item-not-found'), accepted);
+    if (route === 'shadow') shadow.observe(stanza, arrival);
+    else if (user && route === 'accept' && (way !== 'observed' || isShared(stanza, arrival))) {
+      user.arrivals++;
+      const brought = wrapper ? unwrap(wrapper, way, user.jid) : bring(stanza, way, arrival);
+      if (isRefusal(brought)) return this.#refuse(stanza, arrival, brought, accepted);
+      if (way !== 'archive') return this.#take(user, brought, arrival, accepted);
     }
+    metrics.copies.inc({ route: route === 'shadow' ? 'shadow' : way === 'archive' ? 'unasked' : 'unwanted' });
+    accepted();
+  }
+
+  #take(user: User, brought: Brought, arrival: Arrival, accepted: () => void): void {
+    const { message } = brought;
+    if (message.attrs.type === 'error') return this.#accept(user, brought, arrival, errorFields(message), accepted);
+    const translation = this.#parts.mappings.toPayload(message);
+    if (translation.qos === 1) return this.#accept(user, brought, arrival, translation, accepted);
+    const copy = brought.way !== 'direct' || undefined;
+    this.#passOn(user, translation.channel as InChannel, { ...translation.fields, direction: brought.direction, copy });
+    accepted();
   }
 
   /** A user that is served, or that was until its rollback is done. */
   #route({ user: jid }: Arrival): User | undefined {
     const user = this.#parts.users.get(jid);
-    return user && (user.phase === 'mqtt' || user.moving) ? user : undefined;
+    return user && routeOf(user, 'direct', 'here') === 'accept' ? user : undefined;
   }
 
-  #accept(user: User, stanza: Element, arrival: Arrival, translation: Translation, accepted: () => void): void {
+  #accept(user: User, brought: Brought, arrival: Arrival, translation: Translation, accepted: () => void): void {
     const { ledger, metrics } = this.#parts;
-    const { outcome } = ledger.accept((key) => this.#draft(user, stanza, arrival, translation, key));
+    const { outcome } = ledger.accept((key) => this.#draft(user, brought, arrival, translation, key));
     outcome.then(
       ({ kind }) => {
         (kind === 'new' ? metrics.accepted : metrics.repeated).inc({ lane: 'toMqtt' });
         accepted();
       },
       (error) => {
-        this.#parts.log.error({ event: 'stanza.failed', user: user.jid, id: stanza.attrs.id, error: String(error) });
-        this.#refuse(stanza, arrival, refuse('internal-server-error'), accepted);
+        const { message, way } = brought;
+        this.#parts.log.error({ event: 'stanza.failed', user: user.jid, id: message.attrs.id, error: String(error) });
+        this.#refuse(message, arrival, refuse('internal-server-error'), accepted, way !== 'direct');
       },
     );
   }
 
-  #draft(user: User, stanza: Element, arrival: Arrival, translation: Translation, key: string): Draft {
-    const { domain, clock, topics } = this.#parts;
-    const { channel, fields, mapping, archiveKey } = translation;
-    const { from = '', id, type = 'normal' } = stanza.attrs;
-    const delay = delayOf(stanza, domain, clock.now());
+  #draft(user: User, brought: Brought, arrival: Arrival, translation: Translation, key: string): Draft {
+    const { domain, clock, topics, server, sessions } = this.#parts;
+    const { channel, fields, mapping } = translation;
+    const { message, way, direction, archived } = brought;
+    const { from = '', to = '', id, type = 'normal' } = message.attrs;
+    const delay = archived?.at ?? delayOf(message, domain, clock.now());
     const at = delay ?? clock.now();
-    const custody: Custody =
-      arrival.dir || arrival.seen || type === 'groupchat' || copyChannels.includes(channel) ? 'copy' : 'sole';
-    const payload = {
-      ...fields,
-      id: id ?? key,
-      key,
-      at: formatAt(at),
-      direction: 'received',
-      copy: arrival.dir !== undefined || arrival.seen || undefined,
-    };
+    const isCopy = way !== 'direct' || arrival.seen;
+    const custody: Custody = isCopy || type === 'groupchat' || copyChannels.includes(channel) ? 'copy' : 'sole';
+    const payload = { ...fields, id: id ?? key, key, at: formatAt(at), direction, copy: isCopy || undefined };
+    const peer = direction === 'sent' ? to : from;
+    // What the apps have sent is in the ledger already, under the name their session was asked for.
+    const sender = from === user.attached?.jid ? sessions.jidOf(user) : from;
+    const stanzaId = server.hasArchive ? (archived?.id ?? archiveIdOf(message, user.jid, arrival.sid)) : undefined;
     return {
       lane: 'toMqtt',
       user: user.jid,
-      peer: prepareBare(from) ?? from,
+      peer: prepareBare(peer) ?? peer,
       channel,
       id: id ?? key,
       custody,
       at,
-      late: delay !== null || arrival.dir !== undefined,
+      late: way !== 'direct' || delay !== null,
       position: arrival.position,
-      archiveKey,
-      contentKey: contentKey({ user: user.jid, from, channel, type, id, children: contentOf(stanza) }),
+      archiveKey:
+        translation.archiveKey ?? (stanzaId && archiveKey({ user: user.jid, by: user.jid, stanzaId, from: sender })),
+      contentKey: contentKey({ user: user.jid, from: sender, channel, type, id, children: contentOf(message) }),
       topic: topics.toUser(user.jid, channel as InChannel),
       payload: JSON.stringify(payload),
-      original: textOf(stanza),
+      original: textOf(message),
       mapping,
     };
   }
 
   /** Written down as dead, answered where an answer is due, and only then acknowledged: no bad stanza blocks the link. */
-  #refuse(stanza: Element, arrival: Arrival, refusal: Refusal, accepted: () => void): void {
+  #refuse(stanza: Element, arrival: Arrival, refusal: Refusal, accepted: () => void, isCopy = false): void {
     const { ledger, metrics, clock, sessions, domain } = this.#parts;
     metrics.refused.inc({ lane: 'toMqtt', reason: refusal.name });
     const { from = '', id, type } = stanza.attrs;
     const isLive =
-      !arrival.dir && type !== 'error' && type !== 'groupchat' && delayOf(stanza, domain, clock.now()) === null;
-    const answer = isLive && from !== '' ? errorReply(stanza, refusal) : null;
+      !isCopy &&
+      !arrival.dir &&
+      type !== 'error' &&
+      type !== 'groupchat' &&
+      delayOf(stanza, domain, clock.now()) === null;
+    // What comes from the own account is a copy that cannot be read.
+    const answer = isLive && from !== '' && from !== arrival.user ? errorReply(stanza, refusal) : null;
     if (!arrival.position) {
       // No link acknowledges it, so there is nothing to record it for.
       if (answer) sessions.reply(arrival.user, answer);
@@ -206,7 +238,7 @@ export class ToMqtt {
   /** Requests to our sessions are answered here and now; a replayed one is answered again, which harms nobody. */
   #request(stanza: Element, arrival: Arrival): void {
     const { answers, asks, sessions, metrics } = this.#parts;
-    if (asks.take(arrival.user, stanza)) return;
+    if (arrival.dir || asks.take(arrival.user, stanza)) return;
     const answer = answers.answer(stanza, arrival.user);
     if (!answer) return;
     metrics.automatic.inc({ kind: answer.attrs.type === 'error' ? 'refused' : 'answered' });
@@ -222,7 +254,7 @@ export class ToMqtt {
     if (type === 'error') {
       // What the gateway itself sends has no id.
       if (id === undefined) return accepted();
-      return this.#accept(user, stanza, arrival, errorFields(stanza), accepted);
+      return this.#accept(user, bring(stanza, 'direct', arrival), arrival, errorFields(stanza), accepted);
     }
     if (!isSubscription(type)) {
       contacts.heard(user, stanza, arrival);
@@ -230,10 +262,11 @@ export class ToMqtt {
     }
     // While a rollback is under way: the server has it, and tells the legacy client.
     if (!users.isPublished(user.jid)) return accepted();
-    const { archiveKey, renews } = repeatOf(user, stanza, arrival);
+    const { archiveKey: key, renews } = repeatOf(user, stanza, arrival);
     // In the order of the calls: done before the entry is looked at.
     if (renews !== undefined) ledger.do('renewed', { archiveKey: renews }).catch(fault);
-    this.#accept(user, stanza, arrival, { ...mappings.presence.toPayload(stanza), archiveKey }, accepted);
+    const brought = bring(stanza, 'direct', arrival);
+    this.#accept(user, brought, arrival, { ...mappings.presence.toPayload(stanza), archiveKey: key }, accepted);
   }
 
   /** Ephemeral: of use only to a device that is there now. */
@@ -243,15 +276,10 @@ export class ToMqtt {
       metrics.ephemeral.inc({ lane: 'toMqtt', result: 'dropped' });
       return;
     }
-    const payload = JSON.stringify({ ...fields, at: formatAt(clock.now()), direction: 'received' });
+    const payload = JSON.stringify({ direction: 'received', ...fields, at: formatAt(clock.now()) });
     void broker.publish({ topic: topics.toUser(user.jid, channel), payload, qos: 0 });
     metrics.ephemeral.inc({ lane: 'toMqtt', result: 'passed' });
   }
-}
-
-/** Carbons are not asked for, so whatever looks like one is forged (XEP-0280 §11). */
-function isCarbon(stanza: Element): boolean {
-  return stanza.getChild('received', NS_CARBONS) !== undefined || stanza.getChild('sent', NS_CARBONS) !== undefined;
 }
 
 /** What a contact's error says of a message the user sent: for `in/error`. */

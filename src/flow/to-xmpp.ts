@@ -144,9 +144,9 @@ export class ToXmpp {
 
   /** What one device sends all devices see, written so that the archive's copy of it is a repeat. */
   #copy(user: User, channel: OutChannel & InChannel, stanza: Element, payload: Payload, key: string): Draft {
-    const { clock, topics } = this.#parts;
+    const { clock, topics, sessions } = this.#parts;
     const at = clock.now();
-    const from = user.attached?.jid ?? user.jid;
+    const from = sessions.jidOf(user);
     const { id = key, to = '', type = 'normal' } = stanza.attrs;
     return {
       lane: 'toMqtt',

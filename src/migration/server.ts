@@ -23,6 +23,8 @@ export interface LegacyServer {
   readonly epoch: string;
   /** The link's name, as in an entry's position. */
   readonly link: string;
+  /** The accounts of this server have an archive with stable ids, which nobody else can put into a stanza (XEP-0313, XEP-0359). */
+  readonly hasArchive: boolean;
   /** The session an attach asks for; the server may have given another. */
   jidOf(user: string): string;
   /** Makes the session, or finds it; shows it to contacts, or (null) leaves it without presence. Idempotent. */

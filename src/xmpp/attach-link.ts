@@ -75,6 +75,7 @@ export class AttachLink {
   readonly #clock: Clock;
   readonly #arrivals: Arrivals;
   #up = false;
+  #hasArchive = false;
   #askAgain: Timer | null = null;
 
   constructor(options: AttachLinkOptions) {
@@ -101,6 +102,11 @@ export class AttachLink {
   /** True between `welcome` and the loss of the connection. */
   get up(): boolean {
     return this.#up;
+  }
+
+  /** Whether the accounts of this host have an archive with stable ids. */
+  get hasArchive(): boolean {
+    return this.#hasArchive;
   }
 
   /** '' before the first welcome. */
@@ -190,6 +196,7 @@ export class AttachLink {
     const resumed = epoch === this.#arrivals.epoch;
     const h = resumed && attrs.h === undefined ? this.#arrivals.h : count(attrs.h);
     this.#up = true;
+    this.#hasArchive = attrs.archive === '1';
     this.#arrivals.open(epoch, h);
     this.#log.info({ event: 'attach.up', link: this.name, resumed, epoch, h, sessions: count(attrs.sessions) });
     this.onUp({ resumed, epoch, sessions: count(attrs.sessions) });

@@ -32,3 +32,7 @@ export const NS_DELAY = 'urn:xmpp:delay';
 export const NS_ARCHIVED = 'urn:xmpp:mam:tmp';
 export const NS_SID = 'urn:xmpp:sid:0';
 export const NS_CARBONS = 'urn:xmpp:carbons:2';
+/** XEP-0297, XEP-0313, XEP-0334. */
+export const NS_FORWARD = 'urn:xmpp:forward:0';
+export const NS_MAM = 'urn:xmpp:mam:2';
+export const NS_HINTS = 'urn:xmpp:hints';

@@ -33,11 +33,17 @@ export function delayOf(stanza: Element, serverDomain: string, now: number): num
   for (const child of elementsOf(stanza)) {
     const { xmlns, from, stamp } = child.attrs;
     if (child.name !== 'delay' || xmlns !== NS_DELAY || !from || !stamp) continue;
-    if (prepareDomain(from) !== serverDomain || !dateTime.test(stamp)) continue;
-    const at = Date.parse(stamp);
-    if (at >= 0 && at <= now + clockSkewMs) last = at;
+    if (prepareDomain(from) !== serverDomain) continue;
+    const at = stampOf(stamp);
+    if (at !== null && at <= now + clockSkewMs) last = at;
   }
   return last;
+}
+
+/** A time of XEP-0082 as ms since 1970; null for what is none, or from before. */
+export function stampOf(stamp: string | undefined): number | null {
+  const at = stamp !== undefined && dateTime.test(stamp) ? Date.parse(stamp) : -1;
+  return at >= 0 ? at : null;
 }
 
 /** Children that servers add or change on the way; they do not make two copies two messages. */

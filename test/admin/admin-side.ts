@@ -133,6 +133,7 @@ function playedServer(side: () => AdminSide): LegacyServer {
   return {
     up: true,
     epoch: 'epoch-1',
+    hasArchive: true,
     link: 'played',
     jidOf: (user) => `${user}/mqtt`,
     attach: (user) => side().attach(user),

@@ -30,6 +30,7 @@ export interface LinkParts {
 
 export class AttachLink implements Server {
   readonly link = linkName;
+  readonly hasArchive = false;
   readonly #parts: LinkParts;
   #connection: Connection | null = null;
   #welcomed = false;

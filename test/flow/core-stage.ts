@@ -1,0 +1,157 @@
+// A core on a real ledger in memory, between a legacy server and a broker that do what the test says.
+
+import { DatabaseSync } from 'node:sqlite';
+import type { Element } from 'ltx';
+import type { Clock } from '../../src/clock.ts';
+import { Core, type Outside } from '../../src/core.ts';
+import type { EntryView, Ledger } from '../../src/ledger/ledger.ts';
+import { type Log, silentLog } from '../../src/log.ts';
+import { compile } from '../../src/mapping/compile.ts';
+import { load } from '../../src/mapping/load.ts';
+import { type Metrics, makeMetrics } from '../../src/metrics.ts';
+import type { Phase } from '../../src/migration/phase.ts';
+import type { LegacyServer } from '../../src/migration/server.ts';
+import type { Broker, Publish } from '../../src/mqtt/broker.ts';
+import type { Arrival, SendResult } from '../../src/xmpp/session.ts';
+import { parseStanza } from '../../src/xmpp/xml-reader.ts';
+import { localLedger } from '../ledger/bench.ts';
+
+export const bob = 'bob@example.com';
+export const session = 'bob@example.com/mqtt';
+export const link = 'gw.example.com/example.com';
+const mappings = compile(load([new URL('../../mappings', import.meta.url).pathname]));
+
+export interface CoreStage {
+  core: Core;
+  ledger: Ledger;
+  metrics: Metrics;
+  now: number;
+  /** What went to the broker, in order. */
+  published: Publish[];
+  /** What went to the server as the session. */
+  sent: string[];
+  /** Hands a stanza in as the next one on the link; resolves when it is accepted. */
+  arrives(stanza: string, arrival?: Partial<Arrival>): Promise<void>;
+  /** The app publishes on `out/message`; resolves with its PUBACK. */
+  says(payload: object): Promise<void>;
+  /** Entries towards the apps, in order. */
+  entries(): Promise<EntryView[]>;
+  /** The payloads of the user's `in/message`, in order. */
+  shown(): Promise<Record<string, unknown>[]>;
+  end(): Promise<void>;
+}
+
+export interface CoreStageOptions {
+  phase?: Phase;
+  hasArchive?: boolean;
+  /** The resource the server has given the session. */
+  jid?: string;
+  log?: Log;
+  onSend?: (stanza: Element, stage: CoreStage) => void;
+}
+
+export async function setCoreStage(options: CoreStageOptions = {}): Promise<CoreStage> {
+  const { phase = 'mqtt', hasArchive = true, jid = session, log = silentLog } = options;
+  const ledger = localLedger(new DatabaseSync(':memory:'));
+  const metrics = makeMetrics();
+  let n = 0;
+  const clock: Clock = {
+    now: () => stage.now,
+    after(delayMs, task) {
+      const timer = setTimeout(task, Math.min(delayMs, 20));
+      return { cancel: () => clearTimeout(timer) };
+    },
+    random: () => 0.5,
+  };
+  const broker = {
+    up: true,
+    window: 100,
+    heardAt: 0,
+    maximumPacketSize: 1_000_000,
+    reasonCodes: true,
+    publish: async (message: Publish) => {
+      stage.published.push(message);
+      return { kind: 'acked', code: 0 };
+    },
+  } as unknown as Broker;
+  const server = {
+    up: true,
+    epoch: 'E',
+    link,
+    hasArchive,
+    jidOf: (user: string) => `${user}/mqtt`,
+    attach: async () => ({ kind: 'attached', jid }),
+    show: async () => ({ kind: 'processed' }),
+    detach: async () => ({ kind: 'detached', h: 0 }),
+    giveBack: async () => ({ kind: 'processed' }),
+    observe: async () => ({ kind: 'processed' }),
+    unobserve: async () => ({ kind: 'processed' }),
+    lock: async () => ({ kind: 'processed' }),
+    unlock: async () => ({ kind: 'processed' }),
+  } as unknown as LegacyServer;
+  const outside: Outside = {
+    ...{ ledger, broker, server },
+    async sendAttached(_, text): Promise<SendResult> {
+      stage.sent.push(text);
+      const stanza = parseStanza(text);
+      if (stanza) options.onSend?.(stanza, stage);
+      return { kind: 'processed' };
+    },
+    ownSession: () => undefined,
+    sendOwn: () => {},
+  };
+  const row = { jid: bob, phase, version: 1, acks: false, changedAt: 0 };
+  const attached = phase === 'mqtt' || phase === 'dual' ? JSON.stringify({ jid, epoch: 'E', shown: {} }) : undefined;
+  await ledger.do('putUser', { row: { ...row, attached } });
+  await ledger.do('putDevice', { user: bob, client: 'phone', online: true, seenAt: 1 });
+  const stage = {
+    ledger,
+    metrics,
+    now: Date.UTC(2026, 5, 1, 12),
+    published: [],
+    sent: [],
+    arrives(text, arrival) {
+      const stanza = parseStanza(text);
+      if (!stanza) throw new Error(`this is no stanza: ${text}`);
+      const position = { link, epoch: 'E', n: ++n };
+      return new Promise((accepted) => {
+        stage.core.toMqtt.receive(stanza, { user: bob, seen: false, position, ...arrival }, accepted);
+      });
+    },
+    says(payload) {
+      const message = { topic: 'chat/bob/out/message', payload: Buffer.from(JSON.stringify(payload)), retain: false };
+      return new Promise((accepted) => stage.core.toXmpp.receive(message as never, accepted));
+    },
+    async entries() {
+      return await ledger.do('entries', { lane: 'toMqtt', limit: 1000 });
+    },
+    async shown() {
+      const conversations = await ledger.do('conversations', {});
+      const all = await Promise.all(
+        conversations
+          .filter(({ lane }) => lane === 'toMqtt')
+          .map((conversation) => ledger.do('toSend', { ...conversation, after: 0, limit: 1000 })),
+      );
+      return all
+        .flat()
+        .sort((one, other) => one.seq - other.seq)
+        .map(({ payload }) => JSON.parse(payload));
+    },
+    async end() {
+      await stage.core.stop();
+      await ledger.close();
+    },
+  } as Omit<CoreStage, 'core'> as CoreStage;
+  const settings = {
+    ...{ domain: 'example.com', ownUsers: [], root: 'chat', maxStanzaBytes: 262_144, offlineWindow: 500 },
+    ...{ deviceDays: 30, brokerHorizonMs: 1_000_000, historyMs: 7 * 86_400_000, version: '0' },
+  };
+  stage.core = new Core(settings, outside, {
+    ...{ mappings, clock, metrics, log },
+    fault: (error) => {
+      throw error;
+    },
+  });
+  await stage.core.start();
+  return stage;
+}
