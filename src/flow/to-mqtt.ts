@@ -16,9 +16,9 @@ import type { InChannel, Topics } from '../mqtt/topic.ts';
 import { isRefusal, type Refusal, refuse } from '../refusal.ts';
 import { prepareBare } from '../xmpp/jid.ts';
 import type { Arrival } from '../xmpp/session.ts';
-import { contentOf, delayOf } from '../xmpp/stanza.ts';
+import { delayOf, isContent } from '../xmpp/stanza.ts';
 import { errorReply, readError } from '../xmpp/stanza-error.ts';
-import { writeStanza } from '../xmpp/xml-writer.ts';
+import { writeWithContent } from '../xmpp/xml-writer.ts';
 import type { Answers } from './answers.ts';
 import type { Asks } from './asks.ts';
 import type { Contacts } from './contacts.ts';
@@ -172,6 +172,7 @@ export class ToMqtt {
     const { from = '', to = '', id, type = 'normal' } = message.attrs;
     const delay = archived?.at ?? delayOf(message, domain, clock.now());
     const at = delay ?? clock.now();
+    const { text, content } = written(message);
     const isCopy = way !== 'direct' || arrival.seen;
     const custody: Custody = isCopy || type === 'groupchat' || copyChannels.includes(channel) ? 'copy' : 'sole';
     const payload = { ...fields, id: id ?? key, key, at: formatAt(at), direction, copy: isCopy || undefined };
@@ -191,10 +192,10 @@ export class ToMqtt {
       position: arrival.position,
       archiveKey:
         translation.archiveKey ?? (stanzaId && archiveKey({ user: user.jid, by: user.jid, stanzaId, from: sender })),
-      contentKey: contentKey({ user: user.jid, from: sender, channel, type, id, children: contentOf(message) }),
+      contentKey: contentKey({ user: user.jid, from: sender, channel, type, id, children: content }),
       topic: topics.toUser(user.jid, channel as InChannel),
       payload: JSON.stringify(payload),
-      original: textOf(message),
+      original: text,
       mapping,
     };
   }
@@ -290,8 +291,8 @@ function errorFields(stanza: Element): Translation {
 }
 
 /** What the reader has read the writer can write. */
-function textOf(stanza: Element): string {
-  const text = writeStanza(stanza);
-  if (isRefusal(text)) throw new Error(text.text);
-  return text;
+function written(stanza: Element): { text: string; content: string } {
+  const result = writeWithContent(stanza, isContent);
+  if (isRefusal(result)) throw new Error(result.text);
+  return result;
 }

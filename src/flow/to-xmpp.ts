@@ -14,8 +14,8 @@ import { formatAt, idOfRefused, type Payload, readAck, readId, readPayload, read
 import type { InChannel, OutChannel, Topics } from '../mqtt/topic.ts';
 import { isRefusal, type Refusal, refuse } from '../refusal.ts';
 import { bareOf, fullOf, type Jid, parseJid, prepareBare } from '../xmpp/jid.ts';
-import { contentOf } from '../xmpp/stanza.ts';
-import { writeStanza } from '../xmpp/xml-writer.ts';
+import { isContent } from '../xmpp/stanza.ts';
+import { writeWithContent } from '../xmpp/xml-writer.ts';
 import type { AppNotices } from './app-notices.ts';
 import { directedPresence } from './directed-presence.ts';
 import type { Sessions } from './sessions.ts';
@@ -49,6 +49,14 @@ interface Request {
   channel: OutChannel;
   id: string;
   payload: Payload;
+}
+
+/** The finished stanza, and the part of its text by which it is known again. */
+interface Translation {
+  stanza: Element;
+  text: string;
+  content: string;
+  to: Jid;
 }
 
 export class ToXmpp {
@@ -101,7 +109,7 @@ export class ToXmpp {
     });
     const isShared = channel === 'message' || (channel === 'presence' && isSubscription(stanza.attrs.type));
     const copy = isShared
-      ? (key: string) => this.#copy(user, channel, stanza, { ...payload, to: fullOf(to) }, key)
+      ? (key: string) => this.#copy(user, channel, translation, { ...payload, to: fullOf(to) }, key)
       : undefined;
     const answered = channel === 'presence' ? answeredBy(user.jid, stanza, bareOf(to)) : undefined;
     if (answered !== undefined) ledger.do('renewed', { archiveKey: answered }).catch(this.#parts.fault);
@@ -121,7 +129,7 @@ export class ToXmpp {
   }
 
   /** The finished stanza, or why there can be none. */
-  #translate(user: User, channel: OutChannel, payload: Payload): { stanza: Element; text: string; to: Jid } | Refusal {
+  #translate(user: User, channel: OutChannel, payload: Payload): Translation | Refusal {
     if (channel === 'request' || channel === 'room') {
       return refuse('feature-not-implemented', `out/${channel} is not available yet`);
     }
@@ -133,17 +141,23 @@ export class ToXmpp {
     if (isRefusal(made)) return made;
     const { stanza, to } = made;
     if (user.own) stanza.attrs.from = user.jid;
-    const text = writeStanza(stanza);
-    if (isRefusal(text)) return text;
-    const bytes = Buffer.byteLength(text) + envelopeBytes;
+    const written = writeWithContent(stanza, isContent);
+    if (isRefusal(written)) return written;
+    const bytes = Buffer.byteLength(written.text) + envelopeBytes;
     const { maxStanzaBytes } = this.#parts;
     if (bytes > maxStanzaBytes)
       return refuse('policy-violation', `as a stanza this has ${bytes} bytes; ${maxStanzaBytes} are allowed`);
-    return { stanza, text, to };
+    return { stanza, ...written, to };
   }
 
   /** What one device sends all devices see, written so that the archive's copy of it is a repeat. */
-  #copy(user: User, channel: OutChannel & InChannel, stanza: Element, payload: Payload, key: string): Draft {
+  #copy(
+    user: User,
+    channel: OutChannel & InChannel,
+    { stanza, content }: Translation,
+    payload: Payload,
+    key: string,
+  ): Draft {
     const { clock, topics, sessions } = this.#parts;
     const at = clock.now();
     const from = sessions.jidOf(user);
@@ -157,7 +171,7 @@ export class ToXmpp {
       custody: 'copy',
       at,
       late: true,
-      contentKey: contentKey({ user: user.jid, from, channel, type, id, children: contentOf(stanza) }),
+      contentKey: contentKey({ user: user.jid, from, channel, type, id, children: content }),
       topic: topics.toUser(user.jid, channel),
       payload: JSON.stringify({ ...payload, key, from, at: formatAt(at), direction: 'sent', copy: true }),
     };

@@ -49,11 +49,10 @@ export function stampOf(stamp: string | undefined): number | null {
 /** Children that servers add or change on the way; they do not make two copies two messages. */
 const addedByServers = new Set([`${NS_DELAY} delay`, `${NS_SID} stanza-id`, `${NS_ARCHIVED} archived`]);
 
-/** The stanza's own children as text, the same for every copy of it, wherever it was delayed, archived or given a language. */
-export function contentOf(stanza: Element): string {
-  let content = '';
-  for (const child of elementsOf(stanza)) {
-    if (!addedByServers.has(`${child.attrs.xmlns} ${child.name}`)) content += child.toString();
-  }
-  return content;
+/**
+ * Is this child of a stanza the sender's? What is made of these alone is the same for every copy of the stanza, wherever it was
+ * delayed or archived.
+ */
+export function isContent({ name, attrs }: Element): boolean {
+  return !addedByServers.has(`${attrs.xmlns} ${name}`);
 }

@@ -15,10 +15,25 @@ const maxDepth = 200;
  * XML does not allow, a name or a namespace that expat does not take, an unbound prefix, an attribute twice, another root.
  */
 export function writeStanza(stanza: Element, options: { ns?: string } = {}): string | Refusal {
-  const { name, attrs } = stanza;
-  if (name !== 'message' && name !== 'presence' && name !== 'iq') return refuse('bad-request', 'this is no stanza');
-  if (!isStanzaNs(attrs.xmlns ?? NS_CLIENT)) return refuse('bad-request', 'this is no stanza');
-  return written(stanza, options.ns ?? '');
+  return isWritable(stanza) ? written(stanza, options.ns ?? '') : refuse('bad-request', 'this is no stanza');
+}
+
+/** As {@link writeStanza}, and besides the text of those of its child elements that are its content. */
+export function writeWithContent(
+  stanza: Element,
+  isContent: (child: Element) => boolean,
+): { text: string; content: string } | Refusal {
+  let content = '';
+  const text = isWritable(stanza)
+    ? written(stanza, '', (child, childText) => {
+        if (isContent(child)) content += childText;
+      })
+    : refuse('bad-request', 'this is no stanza');
+  return typeof text === 'string' ? { text, content } : text;
+}
+
+function isWritable({ name, attrs }: Element): boolean {
+  return (name === 'message' || name === 'presence' || name === 'iq') && isStanzaNs(attrs.xmlns ?? NS_CLIENT);
 }
 
 /** The text of any one element, with its `xmlns` where it has one: for what goes into a stanza, or on disk. */
@@ -61,9 +76,12 @@ function isStanzaNs(ns: string): boolean {
   return ns === NS_CLIENT || ns === NS_COMPONENT;
 }
 
-function written(root: Element, ns: string): string | Refusal {
+/** Hears of each child element of the root, and its text. */
+type ChildWritten = (child: Element, text: string) => void;
+
+function written(root: Element, ns: string, onChild?: ChildWritten): string | Refusal {
   const problem: Problem = { text: 'a name' };
-  const text = writeNode(root, ns === '' ? NS_CLIENT : ns, ns, 1, problem);
+  const text = writeNode(root, ns === '' ? NS_CLIENT : ns, ns, 1, problem, onChild);
   return text ?? refuse('not-acceptable', `this cannot be written as XML: ${problem.text}`);
 }
 
@@ -78,6 +96,7 @@ function writeNode(
   ns: string | undefined,
   depth: number,
   problem: Problem,
+  onChild?: ChildWritten,
 ): string | null {
   const { name, attrs, children } = element;
   if (!isNcName(name)) return bad(problem, 'a name');
@@ -105,9 +124,10 @@ function writeNode(
   if (children.length === 0) return `${out}/>`;
   out += '>';
   for (const child of children) {
-    const inner =
-      typeof child === 'string' ? escapeText(child) : writeNode(child, inside, undefined, depth + 1, problem);
-    if (inner === null) return typeof child === 'string' ? bad(problem, 'a character') : null;
+    const isText = typeof child === 'string';
+    const inner = isText ? escapeText(child) : writeNode(child, inside, undefined, depth + 1, problem);
+    if (inner === null) return isText ? bad(problem, 'a character') : null;
+    if (!isText) onChild?.(child, inner);
     out += inner;
   }
   return `${out}</${name}>`;
@@ -137,9 +157,9 @@ function isBound(key: string, attrs: Record<string, string>): boolean {
 }
 
 // biome-ignore-start lint/suspicious/noControlCharactersInRegex: these are what they look for
-const notPlainText = /[&<>\u0000-\u0008\u000b-\u001f\ufffe\uffff\ud800-\udfff]/;
-const notPlainAttribute = /[&<>"\u0000-\u001f\ufffe\uffff\ud800-\udfff]/;
-const illegal = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/;
+const notPlainText = /[&<>\u0000-\u0008\u000b-\u001f\ufffe\uffff]/;
+const notPlainAttribute = /[&<>"\u0000-\u001f\ufffe\uffff]/;
+const illegal = /[^\t\n\r\u0020-\ufffd]/;
 // biome-ignore-end lint/suspicious/noControlCharactersInRegex: until here
 const references: Record<string, string> = {
   '&': '&amp;',
@@ -154,16 +174,14 @@ const reference = (char: string): string => references[char] ?? char;
 
 /** Null if it has a character XML 1.0 does not allow (§2.2). A bare CR would be read as LF (§2.11). */
 function escapeText(text: string): string | null {
+  if (!text.isWellFormed()) return null;
   if (!notPlainText.test(text)) return text;
-  return isLegal(text) ? text.replace(/[&<>\r]/g, reference) : null;
+  return illegal.test(text) ? null : text.replace(/[&<>\r]/g, reference);
 }
 
 /** As for text; white space other than blanks would be read as blanks (§3.3.3). */
 function escapeAttribute(value: string): string | null {
+  if (!value.isWellFormed()) return null;
   if (!notPlainAttribute.test(value)) return value;
-  return isLegal(value) ? value.replace(/[&<>"\t\n\r]/g, reference) : null;
-}
-
-function isLegal(text: string): boolean {
-  return !illegal.test(text) && text.isWellFormed();
+  return illegal.test(value) ? null : value.replace(/[&<>"\t\n\r]/g, reference);
 }

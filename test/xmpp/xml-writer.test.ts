@@ -4,8 +4,9 @@ import fc from 'fast-check';
 import { Element } from 'ltx';
 import { describe, expect, test } from 'vitest';
 import { isRefusal } from '../../src/refusal.ts';
+import { isContent } from '../../src/xmpp/stanza.ts';
 import { parseStanza } from '../../src/xmpp/xml-reader.ts';
-import { forEnvelope, forStream, tag, writeElement, writeStanza } from '../../src/xmpp/xml-writer.ts';
+import { forEnvelope, forStream, tag, writeElement, writeStanza, writeWithContent } from '../../src/xmpp/xml-writer.ts';
 
 /** A tree built by hand: name, attributes, children. */
 const el = (name: string, attrs: Record<string, string> = {}, ...children: (Element | string)[]) => {
@@ -49,6 +50,31 @@ describe('a stanza is written as', () => {
       '<message xmlns="jabber:client" to="b"/>',
     );
     expect(writeElement(el('x', { xmlns: 'urn:x' }))).toBe('<x xmlns="urn:x"/>');
+  });
+});
+
+describe('the content of a stanza is the same', () => {
+  const content = '<body>a&amp;b</body><x xmlns="urn:x" a="1"/>';
+  test.each([
+    [
+      'with and without what servers add',
+      `<message>${content}<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>
+      <stanza-id xmlns='urn:xmpp:sid:0' id='1' by='b'/><archived xmlns='urn:xmpp:mam:tmp' id='1' by='b'/></message>`,
+    ],
+    ['in any language', `<message xml:lang='de'>${content}</message>`],
+    ['however it was spelled', `<message><body>a&#38;b</body><p:x a='1' xmlns:p='urn:x'></p:x></message>`],
+    ['as one of the component’s stream', `<message xmlns='jabber:component:accept'>${content}</message>`],
+  ])('%s', (_, text) => {
+    expect(writeWithContent(parseStanza(text)!, isContent)).toMatchObject({ content });
+  });
+
+  test('and not that of one with other words, or with other children', () => {
+    for (const other of [content.replace('&amp;', ''), `${content}<y xmlns="urn:y"/>`, content.replace('1', '2')]) {
+      expect(writeWithContent(parseStanza(`<message>${other}</message>`)!, isContent)).toEqual({
+        text: `<message>${other}</message>`,
+        content: other,
+      });
+    }
   });
 });
 
