@@ -103,6 +103,12 @@ export class Contact {
     await this.presences.until((all) => all.slice(from).find(fits), `${JSON.stringify(wanted)} at ${this.jid}`);
   }
 
+  /** Resolves when the server has ended its stream with an error. */
+  async isEnded(): Promise<{ condition: string; text: string }> {
+    const { condition, text } = await this.#puppet.first('stream-error');
+    return { condition: String(condition), text: String(text) };
+  }
+
   async leave(): Promise<void> {
     await this.#puppet.quit();
   }

@@ -14,12 +14,15 @@ export interface RawComponentOptions {
   secret: string;
 }
 
-/** One numbered `<d/>`: `stanza` is missing where the server has taken it back. */
+/** One numbered `<d/>`: `stanza` is missing where the server has taken it back, or left copies out (`missed`). */
 export interface Delivered {
   epoch: string;
   n: number;
   to: string;
   seen: boolean;
+  /** Set on an observer's copies. */
+  dir: string | undefined;
+  missed: boolean;
   stanza: Element | undefined;
 }
 
@@ -77,10 +80,11 @@ export class RawComponent {
   private take(stanza: Element): void {
     const d = stanza.name === 'message' ? stanza.getChild('d') : undefined;
     if (d?.attrs.xmlns === NS) {
-      const { epoch, n, to, seen } = d.attrs;
+      const { epoch, n, to, seen, dir, missed } = d.attrs;
       const inner = d.getChildElements();
       if (inner.length > 1) throw new Error(`more than one stanza in ${d}`);
-      this.delivered.push({ epoch: epoch!, n: Number(n), to: to!, seen: seen === '1', stanza: inner[0] });
+      const flags = { seen: seen === '1', dir, missed: missed === '1' };
+      this.delivered.push({ epoch: epoch!, n: Number(n), to: to!, ...flags, stanza: inner[0] });
     }
     if (stanza.name === 'iq') this.asked.get(stanza.attrs.id!)?.(stanza);
     else this.inbox.add(stanza);
@@ -152,6 +156,23 @@ export class RawComponent {
     return this.iq(`<detach xmlns='${NS}' jid='${escapeXml(jid)}'/>`);
   }
 
+  observe(user: string): Promise<Answer> {
+    return this.iq(`<observe xmlns='${NS}' user='${escapeXml(user)}'/>`);
+  }
+
+  unobserve(user: string): Promise<Answer> {
+    return this.iq(`<unobserve xmlns='${NS}' user='${escapeXml(user)}'/>`);
+  }
+
+  lock(user: string, text: string, kick = false): Promise<Answer> {
+    const attributes = `user='${escapeXml(user)}'${kick ? " kick='1'" : ''}`;
+    return this.iq(`<lock xmlns='${NS}' ${attributes}>${escapeXml(text)}</lock>`);
+  }
+
+  unlock(user: string): Promise<Answer> {
+    return this.iq(`<unlock xmlns='${NS}' user='${escapeXml(user)}'/>`);
+  }
+
   /** Resolves when everything the server has sent us so far is here. */
   async fence(): Promise<void> {
     await this.iq(`<ping xmlns='urn:xmpp:ping'/>`, 'get');
@@ -162,6 +183,14 @@ export class RawComponent {
     return this.delivered.flatMap(({ to, stanza }) => {
       const body = to === jid && stanza?.name === 'message' ? stanza.getChildText('body') : null;
       return body === null ? [] : [body];
+    });
+  }
+
+  /** The observer's copies of chat messages for `jid`, in order: each the way it went and its body. */
+  copies(jid: string): string[] {
+    return this.delivered.flatMap(({ to, dir, stanza }) => {
+      const body = to === jid && dir !== undefined ? stanza?.getChildText('body') : undefined;
+      return body ? [`${dir} ${body}`] : [];
     });
   }
 

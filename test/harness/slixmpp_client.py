@@ -3,7 +3,7 @@
 Usage: slixmpp_client.py JID PASSWORD PORT [carbons] [sm]: with carbons (XEP-0280) and stream management (XEP-0198) if asked for. Commands: {"do": "send", "to", "body", "id"}, {"do": "presence", "priority", "type"},
 {"do": "raw", "xml"}, {"do": "quit"}. Events: {"event": "online", "jid"}, {"event": "message", "from", "to", "id", "type", "body",
 "delay", "xml"}, {"event": "presence", "from", "type", "show"}, {"event": "iq", "id", "type", "xml"}, {"event": "failed", "reason"},
-{"event": "disconnected", "reason"}.
+{"event": "stream-error", "condition", "text"}, {"event": "disconnected", "reason"}.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ class Client(slixmpp.ClientXMPP):
         self.add_event_handler("session_start", self.started)
         self.add_event_handler("failed_all_auth", lambda _: tell("failed", reason="auth"))
         self.add_event_handler("disconnected", lambda reason: tell("disconnected", reason=str(reason)))
+        self.add_event_handler("stream_error", lambda error: tell("stream-error", condition=error["condition"], text=error["text"]))
         self.add_event_handler("presence", self.on_presence)
         # Not the "message" event: that one hides errors and messages without a body.
         for name, handler in (("message", self.on_message), ("iq", self.on_iq)):

@@ -14,13 +14,6 @@ local seen_elsewhere = module:require "seen";
 
 local is_stanza_name = { message = true, presence = true, iq = true };
 
--- The stanza as text in the client namespace, as it goes into <d/>. One serialisation, no clone: the queue keeps text.
-local function serialise(stanza)
-	local text = tostring(stanza);
-	if stanza.attr.xmlns then return text; end
-	return "<"..stanza.name.." xmlns='jabber:client'"..text:sub(#stanza.name + 2);
-end
-
 -- Returns whether the stanza is taken. On false Prosody routes it to other resources or to offline storage, as for any client.
 local function send(attached, stanza)
 	if attached.is_ended then return false; end
@@ -29,12 +22,12 @@ local function send(attached, stanza)
 	local seen = seen_elsewhere(attached, stanza);
 	stanza = attached.session.filter("stanzas/out", stanza);
 	if not stanza then return true; end
-	local ok, text = pcall(serialise, stanza);
+	local ok, taken = pcall(attached.link.push, attached.link, attached, stanza, seen);
 	if not ok then
-		module:log("error", "A stanza for %s cannot be serialised: %s", attached.jid, text);
+		module:log("error", "A stanza for %s cannot be serialised: %s", attached.jid, taken);
 		return false;
 	end
-	if attached.link:push(attached, text, seen) then return true; end
+	if taken then return true; end
 	if not attached.flush_overflow then return false; end
 	table.insert(attached.flush_overflow, st.clone(stanza)); -- mod_offline does not look at the answer
 	return true;

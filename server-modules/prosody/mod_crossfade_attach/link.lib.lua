@@ -17,7 +17,8 @@ local function new_link(component, host, max_unacked)
 		component = component, host = host, epoch = epoch, connection = nil;
 		n = 0, acked = 0, queue = {}, max_unacked = max_unacked;
 		attached = {}, attached_by_request = {}; -- full JID -> attached session; "user/asked-for resource" -> the same
-		ended = cache.new(max_remembered_ends); -- full JID -> { h, returned, reason }: a repeated detach gets the same answer
+		ended = cache.new(max_remembered_ends); -- JID -> { h, returned, reason }: a repeated detach gets the same answer
+		missed = {}; -- username -> the observer some of whose copies did not fit
 		keys = cache.new(2 * max_unacked); -- keys of send and return that are done
 		to_gateway = ("<message from='%s' to='%s'>"):format(host, component);
 		d_start = ("<message from='%s' to='%s'><d xmlns='%s' epoch='%s' n='"):format(host, component, xmlns_attach, epoch);
@@ -30,23 +31,58 @@ function link_methods:write(text)
 	if connection and connection.send then pcall(connection.send, text); end
 end
 
--- Queues one serialised stanza, then sends it. False when the queue is full: the caller must not drop the stanza.
-function link_methods:push(attached, inner, seen)
-	if self.n - self.acked >= self.max_unacked then
-		if not self.full then
-			self.full = true;
-			module:log("warn", "%s has not acknowledged %d stanzas: further ones go to other resources or offline storage",
-				self.component, self.max_unacked);
-		end
-		return false;
+function link_methods:is_full()
+	if self.n - self.acked < self.max_unacked then return false; end
+	if not self.full then
+		self.full = true;
+		module:log("warn", "%s has not acknowledged %d stanzas: further ones go to other resources or offline storage, copies are left out",
+			self.component, self.max_unacked);
 	end
+	return true;
+end
+
+-- Gives the next number, queues, then sends. `rest`: what follows the opening quote of `to`.
+function link_methods:number(attached, rest)
 	local n = self.n + 1;
-	local text = self.d_start..n.."' to='"..attached.escaped_jid..(seen and "' seen='1'>" or "'>")..inner.."</d></message>";
+	local text = self.d_start..n.."' to='"..rest;
 	self.n = n;
 	self.queue[n] = { attached = attached, text = text, at = os_time() };
-	attached.unacked = attached.unacked + 1;
 	self:write(text);
+end
+
+-- The stanza as text in the client namespace, as it goes into <d/>. One serialisation, no clone: the queue keeps text.
+local function serialise(stanza)
+	local text = tostring(stanza);
+	if stanza.attr.xmlns then return text; end
+	return "<"..stanza.name.." xmlns='jabber:client'"..text:sub(#stanza.name + 2);
+end
+
+-- Queues one stanza for an attached session. False when the queue is full: the caller must not drop the stanza. Throws what cannot
+-- be serialised.
+function link_methods:push(attached, stanza, seen)
+	local inner = serialise(stanza);
+	if self:is_full() then return false; end
+	attached.unacked = attached.unacked + 1;
+	self:number(attached, attached.escaped_jid..(seen and "' seen='1'>" or "'>")..inner.."</d></message>");
 	return true;
+end
+
+-- Queues a copy for an observer. One that does not fit is left out; the observer is told as soon as there is room.
+function link_methods:copy(observer, dir, stanza)
+	if self:is_full() or self.missed[observer.username] then
+		self.missed[observer.username] = observer;
+		return;
+	end
+	self:number(nil, observer.to.."' dir='"..dir.."'>"..serialise(stanza).."</d></message>");
+end
+
+-- There is room again: an empty <d/> in the place of each observer's missing copies.
+function link_methods:tell_missed()
+	for username, observer in pairs(self.missed) do
+		if self:is_full() then return; end
+		self.missed[username] = nil;
+		self:number(nil, observer.to.."' missed='1'/></message>");
+	end
 end
 
 -- Cumulative; frees everything up to h.
@@ -54,10 +90,11 @@ function link_methods:ack(h)
 	local queue = self.queue;
 	for n = self.acked + 1, h do
 		local item = queue[n];
-		if not item.taken_back then item.attached.unacked = item.attached.unacked - 1; end
+		if item.attached and not item.taken_back then item.attached.unacked = item.attached.unacked - 1; end
 		queue[n] = nil;
 	end
 	if h > self.acked then self.acked, self.full = h, nil; end
+	if next(self.missed) then self:tell_missed(); end
 end
 
 -- Sends what is not acknowledged once more, same numbers, same order.
@@ -66,13 +103,13 @@ function link_methods:replay()
 end
 
 -- Takes the unacknowledged stanzas of one session (of all, if none is named) out of the queue, oldest first. Their numbers
--- stay, as empty <d/>, so that a replay has no gaps.
+-- stay, as empty <d/>, so that a replay has no gaps. Observers' copies are nobody's loss and stay.
 function link_methods:take_back(attached)
 	local taken = {};
 	if attached and attached.unacked == 0 then return taken; end
 	for n = self.acked + 1, self.n do
 		local item = self.queue[n];
-		if not item.taken_back and (not attached or item.attached == attached) then
+		if item.attached and not item.taken_back and (not attached or item.attached == attached) then
 			taken[#taken + 1] = { attached = item.attached, text = item.text, at = item.at };
 			item.taken_back = true;
 			item.text = self.d_start..n.."' to='"..item.attached.escaped_jid.."'/></message>";

@@ -16,6 +16,8 @@ local user_exists = require "core.usermanager".user_exists;
 local new_link = module:require "link".new;
 local attached_sessions = module:require "attached";
 local back = attached_sessions.back;
+local observers = module:require "observe";
+local locks = module:require "lock";
 
 local xmlns_attach = "urn:crossfade:attach:1";
 local version = "1";
@@ -30,6 +32,8 @@ local function end_link(link, reason)
 	links[link.component] = nil;
 	if link.expiry then timer.stop(link.expiry); end
 	if not reason then link.connection = nil; end -- what hello replaces has nothing more to say
+	observers.forget(link);
+	locks.forget(link);
 	local taken = link:take_back();
 	local attached = {};
 	for _, one in pairs(link.attached) do attached[#attached + 1] = one; end
@@ -79,7 +83,8 @@ function commands.hello(origin, request, stanza)
 	link.connection = origin;
 	if h then link:ack(h); end
 	origin.send(st.reply(stanza):tag("welcome", { xmlns = xmlns_attach, v = version, epoch = link.epoch, h = ("%d"):format(link.acked);
-		sessions = ("%d"):format(link:count_attached()), queue = ("%d"):format(link.n - link.acked) }));
+		sessions = ("%d"):format(link:count_attached()), queue = ("%d"):format(link.n - link.acked);
+		archive = prosody.hosts[module.host].modules.mam and "1" or nil }));
 	module:log("info", "Link of %s %s at %d, %d unacknowledged", link.component, resumed and "resumed" or "begins", link.acked, link.n - link.acked);
 	link:announce_ends();
 	link:replay();
@@ -195,6 +200,41 @@ function commands.detach(link, request)
 	return st.stanza("detached", { xmlns = xmlns_attach, jid = jid, h = ("%d"):format(ended.h), returned = ("%d"):format(ended.returned) });
 end
 
+-- The prepared name of an account, or nil, error type, condition, text.
+local function read_user(request)
+	local username = stringprep.nodeprep(request.attr.user or "", true);
+	if not username or username == "" then return nil, "modify", "jid-malformed", "user is no local part of a JID"; end
+	return username;
+end
+
+-- observe and lock: for an account that exists.
+local function for_account(work)
+	return function (link, request)
+		local username, err_type, condition, text = read_user(request);
+		if not username then return nil, err_type, condition, text; end
+		if not user_exists(username, module.host) then return nil, "cancel", "item-not-found", "there is no such account"; end
+		work(link, username, request);
+		return true;
+	end
+end
+
+-- unobserve and unlock: there may be nothing to end, not even an account.
+local function for_any(work)
+	return function (link, request)
+		local username, err_type, condition, text = read_user(request);
+		if not username then return nil, err_type, condition, text; end
+		work(link, username);
+		return true;
+	end
+end
+
+commands.observe, commands.unobserve = for_account(observers.observe), for_any(observers.unobserve);
+commands.unlock = for_any(locks.unlock);
+commands.lock = for_account(function (link, username, request)
+	local text = request:get_text();
+	locks.lock(link, username, text and text ~= "" and text or nil, request.attr.kick == "1");
+end);
+
 -- Who asks, whether it may, and the answer. A fault in a command is answered, too, and ends nothing else.
 local function serve(name, command)
 	module:hook("iq-set/host/"..xmlns_attach..":"..name, function (event)
@@ -230,9 +270,6 @@ local function serve(name, command)
 end
 
 for name, command in pairs(commands) do serve(name, command); end
-for _, name in ipairs { "observe", "unobserve", "lock", "unlock" } do -- reserved, docs/attach-protocol.md
-	serve(name, function () return nil, "cancel", "feature-not-implemented", name.." is reserved for a later version of this module"; end);
-end
 
 -- The gateway is away: its sessions stay and their stanzas wait, for a while.
 module:hook_global("crossfade-attach/disconnected", function (event)
