@@ -19,11 +19,15 @@ export interface SkippedArrival extends Omit<SkippedContent, 'reason'> {
 
 export type SkippedHandler = (skipped: SkippedArrival, accepted: () => void) => void;
 
+/** Copies for the observer of this user (a prepared bare JID) did not fit into the server's queue: only its archive has them. */
+export type MissedHandler = (user: string, accepted: () => void) => void;
+
 /** The link, as its arrivals see it. */
 export interface ArrivalsLink {
   readonly name: string;
   readonly onStanza: StanzaHandler;
   readonly onSkipped: SkippedHandler;
+  readonly onMissed: MissedHandler;
 }
 
 export interface ArrivalsOptions {
@@ -93,6 +97,7 @@ export class Arrivals {
     const { link } = this.#options;
     const position: Position = { link: link.name, epoch, n };
     if (content.kind === 'hole') accepted();
+    else if (content.kind === 'missed') link.onMissed(user, accepted);
     else if (content.kind === 'skipped') link.onSkipped({ ...content.what, user, position }, accepted);
     else this.#hand(content.stanza, { ...content.arrival, user, position }, accepted);
   }

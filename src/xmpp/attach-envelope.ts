@@ -31,17 +31,19 @@ export interface Arriving {
     | { kind: 'stanza'; stanza: Element; arrival: Pick<Arrival, 'dir' | 'seen' | 'sid'> }
     /** The server took this one back: the envelope is empty and keeps its number. */
     | { kind: 'hole' }
+    /** Here copies for the observer of this user were left out. */
+    | { kind: 'missed' }
     | { kind: 'skipped'; what: SkippedContent };
 }
 
 /** Takes the stanza out of its envelope: alone, and without the `xmlns` it has there. */
 export function readEnvelope(d: Element, host: string): Arriving {
   const where = place(d, host);
-  const { seen, sid } = d.attrs;
+  const { seen, sid, missed } = d.attrs;
   const dir = wayOf(d);
   const inner = elementsOf(d);
   const [stanza] = inner;
-  if (stanza === undefined) return { ...where, content: { kind: 'hole' } };
+  if (stanza === undefined) return { ...where, content: { kind: missed === '1' ? 'missed' : 'hole' } };
   if (stanza.attrs.xmlns === NS_CLIENT) delete stanza.attrs.xmlns;
   if (inner.length > 1 || !isStanza(stanza) || !where.valid) {
     return { ...where, content: { kind: 'skipped', what: { ...names(stanza), dir, bytes: 0, reason: 'malformed' } } };

@@ -3,7 +3,7 @@
 import { Element } from 'ltx';
 import type { Clock, Timer } from '../clock.ts';
 import type { Log } from '../log.ts';
-import { Arrivals, type SkippedHandler } from './arrivals.ts';
+import { Arrivals, type MissedHandler, type SkippedHandler } from './arrivals.ts';
 import { readEnvelope, readSkipped } from './attach-envelope.ts';
 import type { Answer, Component } from './component.ts';
 import { NS_ATTACH } from './namespaces.ts';
@@ -68,6 +68,7 @@ export class AttachLink {
   /** The stanza is alone (parent null), its root without `xmlns`: `getNS()` gives undefined and means jabber:client. */
   onStanza: StanzaHandler = () => {};
   onSkipped: SkippedHandler = () => {};
+  onMissed: MissedHandler = (_user, accepted) => accepted();
   onDetached: (detached: { jid: string; reason: string; h: number }) => void = () => {};
   readonly #component: Component;
   readonly #host: string;

@@ -1,6 +1,7 @@
 """A legacy client on slixmpp, driven by JSON lines: commands on standard input, events on standard output.
 
-Usage: slixmpp_client.py JID PASSWORD PORT [carbons] [sm]: with carbons (XEP-0280) and stream management (XEP-0198) if asked for. Commands: {"do": "send", "to", "body", "id"}, {"do": "presence", "priority", "type"},
+Usage: slixmpp_client.py JID PASSWORD PORT [carbons] [sm]: with carbons (XEP-0280) and stream management (XEP-0198) if asked for.
+Commands: {"do": "send", "to", "body", "id"}, {"do": "presence", "priority", "type"},
 {"do": "raw", "xml"}, {"do": "quit"}. Events: {"event": "online", "jid"}, {"event": "message", "from", "to", "id", "type", "body",
 "delay", "xml"}, {"event": "presence", "from", "type", "show"}, {"event": "iq", "id", "type", "xml"}, {"event": "failed", "reason"},
 {"event": "stream-error", "condition", "text"}, {"event": "disconnected", "reason"}.

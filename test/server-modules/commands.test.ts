@@ -161,10 +161,10 @@ describe('a request is answered by a stanza error:', () => {
       'bad-request',
       'modify',
     ],
-    ['observe', `<observe xmlns='${NS}' user='bob'/>`, 'feature-not-implemented', 'cancel'],
-    ['unobserve', `<unobserve xmlns='${NS}' user='bob'/>`, 'feature-not-implemented', 'cancel'],
-    ['lock', `<lock xmlns='${NS}' user='bob'/>`, 'feature-not-implemented', 'cancel'],
-    ['unlock', `<unlock xmlns='${NS}' user='bob'/>`, 'feature-not-implemented', 'cancel'],
+    ['observe without a user', `<observe xmlns='${NS}'/>`, 'jid-malformed', 'modify'],
+    ['unobserve without a user', `<unobserve xmlns='${NS}'/>`, 'jid-malformed', 'modify'],
+    ['lock without a user', `<lock xmlns='${NS}'/>`, 'jid-malformed', 'modify'],
+    ['unlock without a user', `<unlock xmlns='${NS}'/>`, 'jid-malformed', 'modify'],
   ];
   test.each(rows)('%s', async (_, request, condition, type) => {
     const gateway = await stage.component();

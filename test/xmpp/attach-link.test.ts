@@ -241,6 +241,23 @@ describe('what cannot be handed on is reported, acked, and blocks nothing:', () 
     await until(() => fake.acked === 1);
     expect([heard, skipped]).toEqual([[], []]);
   });
+
+  test('a place where copies were left out is handed on, and acked when that is taken', async () => {
+    const { fake, link, heard, skipped } = await attachStage();
+    await until(() => link.up);
+    const missed: string[] = [];
+    let take = () => {};
+    link.onMissed = (user, accepted) => {
+      missed.push(user);
+      take = accepted;
+    };
+    fake.deliver('bob@example.com', '', { missed: '1' });
+    await until(() => missed.length === 1);
+    expect(missed).toEqual(['bob@example.com']);
+    expect([heard, skipped, fake.acked]).toEqual([[], [], 0]);
+    take();
+    await until(() => fake.acked === 1);
+  });
 });
 
 test('of what is not handed on, type, address and way are known, so that nobody is answered who must not be', async () => {
