@@ -10,8 +10,11 @@ const largestPage = 1000;
 /** The gateway did not answer. */
 export class Unreachable extends CliFault {}
 
+/** The gateway has answered, and will not do it. */
+export class Refused extends CliFault {}
+
 /** There is no such thing. */
-export class NotFound extends CliFault {}
+export class NotFound extends Refused {}
 
 export interface Answered<Body> {
   status: number;
@@ -108,6 +111,6 @@ export class Client {
       );
     }
     const code: ExitCode = status === 400 ? exitCodes.usage : exitCodes.failed;
-    return status === 404 ? new NotFound(code, detail) : new CliFault(code, detail);
+    return status === 404 ? new NotFound(code, detail) : new Refused(code, detail);
   }
 }

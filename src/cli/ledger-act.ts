@@ -184,7 +184,8 @@ function plan(act: Act, entries: EntryItem[], { json }: Options): void {
   if (entries.length > shownRows) print(`… and ${entries.length - shownRows} more`);
   const sole = entries.filter(({ custody, lane }) => custody === 'sole' && lane === 'toMqtt').length;
   print(`\n${counted(entries.length, 'entry', 'entries')} would be ${past[act]}.`);
-  if (act === 'discard' && sole > 0) print(`Nobody else has ${sole} of them: they would be lost.`);
+  if (act === 'discard' && sole > 0)
+    print(`Nobody else has ${sole === 1 ? 'one of them: it' : `${sole} of them: they`} would be lost.`);
   note(`Nothing was changed. To do it:\n  ${commandLine('--yes')}`);
 }
 

@@ -5,9 +5,8 @@ import { type Client, NotFound } from './client.ts';
 import { type ActItem, type EntryItem, entryPath } from './entry-item.ts';
 import { CliFault, exitCodes } from './exit.ts';
 import { asksGateway, clientOf, examples } from './options.ts';
-import { note, print, printFields, printJson } from './output.ts';
+import { note, print, printBeside, printFields, printJson, printText } from './output.ts';
 import type { GatewayOptions } from './settings.ts';
-import { table } from './table.ts';
 import { counted } from './words.ts';
 
 type Shown = EntryItem & { acts: ActItem[] };
@@ -74,13 +73,11 @@ function printEntry(entry: Shown): void {
     ...(entry.archived ? [['archive', 'its repeats are told by the id the archive gave it'] as const] : []),
   ]);
   print('');
-  const columns = [
-    { title: 'when', cell: ({ at }: Moment) => at.replace('T', ' ') },
-    { title: 'what', cell: ({ what }: Moment) => what },
-  ];
-  for (const line of table(columns, momentsOf(entry), false)) print(line);
+  for (const { at, what } of momentsOf(entry)) printBeside(`${at.replace('T', ' ')}  `, what);
   const rest = nextFor(entry);
-  if (rest) print(`\n${rest}`);
+  if (!rest) return;
+  print('');
+  printText(rest);
 }
 
 function custodyOf({ lane, custody }: EntryItem): string | null {

@@ -1,9 +1,25 @@
 // Standard output and error: lines, lists as tables or JSON, and a reader that went away (`| head`) is no fault.
 
-import { type Column, table } from './table.ts';
+import { type Column, printable, table } from './table.ts';
+import { wrap } from './words.ts';
 
 export function print(line: string): void {
   process.stdout.write(`${line}\n`);
+}
+
+/** A sentence, broken at the terminal's width and indented there; on one line where there is no terminal. */
+export function printText(text: string, indent = ''): void {
+  const { columns } = process.stdout;
+  for (const line of wrap(printable(text), columns === undefined ? undefined : columns - indent.length))
+    print(`${indent}${line}`);
+}
+
+/** The same, beside a short beginning. */
+export function printBeside(beginning: string, text: string): void {
+  const { columns } = process.stdout;
+  const lines = wrap(printable(text), columns === undefined ? undefined : columns - beginning.length);
+  for (const [index, line] of lines.entries())
+    print(`${index === 0 ? beginning : ' '.repeat(beginning.length)}${line}`);
 }
 
 /** For people, beside the result. */
@@ -55,7 +71,7 @@ export function printFields(
     { title: 'name', cell: ([name]: readonly [string, unknown]) => name },
     {
       title: 'value',
-      cell: (field: readonly [string, string | number | boolean | null | undefined]) => String(field[1] ?? '-'),
+      cell: (field: readonly [string, string | number | boolean | null | undefined]) => field[1],
     },
   ];
   for (const line of table(columns, fields, false)) print(line);

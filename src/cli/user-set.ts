@@ -1,120 +1,94 @@
-// `crossfade user set`: moves a user to another phase, or back, and waits for the hand-over.
+// `crossfade user set`: moves a user to another phase, or back, and waits for the hand-over; or many, with a dry run first.
 
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { type Client, Unreachable } from './client.ts';
+import { available } from '../migration/phase.ts';
 import { CliFault, exitCodes } from './exit.ts';
+import { Mover } from './mover.ts';
 import { asksGateway, clientOf, examples, positive } from './options.ts';
-import { note, print, printJson } from './output.ts';
+import { print, printJson } from './output.ts';
+import { showProgress } from './progress.ts';
 import type { GatewayOptions } from './settings.ts';
-import { type UserView, userPath } from './user-view.ts';
+import { targetsOf } from './targets.ts';
+import { moveMany, planMany } from './user-set-many.ts';
 
-const pollMs = 200;
-
-interface Options extends GatewayOptions {
+export interface SetOptions extends GatewayOptions {
   reason: string;
+  file?: string;
+  match?: string;
+  yes?: boolean;
   /** Unless it is false, we wait. */
   wait?: boolean;
   timeout: number;
+  concurrency: number;
   json?: boolean;
 }
 
-const about =
-  'Moves a user to a phase (legacy or mqtt), or back. The phase counts from the moment the gateway has written it down; the command waits until the hand-over is done, too. The same phase again changes nothing.';
+const phaseWords: Record<string, string> = {
+  legacy: 'all on XMPP, as if there were no gateway',
+  shadow: 'the gateway watches and compares, nobody notices',
+  dual: 'app and legacy client side by side',
+  mqtt: 'the app has the conversation',
+};
+const about = `Moves users to a phase, or back: ${available.map((phase) => `${phase} (${phaseWords[phase]})`).join(', ')}. The phase counts from the moment the gateway has written it down; the command waits until the hand-over is done, too. The same phase again changes nothing.
+
+Users are named as words, in a file (one JID on each line, # begins a comment), on standard input (-) or by a pattern over the known users, those that were moved once (* any text, ? one character). More than one are only listed, with what would happen, unless --yes is given.`;
 
 export function addUserSet(user: Command): void {
-  asksGateway(user.command('set <jid> <phase>'))
-    .summary('move a user to a phase')
+  asksGateway(user.command('set'))
+    .argument('<jid...>', 'users, and as the last word the phase')
+    .usage('[options] JID... PHASE')
+    .summary('move users to a phase')
     .description(about)
     .requiredOption('--reason <text>', 'why; kept in the audit')
+    .option('--file <file>', 'a file with one JID on each line')
+    .option('--match <pattern>', 'every known user whose JID fits')
+    .option('--yes', 'do it; without, more than one user is only listed')
     .option('--no-wait', 'do not wait until the move is done')
     .option('--wait', 'wait until the move is done (default)')
-    .option('--timeout <seconds>', 'how long to wait', positive, 60)
+    .option('--timeout <seconds>', 'how long to wait for each user', positive, 60)
+    .option('--concurrency <n>', 'so many moves under way at once', positive, 16)
     .addHelpText(
       'after',
       examples([
         'crossfade user set bob@example.com mqtt --reason "pilot group"',
         'crossfade user set bob@example.com legacy --reason "back: app crashes" --no-wait',
+        'crossfade user set mqtt --file cohort.txt --reason "week 2"',
+        'crossfade user set legacy --match \'*@example.com\' --reason "all back" --yes',
       ]),
     )
     .action(set);
 }
 
-async function set(jid: string, phase: string, options: Options): Promise<void> {
+async function set(words: string[], options: SetOptions): Promise<void> {
+  const { file, match, reason, wait, timeout } = options;
+  const phase = words.at(-1) ?? '';
+  const named = words.slice(0, -1);
+  if (named.length === 0 && file === undefined && match === undefined)
+    throw new CliFault(
+      exitCodes.usage,
+      'name the users, and as the last word the phase: crossfade user set JID... PHASE',
+    );
   const client = clientOf(options);
-  const waits = options.wait !== false;
-  const { body: asked } = await client.put<UserView>(`${userPath(jid)}/phase`, { phase, reason: options.reason });
-  const user = waits && asked.moving ? await settled(client, asked, phase, options.timeout) : asked;
-  if (options.json) printJson(user);
-  if (user.phase !== phase) throw new CliFault(exitCodes.failed, await whyNot(client, user, phase));
-  if (!user.moving) return options.json ? undefined : print(`${user.jid} is in phase ${phase}`);
-  const text = `${user.jid} is in phase ${phase}; the hand-over goes on in the gateway (step ${user.moving.step})`;
-  if (waits) throw new CliFault(exitCodes.moving, `${text}; look with \`crossfade user show ${user.jid}\``);
-  if (!options.json) print(text);
-}
-
-/** The user when its move has ended, or another has taken its place; or as it is after the time is up. */
-async function settled(client: Client, asked: UserView, phase: string, timeoutS: number): Promise<UserView> {
-  const progress = showProgress();
-  const until = Date.now() + timeoutS * 1000;
-  let user = asked;
-  try {
-    while (user.moving && user.phase === phase && Date.now() < until) {
-      progress.step(user);
-      await sleep(pollMs);
-      user = (await askAgain(client, user.jid)) ?? user;
-    }
-    return user;
-  } finally {
-    progress.end();
+  const jids = await targetsOf({ words: named, file, match }, client);
+  const mover = new Mover(client, { phase, reason, waitMs: wait === false ? 0 : timeout * 1000 });
+  if (jids.length === 0) {
+    if (options.json) printJson([]);
+    throw new CliFault(exitCodes.failed, 'no users were named');
   }
+  if (jids.length === 1) return setOne(mover, jids[0] ?? '', phase, options);
+  return options.yes ? moveMany(mover, jids, phase, options) : planMany(mover, jids, phase, options);
 }
 
-/** A gateway that restarts meanwhile goes on with the move, so we go on waiting. */
-async function askAgain(client: Client, jid: string): Promise<UserView | null> {
-  try {
-    return await client.get<UserView>(userPath(jid));
-  } catch (error) {
-    if (error instanceof Unreachable) return null;
-    throw error;
-  }
-}
-
-/** One line that changes in place, on a terminal only. Ctrl-C ends the waiting, not the move. */
-function showProgress(): { step(user: UserView): void; end(): void } {
-  const { stderr } = process;
-  const clear = () => (stderr.isTTY ? void stderr.write('\r\x1b[K') : undefined);
-  const interrupted = () => {
-    clear();
-    note('the move goes on in the gateway');
-    process.exit(130);
-  };
-  process.once('SIGINT', interrupted);
-  return {
-    step({ jid, moving, phase }) {
-      if (stderr.isTTY) stderr.write(`\r\x1b[K${jid}: ${moving?.from} → ${phase}, ${moving?.step} …`);
-    },
-    end() {
-      process.off('SIGINT', interrupted);
-      clear();
-    },
-  };
-}
-
-interface AuditItem {
-  what: string;
-  reason?: string;
-  detail?: string;
-}
-
-/** The move is gone and the phase is not the one asked for. */
-async function whyNot(client: Client, user: UserView, phase: string): Promise<string> {
-  if (user.moving) return `another move has taken over: ${user.jid} moves to ${user.phase}`;
-  const path = `/api/v1/audit?${new URLSearchParams({ user: user.jid, limit: '10' })}`;
-  const { items } = await client.get<{ items: AuditItem[] }>(path);
-  const last = items.find(({ what }) => what === 'move.failed' || what === 'move.done');
-  if (last?.what === 'move.failed') {
-    return `${user.jid} could not be moved to ${phase}: ${last.reason ?? 'the audit has no reason'}. The phase is ${user.phase}, as before.`;
-  }
-  return `another move has taken over: ${user.jid} is in phase ${user.phase}`;
+async function setOne(mover: Mover, jid: string, phase: string, { wait, json }: SetOptions): Promise<void> {
+  const progress = showProgress(() => 'the move goes on in the gateway');
+  const ending = await mover
+    .move(jid, ({ jid, moving }) => progress.show(`${jid}: ${moving?.from} → ${phase}, ${moving?.step} …`))
+    .finally(() => progress.end());
+  const { user } = ending;
+  if (json) printJson(user);
+  if (ending.kind === 'failed') throw new CliFault(exitCodes.failed, ending.text);
+  if (ending.kind !== 'moving') return json ? undefined : print(`${user.jid} is in phase ${phase}`);
+  const text = `${user.jid} is in phase ${phase}; the hand-over goes on in the gateway (step ${user.moving?.step})`;
+  if (wait !== false) throw new CliFault(exitCodes.moving, `${text}; look with \`crossfade user show ${user.jid}\``);
+  if (!json) print(text);
 }

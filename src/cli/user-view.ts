@@ -13,10 +13,55 @@ export interface UserSummary {
   changedAt: string | null;
 }
 
+/** Open entries of one conversation in one direction. */
+export interface ConversationItem {
+  lane: string;
+  peer: string;
+  accepted: number;
+  sent: number;
+  acked: number;
+  parked: number;
+  dead: number;
+  sole: number;
+  since: string;
+  condition?: string;
+  why: {
+    kind: string;
+    obstacle?: string;
+    reason?: string;
+    attempts?: number;
+    since?: string;
+    until?: string;
+  } | null;
+}
+
 export interface UserView extends UserSummary {
+  linkUp: boolean;
+  observed: boolean;
+  locked: boolean;
+  work: {
+    state: string;
+    attempt?: number;
+    condition?: string;
+    text?: string;
+    failedAt?: string;
+    retryAt?: string;
+  };
+  lastMove: {
+    to: string;
+    at: string;
+    who: string;
+    reason?: string;
+    outcome: string;
+    endedAt?: string;
+    why?: string;
+  } | null;
   devices: { client: string; online: boolean; seenAt: string }[];
-  /** Counted up to 1000 each. */
   waiting: { toMqtt: number; toXmpp: number };
+  conversations: ConversationItem[];
+  /** There are more open entries than were counted. */
+  more: boolean;
+  lastEntries: { toMqtt: string | null; toXmpp: string | null };
 }
 
 export function userPath(jid: string): string {

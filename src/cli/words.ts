@@ -35,6 +35,17 @@ export function ahead(time: string, now = Date.now()): string {
   return ms < 1_000 ? 'now' : `in ${span(ms)}`;
 }
 
+/** Lines of at most `width` columns; a longer word has a line of its own. */
+export function wrap(text: string, width = Number.MAX_SAFE_INTEGER): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
 /** This command with more options, to be copied into a shell. Never the token. */
 export function commandLine(...more: string[]): string {
   const given = process.argv.slice(2).filter((word, index, all) => {

@@ -191,13 +191,13 @@ test('Ctrl-C ends the waiting for a move, and says that the move goes on', async
   const server = Promise.withResolvers<{ kind: 'attached'; jid: string }>();
   const before = side.attach;
   side.attach = () => server.promise;
-  const viewed = vi.spyOn(side.devices, 'list');
+  const viewed = vi.spyOn(side.devices, 'statusOf');
   const env = { CROSSFADE_ADMIN_URL: side.url, CROSSFADE_ADMIN_TOKEN: token };
   const child = start(['user', 'set', 'dave@example.com', 'mqtt', '--reason', 'a test'], { cwd: side.dir, env });
   let err = '';
   child.stderr?.on('data', (text) => (err += text));
-  // The first view answers the request itself, the second one shows that it waits.
-  await vi.waitUntil(() => viewed.mock.calls.length >= 2, { timeout: 20_000 });
+  // The first views answer the request itself, and more show that it waits.
+  await vi.waitUntil(() => viewed.mock.calls.length >= 4, { timeout: 20_000 });
   child.kill('SIGINT');
   const [code, signal] = await once(child, 'close');
   viewed.mockRestore();
