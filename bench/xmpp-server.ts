@@ -19,6 +19,7 @@ class Connection {
   arrived: string[] = [];
   readonly counter = new Counter();
   readonly sessions = new Set<string>();
+  rosters = 0;
   #n = 0;
   #acked = 0;
   #onAck = () => {};
@@ -35,9 +36,12 @@ class Connection {
     let at = 0;
     for (;;) {
       const name = this.#unread.startsWith('<iq', at) ? 'iq' : 'message';
-      const end = this.#unread.indexOf(`</${name}>`, at);
+      // A request may have one inside.
+      const isSend = this.#unread.startsWith('<send ', this.#unread.indexOf('>', at) + 1);
+      const closing = isSend ? '</send></iq>' : `</${name}>`;
+      const end = this.#unread.indexOf(closing, at);
       if (end < 0) break;
-      const next = end + name.length + 3;
+      const next = end + closing.length;
       answers += this.#take(this.#unread.slice(at, next), name);
       at = next;
     }
@@ -52,7 +56,19 @@ class Connection {
       return '';
     }
     const id = textAfter(stanza, ' id="');
-    return `<iq type="result" from="${host}" to="${domains.gateway}" id="${id}">${this.#answer(stanza)}</iq>`;
+    const result = `<iq type="result" from="${host}" to="${domains.gateway}" id="${id}">${this.#answer(stanza)}</iq>`;
+    return stanza.includes('jabber:iq:roster') ? result + this.#noContacts(stanza) : result;
+  }
+
+  /** Asked for by each session once, before any load. */
+  #noContacts(send: string): string {
+    this.rosters += 1;
+    const id = textAfter(send.slice(send.lastIndexOf('<iq ')), ' id="');
+    const to = textAfter(send.slice(send.indexOf('<send ')), ' from="');
+    return this.#deliver(
+      to.slice(0, to.indexOf('/')),
+      `<iq xmlns="jabber:client" type="result" id="${id}" to="${to}"><query xmlns="jabber:iq:roster"/></iq>`,
+    );
   }
 
   #answer(iq: string): string {
@@ -95,8 +111,11 @@ class Connection {
 
   #delivery(tag: string, at: number): string {
     const to = `${localOf(userOf(at))}@${host}`;
+    return this.#deliver(to, stanzaOf({ tag, at, to, more: ' xmlns="jabber:client"' }));
+  }
+
+  #deliver(to: string, stanza: string): string {
     this.#n += 1;
-    const stanza = stanzaOf({ tag, at, to, more: ' xmlns="jabber:client"' });
     const d = `<d xmlns="${attachNs}" epoch="${epoch}" n="${this.#n}" to="${to}/mqtt">${stanza}</d>`;
     return `<message from="${host}" to="${domains.gateway}">${d}</message>`;
   }
@@ -166,7 +185,8 @@ answerCalls({
     return (server.address() as AddressInfo).port;
   },
   isReady: (side: Side) =>
-    connections[side] !== undefined && (side === 'bridge' || connections[side].sessions.size === users),
+    connections[side] !== undefined &&
+    (side === 'bridge' || (connections[side].sessions.size === users && connections[side].rosters === users)),
   prepare: ({ side, load }: { side: Side; load: Load }) => of(side).prepare(side, load),
   blast(side: Side) {
     const startedAt = now();
