@@ -6,7 +6,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
-import { ConfigFault, loadConfig } from '../src/config.ts';
+import { ConfigFault, loadConfig, loadSections } from '../src/config.ts';
 import { durationMs, leaves, variableOf } from '../src/config-schema.ts';
 
 let folder: string;
@@ -314,4 +314,18 @@ mqtt:
     expect(message).toContain('mqtt.url');
     expect(message).not.toContain('hidden');
   });
+});
+
+test('faults in sections that are not asked for do not matter; those in the asked ones do', () => {
+  const file = join(folder, 'broken.yaml');
+  const broken = `${least.replace('mqtt://127.0.0.1:1883', 'no url')}  password: "\${NOT_SET}"\nmappings: nonsense\nunheard: of\n`;
+  writeFileSync(file, broken.replace('unheard: of\n', ''));
+  const { xmpp, ledger } = loadSections({ file, env: {} }, ['xmpp', 'ledger']);
+  expect(xmpp.component).toMatchObject({ port: 5347, secret: 'example' });
+  expect(ledger.path).toBe(join(folder, 'crossfade.sqlite'));
+  const load = () => loadSections({ file, env: {} }, ['xmpp', 'ledger']);
+  writeFileSync(file, broken);
+  expect(faultsOf(load)).toEqual([expect.stringContaining('unheard: unknown key')]);
+  writeFileSync(file, least.replace('secret: example', 'secre: example'));
+  expect(faultsOf(load)).toHaveLength(2);
 });

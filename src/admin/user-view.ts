@@ -31,7 +31,7 @@ export interface UserViewParts {
 const maxCounted = 1000;
 const maxConversations = 100;
 /** So many of all entries, the newest, are searched for the user's last. */
-const lastDepth = 20_000;
+const lastDepth = 200_000;
 const maxAudit = 50;
 const waitingStates = ['accepted', 'sent', 'acked'];
 
@@ -242,7 +242,8 @@ function conversationsOf(parts: UserViewParts, user: string, piles: Pile[]) {
   return [...found.values()].map((ofOne) => {
     const { lane, peer } = ofOne[0]!;
     const inState = (state: string) => ofOne.find((pile) => pile.state === state)?.count ?? 0;
-    const held = parts.holdup({ lane, user, peer });
+    const isToGo = ofOne.some(({ state }) => ['accepted', 'sent', 'parked'].includes(state));
+    const held = isToGo ? parts.holdup({ lane, user, peer }) : null;
     return {
       ...{ lane, peer, accepted: inState('accepted'), sent: inState('sent'), acked: inState('acked') },
       ...{ parked: inState('parked'), dead: inState('dead') },

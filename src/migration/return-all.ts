@@ -37,7 +37,7 @@ export interface ReturnAllParts {
   workOn: (user: User) => Work;
 }
 
-const pageSize = 1000;
+const pageSize = 100_000;
 const pollMs = 100;
 const none = { toReturn: 0, toDiscard: 0, toSend: 0, dead: 0 };
 
