@@ -236,6 +236,38 @@ export const schema: Schema = folder(
         inFile: true,
       },
     }),
+    webhook: folder('"Message waiting": an HTTP POST when messages wait for a user of whom no device is online.', {
+      url: {
+        type: 'string',
+        description: 'Where it goes. Without it nothing is called.',
+        pattern: '^https?://[^\\s/]+(?:/\\S*)?$',
+        hint: 'http://host:port/path or https://…',
+        inFile: true,
+      },
+      secret: {
+        type: 'string',
+        description: 'Goes along as `Authorization: Bearer …`.',
+        pattern: '^[\\x21-\\x7e](?:[\\x20-\\x7e]*[\\x21-\\x7e])?$',
+        hint: 'printable ASCII',
+        inFile: true,
+      },
+      every: {
+        type: 'string',
+        description: 'At most one call for a user in this time; what comes meanwhile is in the next.',
+        default: '30s',
+        pattern: '^\\d{1,9}(?:ms|s|m|h|d)$',
+        hint: 'a duration such as 30s or 5m',
+        reads: 'duration',
+      },
+      timeout: {
+        type: 'string',
+        description: 'So long an answer is waited for.',
+        default: '10s',
+        pattern: '^\\d{1,9}(?:ms|s|m|h|d)$',
+        hint: 'a duration such as 10s',
+        reads: 'duration',
+      },
+    }),
     mappings: {
       type: 'array',
       description:

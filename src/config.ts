@@ -40,6 +40,8 @@ export interface Config {
   };
   ledger: { path: string; historyDays: number };
   admin: { listen: { host: string; port: number }; token?: string };
+  /** Milliseconds. */
+  webhook: { url?: string; secret?: string; every: number; timeout: number };
   /** Folders. */
   mappings: string[];
   log: { level: 'debug' | 'info' | 'warn' | 'error' };
@@ -116,7 +118,8 @@ function crossCheck(source: ConfigSource, tree: Tree): void {
     source.fault(['xmpp', 'attach', 'kind'], 'client is not available yet', 'use module');
   }
   checkAddresses(source, tree, textAt);
-  checkUrl(source, textAt('mqtt', 'url'));
+  checkUrl(source, ['mqtt', 'url'], textAt('mqtt', 'url'), 'use mqtt.username and mqtt.password or mqtt.passwordFile');
+  checkUrl(source, ['webhook', 'url'], textAt('webhook', 'url'), 'use webhook.secret or webhook.secretFile');
   if (root && shadow && (`${root}/`.startsWith(`${shadow}/`) || `${shadow}/`.startsWith(`${root}/`))) {
     source.fault(['mqtt', 'shadowRoot'], 'lies at, above or below mqtt.root', 'such as chat-shadow');
   }
@@ -169,13 +172,11 @@ function userLevel(address: string): string {
 }
 
 /** A URL is shown in many places, so no secret may be in it. */
-function checkUrl(source: ConfigSource, url: string | undefined): void {
-  const path = ['mqtt', 'url'];
+function checkUrl(source: ConfigSource, path: string[], url: string | undefined, hint: string): void {
   if (url === undefined) return;
   if (!URL.canParse(url)) return source.fault(path, 'does not fit', nodeAt(path)?.hint);
   const { username, password } = new URL(url);
-  if (username !== '' || password !== '')
-    source.fault(path, 'holds a user name or password', 'use mqtt.username and mqtt.password or mqtt.passwordFile');
+  if (username !== '' || password !== '') source.fault(path, 'holds a user name or password', hint);
 }
 
 /** From what is written to what the program works with. */

@@ -13,6 +13,7 @@ import { type SessionKinds, Sessions } from './flow/sessions.ts';
 import { type Shadow, ToMqtt } from './flow/to-mqtt.ts';
 import { ToXmpp } from './flow/to-xmpp.ts';
 import { Upkeep } from './flow/upkeep.ts';
+import { type Post, Wake } from './flow/wake.ts';
 import type { Conversation, Ledger } from './ledger/ledger.ts';
 import type { Log } from './log.ts';
 import type { Mappings } from './mapping/compile.ts';
@@ -45,6 +46,8 @@ export interface Outside extends SessionKinds {
   ledger: Ledger;
   broker: Broker;
   server: LegacyServer;
+  /** Tells somebody that messages wait; absent where nobody wants to know. */
+  webhook?: { post: Post; everyMs: number };
 }
 
 export interface Common {
@@ -79,6 +82,7 @@ export class Core {
   readonly #reconcile: Reconcile;
   readonly #upkeep: Upkeep;
   readonly #contacts: Contacts;
+  readonly #wake: Wake | undefined;
 
   constructor(settings: Settings, outside: Outside, common: Common) {
     const { domain, root, version, deviceDays, offlineWindow, maxStanzaBytes, brokerHorizonMs, historyMs } = settings;
@@ -103,16 +107,18 @@ export class Core {
     const shadow: Shadow = { observe: () => {} };
     this.byHand = new ByHand({ ledger, users, server, deliver, notices, clock });
     const asks = new Asks({ sessions, clock });
-    const contacts = new Contacts({ ...shared, domain, asks, mappings: mappings.presence });
-    const toMqtt = new ToMqtt({ ...shared, domain, answers, asks, contacts, server, shadow });
+    this.#contacts = new Contacts({ ...shared, domain, asks, mappings: mappings.presence });
+    this.#wake = outside.webhook && new Wake({ ...shared, ...outside.webhook });
+    const onMessage = (user: string) => this.#wake?.look(user);
+    const toMqtt = new ToMqtt({
+      ...{ ...shared, domain, answers, asks, server, shadow, onMessage },
+      contacts: this.#contacts,
+    });
     const onAcked = (user: string) => this.#acked(user);
     this.toXmpp = new ToXmpp({ ...shared, notices, onAcked, maxStanzaBytes });
     const deliveries = {
       published: (user: string) => deliver.landed('toMqtt', user),
-      sessionUp: (user: string) => {
-        deliver.wake('toXmpp', user);
-        contacts.sessionUp(user);
-      },
+      sessionUp: (user: string) => this.#sessionUp(user),
       reopened: (user: string) => this.#reopened(user),
       hopeless: (user: string, condition: string, text: string) => this.#hopeless(user, condition, text),
       ended: (user: string) => this.#ended(user),
@@ -124,7 +130,6 @@ export class Core {
     };
     this.moves = new Moves({ users, clock, domain, poke });
     const road = toMqttRoad;
-    this.#contacts = contacts;
     this.#upkeep = new Upkeep({
       ledger,
       users,
@@ -158,20 +163,24 @@ export class Core {
     devices.onStatus = (jid) => {
       const user = jid === null ? null : users.get(jid);
       if (user !== undefined) this.#reconcile.poke(user);
+      if (user && devices.statusOf(user.jid) === 'away') this.#wake?.look(user.jid);
     };
     devices.onOnline = (user) => {
       this.#upkeep.deviceOnline(user);
       this.#contacts.deviceOnline(user);
+      this.#wake?.here(user);
     };
     devices.onForgotten = (user) => this.#discardCopies(user);
     await this.#deliver.start();
     this.#upkeep.start();
+    await this.#wake?.start();
   }
 
   /** Begins nothing more, and resolves when what is out has been answered, or after two seconds. */
   async stop(): Promise<void> {
     this.#upkeep.stop();
     this.#contacts.stop();
+    this.#wake?.stop();
     this.#reconcile.stop();
     this.devices.stop();
     await this.#deliver.stop(stopPatienceMs);
@@ -229,6 +238,11 @@ export class Core {
 
   brokerBooted(bootMs: number): void {
     this.#upkeep.brokerBooted(bootMs);
+  }
+
+  #sessionUp(user: string): void {
+    this.#deliver.wake('toXmpp', user);
+    this.#contacts.sessionUp(user);
   }
 
   #sessionGone(jid: string): void {

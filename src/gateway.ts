@@ -23,6 +23,7 @@ import type { Broker } from './mqtt/broker.ts';
 import { BrokerAccess } from './mqtt/broker-access.ts';
 import { encodeUser, makeTopics } from './mqtt/topic.ts';
 import { isRefusal } from './refusal.ts';
+import { Webhook } from './webhook.ts';
 import { AttachLink } from './xmpp/attach-link.ts';
 import { Component } from './xmpp/component.ts';
 import { parseJid, prepareBare } from './xmpp/jid.ts';
@@ -57,7 +58,7 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
     const failWith = (error: unknown) => failed.resolve(error instanceof Error ? error : new Error(String(error)));
     const broker = new BrokerAccess({ config: config.mqtt, clock, log });
     const xmpp = await openXmpp(config, ledger, log);
-    const outside: Outside = { ledger, broker, ...xmpp };
+    const outside: Outside = { ledger, broker, ...xmpp, webhook: openWebhook(config, closing) };
     const core = new Core(settingsOf(config), outside, { mappings, clock, metrics, log, fault: failWith });
     closing.push(() => core.stop());
     await core.start();
@@ -221,6 +222,14 @@ function settingsOf({ xmpp, mqtt, ledger }: Config): Settings {
     historyMs: ledger.historyDays * dayMs,
     version,
   };
+}
+
+function openWebhook({ webhook }: Config, closing: (() => void)[]): Outside['webhook'] {
+  const { url, secret, timeout, every } = webhook;
+  if (url === undefined) return undefined;
+  const hook = new Webhook({ url, secret, timeoutMs: timeout });
+  closing.push(() => hook.close());
+  return { post: (body) => hook.post(body), everyMs: every };
 }
 
 type Xmpp = Pick<Outside, 'server' | 'sendAttached' | 'ownSession' | 'sendOwn'> & {

@@ -12,6 +12,7 @@ export interface Metrics {
   readonly copies: Counter<'route'>;
   readonly automatic: Counter<'kind'>;
   readonly presencesNotKept: Counter;
+  readonly webhooks: Counter<'result'>;
   readonly inFlight: Gauge<'lane'>;
   readonly linkUp: Gauge<'link'>;
   readonly ledgerWritable: Gauge;
@@ -51,6 +52,7 @@ export function makeMetrics(): Metrics {
       'Presences of contacts passed on, but beyond what is kept per user',
       [],
     ),
+    webhooks: counter('webhooks', 'Calls of the webhook "message waiting": sent, failed, dropped', ['result']),
     inFlight: gauge('in_flight', 'Entries sent and not yet answered', ['lane']),
     linkUp: gauge('link_up', '1 while the link stands: component, attach, mqtt', ['link']),
     ledgerWritable: gauge('ledger_writable', '1 while commits succeed', []),

@@ -68,6 +68,7 @@ describe('a configuration', () => {
       },
       ledger: { path: join(folder, 'crossfade.sqlite'), historyDays: 7 },
       admin: { listen: { host: '127.0.0.1', port: 7400 } },
+      webhook: { every: 30_000, timeout: 10_000 },
       mappings: [join(import.meta.dirname, '..', 'mappings')],
       log: { level: 'info' },
     });
@@ -92,6 +93,17 @@ describe('a configuration', () => {
     const env = { CROSSFADE_XMPP_COMPONENT_SECRET_FILE: 'secrets/component', CROSSFADE_MQTT_ROOT: 'talk' };
     const { xmpp, mqtt } = read(least.replace('secret: example', `secret: "\${NOBODY_SETS_THIS}"`), env);
     expect([xmpp.component.secret, mqtt.root]).toEqual(['from a file', 'talk']);
+  });
+
+  it('may have a webhook, with its secret in a file', () => {
+    const text = `${least}webhook: { url: "\${HOOK}", secretFile: secrets/component, every: 1m, timeout: 2s }\n`;
+    const { webhook } = read(text, { HOOK: 'https://127.0.0.1:8443/wake?key=1' });
+    expect(webhook).toEqual({
+      url: 'https://127.0.0.1:8443/wake?key=1',
+      secret: 'from a file',
+      every: 60_000,
+      timeout: 2_000,
+    });
   });
 
   it('takes secrets from a variable, from a file without its last line end, or with an escaped ${ as they stand', () => {
@@ -195,7 +207,7 @@ mqtt:
       'an unknown section',
       withLine('migration: {}'),
       {},
-      'crossfade.yaml:9: migration: unknown key (known are xmpp, mqtt, ledger, admin, mappings, log)',
+      'crossfade.yaml:9: migration: unknown key (known are xmpp, mqtt, ledger, admin, webhook, mappings, log)',
     ],
     [
       'a word that is none of the allowed',
@@ -250,6 +262,24 @@ mqtt:
       least.replace('mqtt://', 'mqtt://me:hidden@'),
       {},
       'crossfade.yaml:8: mqtt.url: holds a user name or password (use mqtt.username and mqtt.password or mqtt.passwordFile)',
+    ],
+    [
+      'a webhook that is not HTTP',
+      withLine('webhook: { url: "ftp://127.0.0.1/x" }'),
+      {},
+      'crossfade.yaml:9: webhook.url: does not fit (http://host:port/path or https://…)',
+    ],
+    [
+      'a webhook with a password in its address',
+      withLine('webhook: { url: "https://me:hidden@127.0.0.1/x" }'),
+      {},
+      'crossfade.yaml:9: webhook.url: holds a user name or password (use webhook.secret or webhook.secretFile)',
+    ],
+    [
+      'a webhook secret that no header can carry',
+      withLine('webhook: { url: "https://127.0.0.1/x", secret: "schön" }'),
+      {},
+      'crossfade.yaml:9: webhook.secret: does not fit (printable ASCII)',
     ],
     [
       'a broker address that is none',

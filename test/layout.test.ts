@@ -18,9 +18,22 @@ const mayImport: Record<string, string[]> = {
   shadow: ['mapping', 'xmpp', 'mqtt'],
   admin: ['migration', 'ledger', 'mapping'],
   'admin-token': [],
+  webhook: [],
   cli: ['migration', 'ledger', 'mapping', 'gateway', 'admin-token'],
   core: ['flow', 'xmpp', 'mqtt', 'mapping', 'ledger', 'migration'],
-  gateway: ['core', 'flow', 'xmpp', 'mqtt', 'mapping', 'ledger', 'migration', 'shadow', 'admin', 'admin-token'],
+  gateway: [
+    'core',
+    'flow',
+    'xmpp',
+    'mqtt',
+    'mapping',
+    'ledger',
+    'migration',
+    'shadow',
+    'admin',
+    'admin-token',
+    'webhook',
+  ],
   main: ['cli'],
   config: ['xmpp/jid'],
   refusal: [],
@@ -46,7 +59,7 @@ const owners: [module: RegExp, rooms: string[]][] = [
 ];
 
 /** Adapters that have their socket from another one, so that their imports do not show it. */
-const namedAdapters = ['xmpp/component', 'xmpp/attach-link', 'xmpp/own-domain'];
+const namedAdapters = ['xmpp/component', 'xmpp/attach-link', 'xmpp/own-domain', 'webhook'];
 
 interface Import {
   from: string;

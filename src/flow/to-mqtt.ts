@@ -60,6 +60,8 @@ export interface ToMqttParts {
   asks: Asks;
   contacts: Contacts;
   sessions: Sessions;
+  /** A message for the user is on disk. */
+  onMessage: (user: string) => void;
   clock: Clock;
   metrics: Metrics;
   log: Log;
@@ -155,6 +157,7 @@ export class ToMqtt {
     outcome.then(
       ({ kind }) => {
         (kind === 'new' ? metrics.accepted : metrics.repeated).inc({ lane: 'toMqtt' });
+        if (kind === 'new' && translation.channel === 'message') this.#parts.onMessage(user.jid);
         accepted();
       },
       (error) => {

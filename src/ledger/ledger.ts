@@ -267,6 +267,10 @@ export interface Operations {
   /** When the user's last entry in each lane was accepted, among the newest `depth` entries of all. */
   lastEntries(args: { user: string; depth: number }): { toMqtt?: number; toXmpp?: number };
 
+  /** Messages of others that wait for the user's apps and have a higher number than `after`: how many, and of the newest sender, time and number. */
+  waitingFor(args: { user: string; after: number }): { from: string; count: number; at: number; seq: number } | null;
+  /** Users for whom such messages wait. */
+  waitingUsers(args: Record<string, never>): string[];
   position(args: { link: string }): { epoch: string; h: number } | null;
   /** The link stands in this epoch, read up to h: a restart must know, or the server would forget which keys it has processed. */
   epochBegan(args: { link: string; epoch: string; h: number }): void;

@@ -13,6 +13,7 @@ import { readOperations } from './store-read.ts';
 import { standingOperations } from './store-standing.ts';
 import { sweepOperations } from './store-sweep.ts';
 import { userOperations } from './store-users.ts';
+import { waitingOperations } from './store-waiting.ts';
 import { Tally } from './tally.ts';
 
 /** Primary result codes that speak of one statement (error, toobig, constraint, mismatch, range), not of the disk. https://sqlite.org/rescode.html */
@@ -52,6 +53,7 @@ export class Store {
       ...readOperations(db, this.#tally, this.space),
       ...byHandOperations(db, { tally: this.#tally, derived: this.#derived, space: this.space }),
       ...standingOperations(db),
+      ...waitingOperations(db),
       ...this.#links.operations,
       ...userOperations(db),
     };

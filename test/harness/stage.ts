@@ -24,7 +24,7 @@ export interface StageOptions {
   mqttAccounts?: string[];
   mosquitto?: Record<string, string | number | boolean>;
   /** Sections laid over the gateway's configuration. */
-  config?: { xmpp?: object; mqtt?: object };
+  config?: { xmpp?: object; mqtt?: object; webhook?: object };
 }
 
 /** A message on the broker. */
@@ -128,6 +128,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     },
     ledger: { path: './crossfade.sqlite' },
     admin: { listen: '127.0.0.1:0' },
+    ...(options.config?.webhook && { webhook: options.config.webhook }),
   });
   try {
     await gateway.start(options.prosody?.attach === false ? 'component.online' : 'gateway.ready');
