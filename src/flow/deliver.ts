@@ -4,7 +4,8 @@ import { type Clock, every, type Timer } from '../clock.ts';
 import type { Conversation, Entry, Lane, Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import { Outbox } from './outbox.ts';
+import type { Outbox } from './outbox.ts';
+import { Outboxes } from './outboxes.ts';
 import type { Answer, Holdup, Road } from './road.ts';
 
 const firstRetryMs = 1_000;
@@ -16,21 +17,8 @@ const lastLossRetryMs = 600_000;
 const parkedRetryMs = 30_000;
 const parkedAloneRetryMs = 600_000;
 const markSentAfterMs = 1_000;
-
-interface Flying {
-  entry: Entry;
-  since: number;
-  marked: boolean;
-}
-
-interface LaneState {
-  readonly lane: Lane;
-  /** By user, then by peer. */
-  readonly outboxes: Map<string, Map<string, Outbox>>;
-  readonly flying: Map<number, Flying>;
-  /** Conversations that wait for a place in the window, first come first served. */
-  readonly line: Outbox[];
-}
+const lookEveryMs = 1_000;
+const lanes: readonly Lane[] = ['toMqtt', 'toXmpp'];
 
 export interface DeliverParts {
   ledger: Ledger;
@@ -43,15 +31,14 @@ export interface DeliverParts {
 
 export class Deliver {
   readonly #parts: DeliverParts;
-  readonly #lanes: Record<Lane, LaneState>;
+  readonly #lanes: Record<Lane, Outboxes>;
   readonly #timers: Timer[] = [];
   #landed: (() => void)[] = [];
   #stopped = false;
 
   constructor(parts: DeliverParts) {
     this.#parts = parts;
-    const lane = (lane: Lane): LaneState => ({ lane, outboxes: new Map(), flying: new Map(), line: [] });
-    this.#lanes = { toMqtt: lane('toMqtt'), toXmpp: lane('toXmpp') };
+    this.#lanes = { toMqtt: new Outboxes(parts.ledger), toXmpp: new Outboxes(parts.ledger) };
   }
 
   /** Takes up what the last run left; call before the first accept. */
@@ -61,7 +48,7 @@ export class Deliver {
     await ledger.do('unpark', {});
     this.#reread(await ledger.do('conversations', {}));
     const failed = (error: unknown) => log.error({ event: 'ledger.failed', error: String(error) });
-    this.#timers.push(every(clock, markSentAfterMs, () => this.#markSent(), failed));
+    this.#timers.push(every(clock, lookEveryMs, () => this.#lookAround(), failed));
     this.#timers.push(every(clock, parkedRetryMs, () => this.#retryParked(), failed));
   }
 
@@ -81,9 +68,7 @@ export class Deliver {
 
   /** The road of this lane has opened, for one user or for all. */
   wake(lane: Lane, user?: string): void {
-    const { outboxes } = this.#lanes[lane];
-    if (user === undefined) for (const name of outboxes.keys()) this.wake(lane, name);
-    else for (const outbox of outboxes.get(user)?.values() ?? []) this.#pump(outbox);
+    for (const outbox of [...this.#lanes[lane].of(user)]) this.#pump(outbox);
   }
 
   /** What was parked for the user is tried again: a device is there. */
@@ -98,16 +83,12 @@ export class Deliver {
 
   /** All of the user's conversations on this lane may have been changed in the ledger. */
   reopen(lane: Lane, user: string): void {
-    this.#reread([...(this.#lanes[lane].outboxes.get(user)?.values() ?? [])].map(({ conversation }) => conversation));
+    this.#reread([...this.#lanes[lane].of(user)].map(({ conversation }) => conversation));
   }
 
   /** The user's conversations of this lane were ended in the ledger. */
   forget(lane: Lane, user: string): void {
-    const { outboxes } = this.#lanes[lane];
-    const held = [...(outboxes.get(user) ?? [])].filter(([, outbox]) => outbox.held > 0);
-    for (const outbox of outboxes.get(user)?.values() ?? []) outbox.resting?.cancel();
-    if (held.length > 0) outboxes.set(user, new Map(held));
-    else outboxes.delete(user);
+    this.#lanes[lane].drop(user);
   }
 
   /**
@@ -120,7 +101,7 @@ export class Deliver {
     patienceMs: number,
     work: () => Promise<{ value: T; frees: boolean }>,
   ): Promise<T | null> {
-    const outbox = this.#outbox(conversation);
+    const outbox = this.#lanes[conversation.lane].open(conversation);
     outbox.held++;
     let isLate = false;
     const late = this.#parts.clock.after(patienceMs, () => {
@@ -142,26 +123,26 @@ export class Deliver {
   }
 
   /** Why entries of this conversation wait; null where there are none to send. */
-  holdup({ lane, user, peer }: Conversation): Holdup | null {
-    const state = this.#lanes[lane];
-    const outbox = state.outboxes.get(user)?.get(peer);
+  holdup(conversation: Conversation): Holdup | null {
+    const { lane, user } = conversation;
+    const outbox = this.#lanes[lane].find(conversation);
     if (!outbox) return null;
-    for (const { entry, since } of state.flying.values())
-      if (entry.user === user && entry.peer === peer) return { kind: 'in-flight', since };
+    if (outbox.flight) return { kind: 'in-flight', since: outbox.flight.since };
     if (outbox.parkedAt !== null) return { kind: 'parked', since: outbox.parkedAt };
     if (outbox.setback) return { kind: 'retrying', attempts: outbox.attempts + outbox.losses, ...outbox.setback };
+    if (outbox.isEmpty && !outbox.busy) return null;
     const obstacle = this.#stopped ? 'stopping' : this.#parts.roads[lane].obstacle(user);
     return obstacle ? { kind: 'closed', obstacle } : { kind: 'in-line' };
   }
 
   /** Resolves once none of the user's entries is unanswered on this lane. */
   async landed(lane: Lane, user: string): Promise<void> {
-    const isOut = () => [...this.#lanes[lane].flying.values()].some(({ entry }) => entry.user === user);
+    const isOut = () => [...this.#lanes[lane].flying].some(({ conversation }) => conversation.user === user);
     while (!this.#stopped && isOut()) await this.#landing();
   }
 
   #committed(entry: Entry): void {
-    const outbox = this.#outbox(entry);
+    const outbox = this.#lanes[entry.lane].open(entry);
     const isHeld = outbox.parkedAt !== null || outbox.resting !== null;
     outbox.push(entry, !isHeld && this.#parts.roads[entry.lane].mayGo(entry.user));
     this.#pump(outbox);
@@ -181,58 +162,33 @@ export class Deliver {
   /** These conversations were changed in the ledger. What is parked goes on holding them back. */
   #reread(conversations: Conversation[]): void {
     for (const conversation of conversations) {
-      const outbox = this.#outbox(conversation);
+      const outbox = this.#lanes[conversation.lane].open(conversation);
       outbox.reread();
       this.#pump(outbox);
     }
   }
 
   *#parked(user?: string): Iterable<Outbox> {
-    const { outboxes } = this.#lanes.toMqtt;
-    for (const ofUser of user === undefined ? outboxes.values() : [outboxes.get(user)]) {
-      for (const outbox of ofUser?.values() ?? []) if (outbox.parkedAt !== null) yield outbox;
-    }
-  }
-
-  #outbox({ lane, user, peer }: Conversation): Outbox {
-    const { outboxes } = this.#lanes[lane];
-    let ofUser = outboxes.get(user);
-    if (!ofUser) {
-      ofUser = new Map();
-      outboxes.set(user, ofUser);
-    }
-    let outbox = ofUser.get(peer);
-    if (!outbox) {
-      outbox = new Outbox({ lane, user, peer }, this.#parts.ledger);
-      ofUser.set(peer, outbox);
-    }
-    return outbox;
+    for (const outbox of this.#lanes.toMqtt.of(user)) if (outbox.parkedAt !== null) yield outbox;
   }
 
   /** Sends the head if it may go now; called whenever something may have changed. */
   #pump(outbox: Outbox): void {
+    if (this.#stopped || !outbox.isFree) return;
     const { lane, user } = outbox.conversation;
-    const state = this.#lanes[lane];
-    if (this.#stopped || outbox.busy || outbox.held > 0 || outbox.parkedAt !== null || outbox.resting) return;
-    if (outbox.isEmpty) return this.#remove(state, outbox);
+    const outboxes = this.#lanes[lane];
+    if (outbox.isEmpty) return outboxes.rests(outbox);
     const road = this.#parts.roads[lane];
     if (!road.mayGo(user)) return;
     if (outbox.needsPage) void this.#turnPage(outbox);
-    else if (state.flying.size >= road.window) this.#queueUp(state, outbox);
-    else if (outbox.head) void this.#send(state, outbox, outbox.head);
+    else if (outboxes.flying.size >= road.window) this.#queueUp(outboxes, outbox);
+    else if (outbox.head) this.#send(outboxes, outbox, outbox.head);
   }
 
-  #remove({ outboxes }: LaneState, outbox: Outbox): void {
-    const { user, peer } = outbox.conversation;
-    const ofUser = outboxes.get(user);
-    if (ofUser?.get(peer) === outbox) ofUser.delete(peer);
-    if (ofUser?.size === 0) outboxes.delete(user);
-  }
-
-  #queueUp(state: LaneState, outbox: Outbox): void {
+  #queueUp({ line }: Outboxes, outbox: Outbox): void {
     if (outbox.queued) return;
     outbox.queued = true;
-    state.line.push(outbox);
+    line.push(outbox);
   }
 
   async #turnPage(outbox: Outbox): Promise<void> {
@@ -243,17 +199,19 @@ export class Deliver {
     if (this.#landed.length > 0) this.#tellLanded();
   }
 
-  async #send(state: LaneState, outbox: Outbox, entry: Entry): Promise<void> {
-    const { clock, metrics, roads } = this.#parts;
+  #send(outboxes: Outboxes, outbox: Outbox, entry: Entry): void {
     outbox.busy = true;
-    state.flying.set(entry.seq, { entry, since: clock.now(), marked: false });
-    const answer = await roads[state.lane].send(entry);
-    state.flying.delete(entry.seq);
-    metrics.answered.inc({ lane: state.lane, result: answer.kind });
+    outboxes.flies(outbox, entry, this.#parts.clock.now());
+    this.#parts.roads[entry.lane].send(entry, (answer) => this.#answered(outboxes, outbox, entry, answer));
+  }
+
+  #answered(outboxes: Outboxes, outbox: Outbox, entry: Entry, answer: Answer): void {
+    outboxes.landed(outbox);
+    this.#parts.metrics.answered.inc({ lane: entry.lane, result: answer.kind });
     this.#settleAnswer(outbox, entry, answer);
     outbox.busy = false;
     this.#pump(outbox);
-    this.#nextInLine(state);
+    this.#nextInLine(entry.lane);
     if (this.#landed.length > 0) this.#tellLanded();
   }
 
@@ -266,9 +224,10 @@ export class Deliver {
     for (const resolve of this.#landed.splice(0)) resolve();
   }
 
-  #nextInLine(state: LaneState): void {
-    while (state.line.length > 0 && state.flying.size < this.#parts.roads[state.lane].window) {
-      const outbox = state.line.shift()!;
+  #nextInLine(lane: Lane): void {
+    const { line, flying } = this.#lanes[lane];
+    while (line.length > 0 && flying.size < this.#parts.roads[lane].window) {
+      const outbox = line.shift()!;
       outbox.queued = false;
       this.#pump(outbox);
     }
@@ -335,15 +294,17 @@ export class Deliver {
   }
 
   /** Most answers come within milliseconds; only what waits longer is written down as sent, with its attempts. */
-  #markSent(): void {
+  #lookAround(): void {
     const at = this.#parts.clock.now();
     const seqs: number[] = [];
-    for (const { lane, flying } of Object.values(this.#lanes)) {
-      this.#parts.metrics.inFlight.set({ lane }, flying.size);
-      for (const [seq, flight] of flying) {
-        if (flight.marked || at - flight.since < markSentAfterMs) continue;
+    for (const lane of lanes) {
+      const outboxes = this.#lanes[lane];
+      outboxes.sweep();
+      this.#parts.metrics.inFlight.set({ lane }, outboxes.flying.size);
+      for (const { flight } of outboxes.flying) {
+        if (!flight || flight.marked || at - flight.since < markSentAfterMs) continue;
         flight.marked = true;
-        seqs.push(seq);
+        seqs.push(flight.entry.seq);
       }
     }
     if (seqs.length > 0) this.#parts.ledger.note('sent', { seqs, at });

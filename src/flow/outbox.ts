@@ -25,6 +25,10 @@ export class Outbox {
   losses = 0;
   /** Why the head must wait, and until when (ms). */
   setback: { reason: string; until: number } | null = null;
+  /** The entry that is out and unanswered; `marked`: the ledger knows. */
+  flight: { readonly entry: Entry; readonly since: number; marked: boolean } | null = null;
+  /** Will be looked at again: had nothing left to send. */
+  idle = false;
   /** So many operators' acts keep it from sending. */
   held = 0;
   /** Stands in the queue for a free place in the broker's window. */
@@ -56,6 +60,11 @@ export class Outbox {
     this.attempts = 0;
     this.losses = 0;
     this.reread();
+  }
+
+  /** Nothing keeps it from sending, as far as it knows itself. */
+  get isFree(): boolean {
+    return !this.busy && this.held === 0 && this.parkedAt === null && this.resting === null;
   }
 
   get isEmpty(): boolean {

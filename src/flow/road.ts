@@ -23,8 +23,8 @@ export interface Road {
   mayGo(user: string): boolean;
   /** What keeps this user's entries from going; null where nothing does. For people. */
   obstacle(user: string): Obstacle | null;
-  /** Must not throw or reject. */
-  send(entry: Entry): Promise<Answer>;
+  /** Calls `answered` exactly once, and not before it has returned. Must not throw. */
+  send(entry: Entry, answered: (answer: Answer) => void): void;
 }
 
 /** Why a road is closed. */

@@ -4,6 +4,7 @@ import type { Entry } from '../ledger/ledger.ts';
 import type { Devices } from '../migration/devices.ts';
 import type { Users } from '../migration/users.ts';
 import type { Broker } from '../mqtt/broker.ts';
+import type { SendResult } from '../xmpp/session.ts';
 import type { AppNotices } from './app-notices.ts';
 import type { Answer, Obstacle, Road } from './road.ts';
 import type { Sessions } from './sessions.ts';
@@ -72,20 +73,22 @@ export class MqttRoad implements Road {
     return this.mayGo(user) ? null : 'offline-window';
   }
 
-  async send(entry: Entry): Promise<Answer> {
+  send(entry: Entry, answered: (answer: Answer) => void): void {
     const { broker, devices } = this.#parts;
     const topic = entry.topic!;
     const bytes = bytesAbove(broker.maximumPacketSize, entry.payload, topic);
     if (bytes !== null) {
-      return { kind: 'dead', condition: 'policy-violation', text: `${bytes} bytes are more than the broker takes` };
+      const text = `${bytes} bytes are more than the broker takes`;
+      return queueMicrotask(() => answered({ kind: 'dead', condition: 'policy-violation', text }));
     }
     const isAlone = devices.online(entry.user) === 0;
-    const result = await broker.publish({ topic, payload: entry.payload, qos: 1 });
-    if (result.kind === 'lost') return result;
-    const answer = this.#read(entry, result.code, isAlone);
-    if (answer.kind === 'delivered' && isAlone)
-      this.#withBroker.set(entry.user, (this.#withBroker.get(entry.user) ?? 0) + 1);
-    return answer;
+    void broker.publish({ topic, payload: entry.payload, qos: 1 }).then((result) => {
+      if (result.kind === 'lost') return answered(result);
+      const answer = this.#read(entry, result.code, isAlone);
+      if (answer.kind === 'delivered' && isAlone)
+        this.#withBroker.set(entry.user, (this.#withBroker.get(entry.user) ?? 0) + 1);
+      answered(answer);
+    });
   }
 
   #read(entry: Entry, code: number, isAlone: boolean): Answer {
@@ -137,10 +140,13 @@ export class XmppRoad implements Road {
     return this.#parts.sessions.isUp(user) ? 'no-session' : 'link-down';
   }
 
-  async send(entry: Entry): Promise<Answer> {
+  send(entry: Entry, answered: (answer: Answer) => void): void {
     const session = this.#parts.sessions.of(entry.user);
-    if (!session) return { kind: 'lost' };
-    const result = await session.send(entry.payload, entry.key);
+    if (!session) return queueMicrotask(() => answered({ kind: 'lost' }));
+    void session.send(entry.payload, entry.key).then((result) => answered(this.#read(entry, result)));
+  }
+
+  #read(entry: Entry, result: SendResult): Answer {
     if (result.kind === 'processed') return { kind: 'delivered' };
     if (result.kind === 'lost') return result;
     if (result.kind === 'wait') {

@@ -8,8 +8,8 @@ import { systemClock } from '../../src/clock.ts';
 import { AppNotices } from '../../src/flow/app-notices.ts';
 import { ByHand } from '../../src/flow/by-hand.ts';
 import { Deliver } from '../../src/flow/deliver.ts';
-import type { Obstacle, Road } from '../../src/flow/road.ts';
-import type { Draft } from '../../src/ledger/ledger.ts';
+import type { Obstacle, Road, Answer as RoadAnswer } from '../../src/flow/road.ts';
+import type { Draft, Entry } from '../../src/ledger/ledger.ts';
 import { openLedger } from '../../src/ledger/sqlite.ts';
 import { silentLog } from '../../src/log.ts';
 import { makeMetrics } from '../../src/metrics.ts';
@@ -47,7 +47,7 @@ export interface AdminSide {
   /** What keeps both roads closed. Default: the broker is down. */
   obstacle: Obstacle | null;
   /** Where a road is open. */
-  send: Road['send'];
+  send(entry: Entry): Promise<RoadAnswer>;
   /** Writes an entry and resolves to its key. */
   write(draft: Partial<Draft>): Promise<string>;
   close(): Promise<void>;
@@ -162,7 +162,7 @@ function playedRoad(side: () => AdminSide): Road {
     window: 10,
     mayGo: () => side().obstacle === null,
     obstacle: () => side().obstacle,
-    send: (entry) => side().send(entry),
+    send: (entry, answered) => void side().send(entry).then(answered),
   };
 }
 

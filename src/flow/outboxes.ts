@@ -1,0 +1,88 @@
+// The outboxes of one lane, found by user and peer, and which of them have an entry out.
+
+import type { Conversation, Entry, Ledger } from '../ledger/ledger.ts';
+import { Outbox } from './outbox.ts';
+
+export class Outboxes {
+  readonly #ledger: Ledger;
+  /** By user, then by peer. */
+  readonly #byUser = new Map<string, Map<string, Outbox>>();
+  /** Each has one entry that is sent and unanswered. */
+  readonly flying = new Set<Outbox>();
+  /** Conversations that wait for a place in the window, first come first served. */
+  readonly line: Outbox[] = [];
+  /** Had nothing left to send when last looked at. */
+  #idle: Outbox[] = [];
+
+  constructor(ledger: Ledger) {
+    this.#ledger = ledger;
+  }
+
+  /** Made if there is none. */
+  open({ lane, user, peer }: Conversation): Outbox {
+    let ofUser = this.#byUser.get(user);
+    if (!ofUser) {
+      ofUser = new Map();
+      this.#byUser.set(user, ofUser);
+    }
+    let outbox = ofUser.get(peer);
+    if (!outbox) {
+      outbox = new Outbox({ lane, user, peer }, this.#ledger);
+      ofUser.set(peer, outbox);
+    }
+    return outbox;
+  }
+
+  find({ user, peer }: Conversation): Outbox | undefined {
+    return this.#byUser.get(user)?.get(peer);
+  }
+
+  /** Of one user, or all there are. */
+  *of(user?: string): Iterable<Outbox> {
+    for (const ofUser of user === undefined ? this.#byUser.values() : [this.#byUser.get(user)]) {
+      if (ofUser) yield* ofUser.values();
+    }
+  }
+
+  /** Those of the user go, but the ones in the hands of an operator. */
+  drop(user: string): void {
+    for (const outbox of this.of(user)) {
+      outbox.resting?.cancel();
+      if (outbox.held === 0) this.#remove(outbox);
+    }
+  }
+
+  flies(outbox: Outbox, entry: Entry, now: number): void {
+    outbox.flight = { entry, since: now, marked: false };
+    this.flying.add(outbox);
+  }
+
+  landed(outbox: Outbox): void {
+    outbox.flight = null;
+    this.flying.delete(outbox);
+  }
+
+  /** Nothing is left to send. It stays a little while: most conversations go on. */
+  rests(outbox: Outbox): void {
+    if (outbox.idle) return;
+    outbox.idle = true;
+    this.#idle.push(outbox);
+  }
+
+  /** Lets go of those that have still nothing to send. */
+  sweep(): void {
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const outbox of idle) {
+      outbox.idle = false;
+      if (outbox.isEmpty && outbox.isFree) this.#remove(outbox);
+    }
+  }
+
+  #remove(outbox: Outbox): void {
+    const { user, peer } = outbox.conversation;
+    const ofUser = this.#byUser.get(user);
+    if (ofUser?.get(peer) === outbox) ofUser.delete(peer);
+    if (ofUser?.size === 0) this.#byUser.delete(user);
+  }
+}
