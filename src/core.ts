@@ -5,6 +5,7 @@ import { Answers } from './flow/answers.ts';
 import { AppNotices } from './flow/app-notices.ts';
 import { Asks } from './flow/asks.ts';
 import { ByHand } from './flow/by-hand.ts';
+import { CatchUp } from './flow/catch-up.ts';
 import { Contacts } from './flow/contacts.ts';
 import { Deliver } from './flow/deliver.ts';
 import type { Holdup } from './flow/road.ts';
@@ -83,6 +84,7 @@ export class Core {
   readonly #upkeep: Upkeep;
   readonly #contacts: Contacts;
   readonly #wake: Wake | undefined;
+  readonly #catchUp: CatchUp;
 
   constructor(settings: Settings, outside: Outside, common: Common) {
     const { domain, root, version, deviceDays, offlineWindow, maxStanzaBytes, brokerHorizonMs, historyMs } = settings;
@@ -109,10 +111,11 @@ export class Core {
     const asks = new Asks({ sessions, clock });
     this.#contacts = new Contacts({ ...shared, domain, asks, mappings: mappings.presence });
     this.#wake = outside.webhook && new Wake({ ...shared, ...outside.webhook });
+    this.#catchUp = new CatchUp({ ...shared, server, asks });
     const onMessage = (user: string) => this.#wake?.look(user);
     const toMqtt = new ToMqtt({
       ...{ ...shared, domain, answers, asks, server, shadow, onMessage },
-      contacts: this.#contacts,
+      ...{ contacts: this.#contacts, catchUp: this.#catchUp },
     });
     const onAcked = (user: string) => this.#acked(user);
     this.toXmpp = new ToXmpp({ ...shared, notices, onAcked, maxStanzaBytes });
@@ -129,19 +132,8 @@ export class Core {
       reconcile.poke(user);
     };
     this.moves = new Moves({ users, clock, domain, poke });
-    const road = toMqttRoad;
-    this.#upkeep = new Upkeep({
-      ledger,
-      users,
-      devices,
-      deliver,
-      road,
-      clock,
-      log,
-      fault,
-      horizonMs: brokerHorizonMs,
-      historyMs,
-    });
+    const upkeepTimes = { horizonMs: brokerHorizonMs, historyMs };
+    this.#upkeep = new Upkeep({ ...shared, ...upkeepTimes, deliver, road: toMqttRoad });
     this.users = users;
     this.devices = devices;
     this.toMqtt = toMqtt;
@@ -149,7 +141,7 @@ export class Core {
     this.#outside = outside;
     this.#common = common;
     this.#notices = notices;
-    this.#road = road;
+    this.#road = toMqttRoad;
     this.#deliver = deliver;
     this.#reconcile = reconcile;
   }
@@ -181,6 +173,7 @@ export class Core {
     this.#upkeep.stop();
     this.#contacts.stop();
     this.#wake?.stop();
+    this.#catchUp.stop();
     this.#reconcile.stop();
     this.devices.stop();
     await this.#deliver.stop(stopPatienceMs);
@@ -192,9 +185,12 @@ export class Core {
     if (resumed) {
       this.#reconcile.poke(null);
       this.#contacts.linkResumed();
+      this.#catchUp.linkResumed();
     } else {
       // On disk before anything is sent in this epoch, since whatever is sent needs a commit that comes after this one.
-      ledger.do('epochBegan', { link: server.link, epoch: server.epoch, h: 0 }).catch(this.#common.fault);
+      ledger
+        .do('epochBegan', { link: server.link, epoch: server.epoch, h: 0, at: this.#common.clock.now() })
+        .catch(this.#common.fault);
       this.#reconcile.epochChanged();
     }
     this.#deliver.wake('toXmpp');
@@ -215,6 +211,11 @@ export class Core {
     }
     // Also while the attach of that session is still being written down.
     if (user && (user.attached?.jid ?? jid) === jid) this.#sessionGone(user.jid);
+  }
+
+  /** Copies for the user did not fit into the server's queue: they are in its archive, if anywhere. */
+  missed(user: string, accepted: () => void): void {
+    this.#catchUp.missed(user).then(accepted, this.#common.fault);
   }
 
   /** What is done about a user on the legacy server, for people. */
@@ -243,12 +244,15 @@ export class Core {
   #sessionUp(user: string): void {
     this.#deliver.wake('toXmpp', user);
     this.#contacts.sessionUp(user);
+    this.#catchUp.available(user);
   }
 
   #sessionGone(jid: string): void {
     const user = this.users.get(jid);
     if (!user || user.own) return;
     this.users.sessionGone(user);
+    // Until there is another one the user's other clients get what comes.
+    this.#catchUp.missed(jid).catch(this.#common.fault);
     this.#reconcile.poke(user);
   }
 

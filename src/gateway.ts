@@ -193,6 +193,7 @@ function connectOffline({ component, link }: Xmpp, core: Core, patienceMs: numbe
   component.onClosed = (why) => {
     reason = why;
   };
+  link.onMissed = (user, accepted) => core.missed(user, accepted);
   link.onUp = ({ resumed }) => {
     core.linkUp(resumed);
     resolve();

@@ -9,6 +9,7 @@ export interface Metrics {
   readonly refused: Counter<'lane' | 'reason'>;
   readonly answered: Counter<'lane' | 'result'>;
   readonly ephemeral: Counter<'lane' | 'result'>;
+  readonly gaps: Counter<'reason'>;
   readonly copies: Counter<'route'>;
   readonly automatic: Counter<'kind'>;
   readonly presencesNotKept: Counter;
@@ -41,6 +42,7 @@ export function makeMetrics(): Metrics {
       'lane',
       'result',
     ]),
+    gaps: counter('gaps', 'Users of whom messages may be missing after a catch-up, by reason', ['reason']),
     copies: counter(
       'copies',
       'Copies of messages that made no entry: compared (shadow), wanted by nobody here (unwanted), answers to no query (unasked)',

@@ -21,6 +21,7 @@ import { errorReply, readError } from '../xmpp/stanza-error.ts';
 import { writeWithContent } from '../xmpp/xml-writer.ts';
 import type { Answers } from './answers.ts';
 import type { Asks } from './asks.ts';
+import type { CatchUp } from './catch-up.ts';
 import type { Contacts } from './contacts.ts';
 import { archiveIdOf, type Brought, bring, isShared, unwrap, wayOf, wrapperOf } from './copies.ts';
 import { routeOf } from './route.ts';
@@ -59,6 +60,7 @@ export interface ToMqttParts {
   answers: Answers;
   asks: Asks;
   contacts: Contacts;
+  catchUp: Pick<CatchUp, 'reading'>;
   sessions: Sessions;
   /** A message for the user is on disk. */
   onMessage: (user: string) => void;
@@ -130,9 +132,37 @@ export class ToMqtt {
       const brought = wrapper ? unwrap(wrapper, way, user.jid) : bring(stanza, way, arrival);
       if (isRefusal(brought)) return this.#refuse(stanza, arrival, brought, accepted);
       if (way !== 'archive') return this.#take(user, brought, arrival, accepted);
+      if (this.#archived(user, wrapper, brought, arrival, accepted)) return;
     }
     metrics.copies.inc({ route: route === 'shadow' ? 'shadow' : way === 'archive' ? 'unasked' : 'unwanted' });
     accepted();
+  }
+
+  /** False where it is no answer to an open query of ours: an old one's, of which the archive still has everything. */
+  #archived(
+    user: User,
+    wrapper: Element | undefined,
+    brought: Brought,
+    arrival: Arrival,
+    accepted: () => void,
+  ): boolean {
+    const reading = this.#parts.catchUp.reading(user.jid, wrapper?.attrs.queryid);
+    if (!reading || !brought.archived) return false;
+    const isOnDisk = reading.came(brought.archived);
+    const done = () => {
+      isOnDisk();
+      accepted();
+    };
+    // The end of the archive is asked for to know where it is.
+    if (reading.wish === 'end') done();
+    else
+      try {
+        this.#take(user, brought, arrival, done);
+      } catch (error) {
+        isOnDisk();
+        throw error;
+      }
+    return true;
   }
 
   #take(user: User, brought: Brought, arrival: Arrival, accepted: () => void): void {
@@ -140,6 +170,7 @@ export class ToMqtt {
     if (message.attrs.type === 'error') return this.#accept(user, brought, arrival, errorFields(message), accepted);
     const translation = this.#parts.mappings.toPayload(message);
     if (translation.qos === 1) return this.#accept(user, brought, arrival, translation, accepted);
+    if (brought.way === 'archive') return accepted();
     const copy = brought.way !== 'direct' || undefined;
     this.#passOn(user, translation.channel as InChannel, { ...translation.fields, direction: brought.direction, copy });
     accepted();
@@ -192,6 +223,8 @@ export class ToMqtt {
       custody,
       at,
       late: way !== 'direct' || delay !== null,
+      carbon: way === 'carbon' || undefined,
+      place: stanzaId !== undefined && !archived ? { id: stanzaId, at } : undefined,
       position: arrival.position,
       archiveKey:
         translation.archiveKey ?? (stanzaId && archiveKey({ user: user.jid, by: user.jid, stanzaId, from: sender })),

@@ -8,6 +8,28 @@ export type State = 'accepted' | 'sent' | 'acked' | 'settled' | 'parked' | 'dead
 /** `sole`: came to our session alone, so it must be handed back if no app ever takes it. `copy`: somebody else has it, too. */
 export type Custody = 'sole' | 'copy';
 
+/** A message's place in an archive: its id there (without one only its time is known), and its time (ms since 1970). */
+export interface ArchivePlace {
+  id?: string;
+  at: number;
+}
+
+/** How far a user's archive is known here. */
+export interface Mark extends ArchivePlace {
+  /** Since when messages behind it may be missing (ms); a later gap has another number. */
+  gapAt?: number;
+  /** The last time that the archive could not say what has been missed. */
+  missed?: Missed;
+}
+
+/** Messages between these two times (ms) may be missing. */
+export interface Missed {
+  from: number;
+  to: number;
+  /** `no-archive`, `mark-unknown` (the archive has forgotten the place), `archive-refused`. */
+  reason: string;
+}
+
 /** What accept is given. Stored as it will be sent, so that recovery needs no second translation. */
 export interface Draft {
   lane: Lane;
@@ -23,6 +45,10 @@ export interface Draft {
   at: number;
   /** Observed, carbon, delayed, flushed or archived: such a one can be a second copy of another (DESIGN §8). */
   late?: boolean;
+  /** It came in a carbon, of which there is one for each message: two carbons are two messages. */
+  carbon?: boolean;
+  /** Its place in the user's archive, where it came live from there: the user's mark moves to it. */
+  place?: ArchivePlace;
   position?: { link: string; epoch: string; n: number };
   /** Repeat keys; see repeat.ts. toMqtt: archive and content. toXmpp: request, with the digest of the whole payload beside it. */
   archiveKey?: string;
@@ -272,8 +298,22 @@ export interface Operations {
   /** Users for whom such messages wait. */
   waitingUsers(args: Record<string, never>): string[];
   position(args: { link: string }): { epoch: string; h: number } | null;
-  /** The link stands in this epoch, read up to h: a restart must know, or the server would forget which keys it has processed. */
-  epochBegan(args: { link: string; epoch: string; h: number }): void;
+  /**
+   * The link stands in this epoch, read up to h: a restart must know, or the server would forget which keys it has processed. Where
+   * that is news, every mark has a gap behind it from `at` on.
+   */
+  epochBegan(args: { link: string; epoch: string; h: number; at: number }): void;
+
+  mark(args: { user: string }): Mark | null;
+  /** Marks with a gap, or without an id, by user. */
+  marksToMend(args: { after: string; limit: number }): { user: string; mark: Mark }[];
+  /** Messages of the user may have been missed. */
+  gapOpened(args: { user: string; at: number }): void;
+  /**
+   * All up to `place` is here; `done`: the gap is closed. Nothing happens, and false is answered, where another gap has opened since
+   * `gapAt` (undefined: where there was none).
+   */
+  caughtUp(args: { user: string; gapAt?: number; place: ArchivePlace; missed?: Missed; done: boolean }): boolean;
   counts(args: Record<string, never>): Counts;
   entries(args: EntryFilter): EntryView[];
   /** By key, or all with this sender's id. */
@@ -282,7 +322,8 @@ export interface Operations {
   /** Whether an app of this user has ever acknowledged. */
   acks(args: { user: string }): boolean;
   users(args: { after: string; limit: number }): UserRow[];
-  putUser(args: { row: UserRow; audit?: Omit<AuditRow, 'id'> }): void;
+  /** `mark`: the archive counts from now on, or no more. */
+  putUser(args: { row: UserRow; audit?: Omit<AuditRow, 'id'>; mark?: 'begin' | 'end' }): void;
   audit(args: { user?: string; before?: number; limit: number }): AuditRow[];
   devices(args: Record<string, never>): DeviceRow[];
   putDevice(args: DeviceRow): void;

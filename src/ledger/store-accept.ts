@@ -7,33 +7,42 @@ import type { AcceptArgs } from './engine.ts';
 import type { Draft, Outcome } from './ledger.ts';
 import { repeatWindowMs } from './repeat.ts';
 import type { Links } from './store-links.ts';
+import type { Marks } from './store-marks.ts';
 import type { Tally } from './tally.ts';
 
 const isNew: Outcome = { kind: 'new' };
 const isRepeat: Outcome = { kind: 'repeat' };
 const isConflict: Outcome = { kind: 'conflict' };
 
-export function acceptOperation(
-  db: DatabaseSync,
-  tally: Tally,
-  derived: Derived,
-  links: Links,
-): (args: AcceptArgs) => Outcome {
+export interface AcceptParts {
+  tally: Tally;
+  derived: Derived;
+  links: Links;
+  marks: Marks;
+}
+
+export function acceptOperation(db: DatabaseSync, parts: AcceptParts): (args: AcceptArgs) => Outcome {
+  const { tally, derived, links, marks } = parts;
   const known = lookups(db, derived);
   const insert = inserter(db, tally, derived);
   const becomeSole = db.prepare(
     `UPDATE entry SET custody = ${sole} WHERE seq = ? AND custody = ${copy} AND state <= 4 AND app_acked_at IS NULL`,
   );
 
+  // Found by its words, it is found by the archive's id from now on, and no second message with the same words by this one.
+  const learn = db.prepare('UPDATE entry SET archive_key = ? WHERE seq = ? AND archive_key IS NULL');
+
   return ({ seq, at, draft, copy: second }) => {
     // Read the position also for repeats and refused ones: it says what was read, not what was kept.
     const place = links.place(draft.position);
     if (place === 'replayed') return isRepeat;
+    if (draft.place) marks.moved(draft.user, draft.place, at);
     const outcome = known.request(draft);
     if (outcome) return outcome;
     const first = known.archived(draft) ?? known.alike(draft);
     if (first !== undefined) {
       if (draft.custody === 'sole') becomeSole.run(first);
+      if (draft.archiveKey && learn.run(draft.archiveKey, first).changes > 0) derived.learned(draft.archiveKey, first);
       return isRepeat;
     }
     insert(seq, at, draft, place);
@@ -42,12 +51,21 @@ export function acceptOperation(
   };
 }
 
+/** How `late` stands in the file. */
+const lateByCarbon = 2;
+
+function lateOf({ late, carbon }: Draft): number {
+  return carbon ? lateByCarbon : late ? 1 : 0;
+}
+
 /** Rules 2 and 3 of toMqtt, and the request ids of toXmpp. */
 function lookups(db: DatabaseSync, derived: Derived) {
   const byArchive = db.prepare('SELECT 1 FROM entry WHERE seq = ? AND archive_key = ?');
-  // Two live direct stanzas are two messages: one of the two must have come by a way that makes second copies.
+  // Two live direct stanzas are two messages: one of the two must have come by a way that makes second copies. So are two carbons,
+  // and what the archive has under two ids.
   const byContent = db.prepare(
-    `SELECT 1 FROM entry WHERE seq = ? AND content_key = ? AND (late OR ?) AND abs(at - ?) <= ${repeatWindowMs}`,
+    `SELECT 1 FROM entry WHERE seq = ?1 AND content_key = ?2 AND (late OR ?3) AND NOT (late = ${lateByCarbon} AND ?3 = ${lateByCarbon})
+       AND abs(at - ?4) <= ${repeatWindowMs} AND (archive_key IS NULL OR ?5 IS NULL)`,
   );
   const byRequest = db.prepare('SELECT request_digest FROM entry WHERE seq = ? AND request_key = ?');
   return {
@@ -55,9 +73,10 @@ function lookups(db: DatabaseSync, derived: Derived) {
       if (!archiveKey) return undefined;
       return derived.known(archiveKey).find((seq) => byArchive.get(seq, archiveKey));
     },
-    alike({ contentKey, late, at }: Draft): number | undefined {
+    alike(draft: Draft): number | undefined {
+      const { contentKey, archiveKey = null, at } = draft;
       if (!contentKey) return undefined;
-      return derived.known(contentKey).find((seq) => byContent.get(seq, contentKey, late ? 1 : 0, at));
+      return derived.known(contentKey).find((seq) => byContent.get(seq, contentKey, lateOf(draft), at, archiveKey));
     },
     request({ requestKey, requestDigest }: Draft): Outcome | undefined {
       if (!requestKey) return undefined;
@@ -88,7 +107,7 @@ function inserter(db: DatabaseSync, tally: Tally, derived: Derived) {
       lane,
       state,
       custodies.indexOf(draft.custody),
-      draft.late ? 1 : 0,
+      lateOf(draft),
       draft.at,
       at,
       refused ? at : null,

@@ -3,6 +3,7 @@
 
 import type { DatabaseSync } from 'node:sqlite';
 import type { Draft, Operations } from './ledger.ts';
+import type { Marks } from './store-marks.ts';
 
 interface Link {
   id: number;
@@ -18,7 +19,7 @@ export class Links {
   #links: Link[];
   #written: Link[];
 
-  constructor(db: DatabaseSync) {
+  constructor(db: DatabaseSync, marks: Marks) {
     this.#replace = db.prepare('INSERT OR REPLACE INTO link (name, epoch, n) VALUES (?, ?, ?)');
     this.#advance = db.prepare('UPDATE link SET n = ? WHERE id = ?');
     const rows = db.prepare('SELECT id, name, epoch, n FROM link').all();
@@ -34,8 +35,10 @@ export class Links {
         const found = this.#find(link);
         return found ? { epoch: found.epoch, h: found.n } : null;
       },
-      epochBegan: ({ link, epoch, h }) => {
-        if (this.#find(link)?.epoch !== epoch) this.#begin(link, epoch, h);
+      epochBegan: ({ link, epoch, h, at }) => {
+        if (this.#find(link)?.epoch === epoch) return;
+        this.#begin(link, epoch, h);
+        marks.allOpened(at);
       },
     };
   }

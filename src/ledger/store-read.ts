@@ -98,7 +98,7 @@ function viewQueries(db: DatabaseSync, space: string): Pick<Read, 'entries' | 'e
     position:
       row.n === null ? undefined : { n: Number(row.n), link: optional(row.link_name), epoch: optional(row.link_epoch) },
     archived: row.archive_key !== null,
-    late: row.late === 1,
+    late: row.late !== 0,
     attempts: Number(row.attempts),
     at: Number(row.at),
     acceptedAt: Number(row.accepted_at),

@@ -3,6 +3,7 @@
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { acked } from './codes.ts';
 import type { AuditRow, Operations, UserRow } from './ledger.ts';
+import type { Marks } from './store-marks.ts';
 
 type Users = Pick<
   Operations,
@@ -13,18 +14,18 @@ function text(value: SQLOutputValue | undefined): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-export function userOperations(db: DatabaseSync): Users {
+export function userOperations(db: DatabaseSync, marks: Marks): Users {
   const getMeta = db.prepare('SELECT value FROM meta WHERE name = ?');
   const putMeta = db.prepare('INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)');
   return {
-    ...userRows(db),
+    ...userRows(db, marks),
     ...deviceRows(db),
     getMeta: ({ name }) => text(getMeta.get(name)?.value) ?? null,
     putMeta: ({ name, value }) => void putMeta.run(name, value),
   };
 }
 
-function userRows(db: DatabaseSync): Pick<Users, 'acks' | 'users' | 'putUser' | 'audit'> {
+function userRows(db: DatabaseSync, marks: Marks): Pick<Users, 'acks' | 'users' | 'putUser' | 'audit'> {
   const users = db.prepare(
     `SELECT user.*, EXISTS (SELECT 1 FROM acking WHERE acking.user = jid) AS acks FROM user WHERE jid > ? ORDER BY jid LIMIT ?`,
   );
@@ -44,10 +45,12 @@ function userRows(db: DatabaseSync): Pick<Users, 'acks' | 'users' | 'putUser' | 
   return {
     acks: ({ user }) => acks.get(user) !== undefined,
     users: ({ after, limit }) => users.all(after, limit).map(userRow),
-    putUser({ row, audit }) {
+    putUser({ row, audit, mark }) {
       const { jid, phase, version, moving = null, attached = null, observed = null, locked = null, changedAt } = row;
       put.run(jid, phase, version, moving, attached, observed, locked, changedAt);
       if (row.acks) putAcks.run(row.jid);
+      if (mark === 'begin') marks.began(jid, changedAt);
+      else if (mark === 'end') marks.ended(jid);
       record(audit);
     },
     audit({ user, before = Number.MAX_SAFE_INTEGER, limit }) {

@@ -9,6 +9,7 @@ import { acceptOperation } from './store-accept.ts';
 import { byHandOperations } from './store-by-hand.ts';
 import { lifeOperations } from './store-life.ts';
 import { Links } from './store-links.ts';
+import { Marks } from './store-marks.ts';
 import { readOperations } from './store-read.ts';
 import { standingOperations } from './store-standing.ts';
 import { sweepOperations } from './store-sweep.ts';
@@ -32,6 +33,7 @@ export class Store {
   readonly #derived: Derived;
   readonly #tally: Tally;
   readonly #links: Links;
+  readonly #marks: Marks;
   readonly #putLastSeq;
   #lastSeq: number;
 
@@ -45,8 +47,14 @@ export class Store {
     this.#putLastSeq = db.prepare('UPDATE file SET last_seq = ?');
     this.#derived = new Derived(db);
     this.#tally = new Tally(db);
-    this.#links = new Links(db);
-    this.#accept = acceptOperation(db, this.#tally, this.#derived, this.#links);
+    this.#marks = new Marks(db);
+    this.#links = new Links(db, this.#marks);
+    this.#accept = acceptOperation(db, {
+      tally: this.#tally,
+      derived: this.#derived,
+      links: this.#links,
+      marks: this.#marks,
+    });
     this.operations = {
       ...lifeOperations(db, this.#tally, this.#derived, this.space),
       ...sweepOperations(db, this.#tally, this.#derived),
@@ -55,7 +63,8 @@ export class Store {
       ...standingOperations(db),
       ...waitingOperations(db),
       ...this.#links.operations,
-      ...userOperations(db),
+      ...this.#marks.operations,
+      ...userOperations(db, this.#marks),
     };
   }
 
@@ -90,6 +99,7 @@ export class Store {
       this.#derived.committed();
       this.#tally.committed();
       this.#links.committed();
+      this.#marks.committed();
       this.#lastSeq = lastSeq;
       return results;
     } catch (error) {
@@ -123,6 +133,7 @@ export class Store {
       this.#derived.restore(derived);
       this.#tally.restore(tally);
       this.#links.restore(links);
+      this.#marks.restore();
     };
   }
 

@@ -58,6 +58,9 @@ function draftRow(draft: Draft) {
     draft.custody,
     draft.at,
     draft.late,
+    draft.carbon,
+    draft.place?.id,
+    draft.place?.at,
     position?.link,
     position?.epoch,
     position?.n,
@@ -75,7 +78,7 @@ function draftRow(draft: Draft) {
 }
 
 function draftOf(row: DraftRow): Draft {
-  const [lane, user, peer, channel, id, custody, at, late, link, epoch, n, ...rest] = row;
+  const [lane, user, peer, channel, id, custody, at, late, carbon, placeId, placeAt, link, epoch, n, ...rest] = row;
   const [archiveKey, contentKey, requestKey, requestDigest, topic, payload, original, mapping, condition, text] = rest;
   return {
     lane,
@@ -86,6 +89,8 @@ function draftOf(row: DraftRow): Draft {
     custody,
     at,
     late,
+    carbon,
+    place: placeAt === undefined ? undefined : { id: placeId, at: placeAt },
     position: link === undefined ? undefined : { link, epoch: epoch!, n: n! },
     archiveKey,
     contentKey,

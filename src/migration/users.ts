@@ -126,7 +126,9 @@ export class Users {
   async #write(user: User, change: Change, at: number, audit?: Note): Promise<void> {
     const version = change.phase === undefined ? user.version : user.version + 1;
     const next: User = { ...user, ...change, version, changedAt: at };
-    await this.#ledger.do('putUser', { row: toRow(next), audit: audit && { ...audit, at, user: user.jid } });
+    const isOpen = isOpenToApps(next.phase);
+    const mark = isOpen === isOpenToApps(user.phase) ? undefined : isOpen ? 'begin' : 'end';
+    await this.#ledger.do('putUser', { row: toRow(next), audit: audit && { ...audit, at, user: user.jid }, mark });
     Object.assign(user, change, { version, changedAt: at });
   }
 

@@ -35,4 +35,7 @@ export const NS_CARBONS = 'urn:xmpp:carbons:2';
 /** XEP-0297, XEP-0313, XEP-0334. */
 export const NS_FORWARD = 'urn:xmpp:forward:0';
 export const NS_MAM = 'urn:xmpp:mam:2';
+/** XEP-0004, XEP-0059. */
+export const NS_DATA_FORMS = 'jabber:x:data';
+export const NS_RSM = 'http://jabber.org/protocol/rsm';
 export const NS_HINTS = 'urn:xmpp:hints';

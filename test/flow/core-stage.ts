@@ -21,6 +21,8 @@ export const session = 'bob@example.com/mqtt';
 export const link = 'gw.example.com/example.com';
 const mappings = compile(load([new URL('../../mappings', import.meta.url).pathname]));
 
+export const startsAt = Date.UTC(2026, 5, 1, 12);
+
 export interface CoreStage {
   core: Core;
   ledger: Ledger;
@@ -30,8 +32,13 @@ export interface CoreStage {
   published: Publish[];
   /** What went to the server as the session. */
   sent: string[];
+  server: { epoch: string; hasArchive: boolean };
   /** Hands a stanza in as the next one on the link; resolves when it is accepted. */
   arrives(stanza: string, arrival?: Partial<Arrival>): Promise<void>;
+  /** The gateway starts anew on what is on disk. */
+  crashes(): Promise<void>;
+  /** The server ends this life of the link: another epoch, no session of ours. */
+  restartsServer(): void;
   /** The app publishes on `out/message`; resolves with its PUBACK. */
   says(payload: object): Promise<void>;
   /** Entries towards the apps, in order. */
@@ -44,6 +51,8 @@ export interface CoreStage {
 export interface CoreStageOptions {
   phase?: Phase;
   hasArchive?: boolean;
+  /** The user has a session already. */
+  isAttached?: boolean;
   /** The resource the server has given the session. */
   jid?: string;
   log?: Log;
@@ -51,13 +60,15 @@ export interface CoreStageOptions {
 }
 
 export async function setCoreStage(options: CoreStageOptions = {}): Promise<CoreStage> {
-  const { phase = 'mqtt', hasArchive = true, jid = session, log = silentLog } = options;
+  const { phase = 'mqtt', hasArchive = true, isAttached = true, jid = session, log = silentLog } = options;
   const ledger = localLedger(new DatabaseSync(':memory:'));
   const metrics = makeMetrics();
   let n = 0;
   const clock: Clock = {
     now: () => stage.now,
+    // Patience and retries are short here; what is done every hour is not done at all.
     after(delayMs, task) {
+      if (delayMs >= 600_000) return { cancel: () => {} };
       const timer = setTimeout(task, Math.min(delayMs, 20));
       return { cancel: () => clearTimeout(timer) };
     },
@@ -88,7 +99,7 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
     unobserve: async () => ({ kind: 'processed' }),
     lock: async () => ({ kind: 'processed' }),
     unlock: async () => ({ kind: 'processed' }),
-  } as unknown as LegacyServer;
+  } as unknown as LegacyServer & { epoch: string; hasArchive: boolean };
   const outside: Outside = {
     ...{ ledger, broker, server },
     async sendAttached(_, text): Promise<SendResult> {
@@ -100,23 +111,34 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
     ownSession: () => undefined,
     sendOwn: () => {},
   };
-  const row = { jid: bob, phase, version: 1, acks: false, changedAt: 0 };
-  const attached = phase === 'mqtt' || phase === 'dual' ? JSON.stringify({ jid, epoch: 'E', shown: {} }) : undefined;
-  await ledger.do('putUser', { row: { ...row, attached } });
-  await ledger.do('putDevice', { user: bob, client: 'phone', online: true, seenAt: 1 });
+  const row = { jid: bob, phase, version: 1, acks: false, changedAt: startsAt };
+  const isOpen = phase === 'mqtt' || phase === 'dual';
+  const attached = isOpen && isAttached ? JSON.stringify({ jid, epoch: 'E', shown: {} }) : undefined;
+  await ledger.do('putUser', { row: { ...row, attached }, mark: isOpen ? 'begin' : undefined });
+  await ledger.do('putDevice', { user: bob, client: 'phone', online: true, seenAt: startsAt });
   const stage = {
     ledger,
     metrics,
-    now: Date.UTC(2026, 5, 1, 12),
+    server,
+    now: startsAt,
     published: [],
     sent: [],
     arrives(text, arrival) {
       const stanza = parseStanza(text);
       if (!stanza) throw new Error(`this is no stanza: ${text}`);
-      const position = { link, epoch: 'E', n: ++n };
+      const position = { link, epoch: server.epoch, n: ++n };
       return new Promise((accepted) => {
         stage.core.toMqtt.receive(stanza, { user: bob, seen: false, position, ...arrival }, accepted);
       });
+    },
+    async crashes() {
+      await stage.core.stop();
+      await begin();
+    },
+    restartsServer() {
+      server.epoch += "'";
+      n = 0;
+      stage.core.linkUp(false);
     },
     says(payload) {
       const message = { topic: 'chat/bob/out/message', payload: Buffer.from(JSON.stringify(payload)), retain: false };
@@ -146,12 +168,15 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
     ...{ domain: 'example.com', ownUsers: [], root: 'chat', maxStanzaBytes: 262_144, offlineWindow: 500 },
     ...{ deviceDays: 30, brokerHorizonMs: 1_000_000, historyMs: 7 * 86_400_000, version: '0' },
   };
-  stage.core = new Core(settings, outside, {
-    ...{ mappings, clock, metrics, log },
-    fault: (error) => {
-      throw error;
-    },
-  });
-  await stage.core.start();
+  const begin = async () => {
+    stage.core = new Core(settings, outside, {
+      ...{ mappings, clock, metrics, log },
+      fault: (error) => {
+        throw error;
+      },
+    });
+    await stage.core.start();
+  };
+  await begin();
   return stage;
 }

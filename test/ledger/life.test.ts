@@ -218,10 +218,10 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
   });
 
   test('a new epoch of a link is known before its first stanza', async () => {
-    await bench.ledger.do('epochBegan', { link: 'L', epoch: 'E', h: 0 });
+    await bench.ledger.do('epochBegan', { link: 'L', epoch: 'E', h: 0, at: 1 });
     expect(await bench.ledger.do('position', { link: 'L' })).toEqual({ epoch: 'E', h: 0 });
     await accept(bench.ledger, { position: { link: 'L', epoch: 'E', n: 4 } });
-    await bench.ledger.do('epochBegan', { link: 'L', epoch: 'E', h: 0 });
+    await bench.ledger.do('epochBegan', { link: 'L', epoch: 'E', h: 0, at: 1 });
     expect(await bench.ledger.do('position', { link: 'L' })).toEqual({ epoch: 'E', h: 4 });
   });
 

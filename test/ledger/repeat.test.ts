@@ -20,6 +20,12 @@ const archive = archiveKey({
   stanzaId: 's1',
   from: 'alice@example.com',
 });
+const otherArchive = archiveKey({
+  user: 'bob@example.com',
+  by: 'bob@example.com',
+  stanzaId: 's2',
+  from: 'alice@example.com',
+});
 const request = requestKey({ user: 'bob@example.com', id: 'r1' });
 const at = (n: number, epoch = 'E1', link = 'L') => ({ position: { link, epoch, n } });
 const out = (digest: string): Partial<Draft> => ({ lane: 'toXmpp', requestKey: request, requestDigest: digest });
@@ -75,6 +81,40 @@ const rows: Row[] = [
       { contentKey: content, late: true },
     ],
     outcomes: 'new repeat',
+  },
+  {
+    story: 'two carbons with the same words are two messages: there is one for each',
+    drafts: [
+      { contentKey: content, late: true, carbon: true },
+      { contentKey: content, late: true, carbon: true },
+    ],
+    outcomes: 'new new',
+  },
+  {
+    story: 'a carbon and another late one are one',
+    drafts: [
+      { contentKey: content, late: true, carbon: true },
+      { contentKey: content, late: true },
+    ],
+    outcomes: 'new repeat',
+  },
+  {
+    story: 'what the archive has under two ids are two messages, whatever their words',
+    drafts: [
+      { contentKey: content, late: true, archiveKey: archive },
+      { contentKey: content, late: true, archiveKey: otherArchive },
+    ],
+    outcomes: 'new new',
+  },
+  {
+    story: 'what was found by its words is known by the archive’s id from then on',
+    drafts: [
+      { contentKey: content, late: true },
+      { contentKey: content, late: true, archiveKey: archive },
+      { archiveKey: archive, at: 1e12 },
+      { contentKey: content, late: true, archiveKey: otherArchive },
+    ],
+    outcomes: 'new repeat repeat new',
   },
   {
     story: 'exactly 15 minutes apart is a repeat',

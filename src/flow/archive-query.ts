@@ -1,0 +1,87 @@
+// The archive's language (XEP-0313 over XEP-0059): one page asked for, and what the answer says. Pure.
+
+import { Element } from 'ltx';
+import type { ArchivePlace } from '../ledger/ledger.ts';
+import { NS_DATA_FORMS, NS_MAM, NS_RSM } from '../xmpp/namespaces.ts';
+import { childOf } from '../xmpp/stanza.ts';
+import { readError } from '../xmpp/stanza-error.ts';
+
+/** What is asked for: what comes behind an id or a time (ms since 1970), oldest first; or the end, that is, the last message. */
+export type Wish = { after: string } | { since: number } | 'end';
+
+export interface ArchiveQuery {
+  /** Bare JID: whose archive; it is the sender of the results, so it must be named. */
+  user: string;
+  queryId: string;
+  wish: Wish;
+  max: number;
+}
+
+export function archiveQuery({ user, queryId, wish, max }: ArchiveQuery): Element {
+  const iq = new Element('iq', { type: 'set', to: user });
+  const query = iq.c('query', { xmlns: NS_MAM, queryid: queryId });
+  if (wish !== 'end' && 'since' in wish) {
+    const form = query.c('x', { xmlns: NS_DATA_FORMS, type: 'submit' });
+    form.c('field', { var: 'FORM_TYPE', type: 'hidden' }).c('value').t(NS_MAM);
+    form.c('field', { var: 'start' }).c('value').t(new Date(wish.since).toISOString());
+  }
+  const set = query.c('set', { xmlns: NS_RSM });
+  set.c('max').t(String(max));
+  if (wish === 'end') set.c('before');
+  else if ('after' in wish) set.c('after').t(wish.after);
+  return iq;
+}
+
+/** `unknown`: the archive has no message with the id that was named. `last`: the id of the page's last message, if it has any. */
+export type Page =
+  | { kind: 'page'; last?: string; isComplete: boolean }
+  | { kind: 'unknown' }
+  | { kind: 'failed'; condition: string };
+
+/** Reads the answer; null: there was none. */
+export function readPage(answer: Element | null): Page {
+  if (answer === null) return { kind: 'failed', condition: 'remote-server-timeout' };
+  if (answer.attrs.type === 'error') {
+    const { condition } = readError(answer);
+    return condition === 'item-not-found' ? { kind: 'unknown' } : { kind: 'failed', condition };
+  }
+  const fin = childOf(answer, 'fin', NS_MAM);
+  if (!fin) return { kind: 'failed', condition: 'bad-request' };
+  const last = childOf(fin, 'set', NS_RSM)?.getChildText('last') || undefined;
+  return { kind: 'page', last, isComplete: fin.attrs.complete === 'true' || last === undefined };
+}
+
+/** One query under way, and the results that have come for it. */
+export class Reading {
+  readonly queryId = crypto.randomUUID();
+  readonly wish: Wish;
+  /** The last result's. */
+  place?: ArchivePlace;
+  /** The first result's time. */
+  firstAt?: number;
+  #open = 0;
+  #settled: (() => void) | undefined;
+
+  constructor(wish: Wish) {
+    this.wish = wish;
+  }
+
+  /** A result has come; the answer is to be called once it is on disk. */
+  came(place: ArchivePlace): () => void {
+    this.place = place;
+    this.firstAt ??= place.at;
+    this.#open++;
+    return () => {
+      this.#open--;
+      if (this.#open === 0) this.#settled?.();
+    };
+  }
+
+  /** Resolves when all that have come are on disk. */
+  settled(): Promise<void> {
+    if (this.#open === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#settled = resolve;
+    });
+  }
+}

@@ -1,0 +1,225 @@
+// Catch-up: what a user's archive on the legacy server has and the ledger has not, page by page, through the user's session (DESIGN §4).
+
+import type { Clock, Timer } from '../clock.ts';
+import type { Ledger, Mark, Missed } from '../ledger/ledger.ts';
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import type { LegacyServer } from '../migration/server.ts';
+import type { Users } from '../migration/users.ts';
+import { archiveQuery, type Page, Reading, readPage, type Wish } from './archive-query.ts';
+import type { Asks } from './asks.ts';
+import type { Sessions } from './sessions.ts';
+
+/** So many users at once: the legacy server has its clients to serve. */
+const concurrent = 4;
+const pageMax = 100;
+const pageMin = 10;
+const firstRetryMs = 1_000;
+const lastRetryMs = 300_000;
+/** An archive that refuses so often in a row is none. */
+const maxRefusals = 5;
+/** The server's clock and ours: what is asked for by time is asked for from a little before. What is here already is a repeat. */
+const skewMs = 10_000;
+const forgottenSkewMs = 60_000;
+const loadPage = 1_000;
+
+export interface CatchUpParts {
+  users: Users;
+  ledger: Ledger;
+  server: LegacyServer;
+  sessions: Sessions;
+  asks: Asks;
+  clock: Clock;
+  metrics: Metrics;
+  log: Log;
+  fault: (error: unknown) => void;
+}
+
+/** What came of one step for one user. */
+type Step = 'done' | 'again' | 'failed';
+
+export class CatchUp {
+  readonly #parts: CatchUpParts;
+  readonly #waiting = new Set<string>();
+  /** Users under way, with the query of each that has one. */
+  readonly #running = new Map<string, Reading | null>();
+  readonly #failures = new Map<string, number>();
+  readonly #retries = new Map<string, Timer>();
+  #stopped = false;
+
+  constructor(parts: CatchUpParts) {
+    this.#parts = parts;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of this.#retries.values()) timer.cancel();
+  }
+
+  /** The user's session has shown itself, so the server has flushed what lay offline: now the archive may be asked. */
+  available(user: string): void {
+    this.#waiting.add(user);
+    this.#pump();
+  }
+
+  /** The link is the old one: what a crash or a lost connection has left undone is taken up. */
+  linkResumed(): void {
+    this.#load().catch(this.#parts.fault);
+  }
+
+  /** Messages of the user may have been missed. Resolves when that is on disk. */
+  async missed(user: string): Promise<void> {
+    const { ledger, clock } = this.#parts;
+    await ledger.do('gapOpened', { user, at: clock.now() });
+    this.available(user);
+  }
+
+  /** The query of ours that a result of the archive says it answers, if it is open. */
+  reading(user: string, queryId: string | undefined): Reading | undefined {
+    const reading = this.#running.get(user);
+    return reading?.queryId === queryId ? (reading ?? undefined) : undefined;
+  }
+
+  async #load(): Promise<void> {
+    for (let after = ''; ; ) {
+      const page = await this.#parts.ledger.do('marksToMend', { after, limit: loadPage });
+      for (const { user } of page) if (this.#mayAsk(user)) this.#waiting.add(user);
+      this.#pump();
+      if (page.length < loadPage) return;
+      after = page.at(-1)!.user;
+    }
+  }
+
+  /** Without a session, or with one that nobody sees, nothing is asked: the gap stays open until `available`. */
+  #mayAsk(jid: string): boolean {
+    const { users, sessions } = this.#parts;
+    const user = users.get(jid);
+    return !this.#stopped && user?.attached?.shown != null && users.isPublished(jid) && sessions.of(jid) !== undefined;
+  }
+
+  #pump(): void {
+    for (const user of this.#waiting) {
+      if (this.#stopped || this.#running.size >= concurrent) return;
+      if (this.#running.has(user)) continue;
+      this.#waiting.delete(user);
+      if (!this.#mayAsk(user)) continue;
+      this.#running.set(user, null);
+      this.#retries.get(user)?.cancel();
+      this.#retries.delete(user);
+      this.#run(user).catch(this.#parts.fault);
+    }
+  }
+
+  async #run(user: string): Promise<void> {
+    let step: Step = 'again';
+    while (step === 'again' && this.#mayAsk(user)) step = await this.#step(user);
+    this.#running.delete(user);
+    if (this.#stopped) return;
+    if (step === 'failed' && this.#mayAsk(user)) this.#later(user);
+    else this.#failures.delete(user);
+    this.#pump();
+  }
+
+  /** One page further. */
+  async #step(user: string): Promise<Step> {
+    const { ledger, server, clock } = this.#parts;
+    const mark = await ledger.do('mark', { user });
+    if (!mark || (mark.gapAt === undefined && mark.id !== undefined)) return 'done';
+    const now = clock.now();
+    if (!server.hasArchive) return this.#giveUp(user, mark, { from: mark.at, to: now, reason: 'no-archive' });
+    if (mark.gapAt === undefined) return this.#anchor(user);
+    const { page, reading } = await this.#ask(user, mark.id ? { after: mark.id } : { since: mark.at - skewMs });
+    if (page.kind === 'unknown') return this.#stepByTime(user, mark);
+    if (page.kind === 'failed') return this.#refused(user, mark, page.condition);
+    return this.#turn(user, mark, page, reading);
+  }
+
+  /** The archive has forgotten the place: it may have forgotten what came behind it, too. */
+  async #stepByTime(user: string, mark: Mark): Promise<Step> {
+    const { page, reading } = await this.#ask(user, { since: mark.at - forgottenSkewMs });
+    if (page.kind !== 'page')
+      return this.#refused(user, mark, page.kind === 'failed' ? page.condition : 'item-not-found');
+    const to = Math.max(mark.at, reading.firstAt ?? this.#parts.clock.now());
+    return this.#turn(user, mark, page, reading, { from: mark.at, to, reason: 'mark-unknown' });
+  }
+
+  /** The page is on disk: the mark moves to its end. */
+  async #turn(
+    user: string,
+    mark: Mark,
+    page: Extract<Page, { kind: 'page' }>,
+    reading: Reading,
+    missed?: Missed,
+  ): Promise<Step> {
+    const { last, isComplete } = page;
+    // It would be asked for the same page for ever.
+    if (!isComplete && last === mark.id) return this.#refused(user, mark, 'bad-request');
+    const at = Math.max(mark.at, reading.place?.at ?? mark.at);
+    const place = { id: last ?? (missed ? undefined : mark.id), at };
+    const { gapAt } = mark;
+    const isMoved = await this.#parts.ledger.do('caughtUp', { user, gapAt, place, missed, done: isComplete });
+    this.#failures.delete(user);
+    if (isMoved && missed) this.#report(user, missed);
+    if (isMoved && isComplete) this.#parts.log.info({ event: 'catch-up.done', user, since: mark.gapAt });
+    return 'again';
+  }
+
+  /** The mark of a user that has just been moved: what is in the archive already, the app asks for itself. */
+  async #anchor(user: string): Promise<Step> {
+    const { page, reading } = await this.#ask(user, 'end');
+    if (page.kind !== 'page') return page.kind === 'failed' ? 'failed' : 'done';
+    if (page.last === undefined || !reading.place) return 'done';
+    const place = { id: page.last, at: reading.place.at };
+    await this.#parts.ledger.do('caughtUp', { user, place, done: true });
+    return 'done';
+  }
+
+  async #ask(user: string, wish: Wish): Promise<{ page: Page; reading: Reading }> {
+    const reading = new Reading(wish);
+    this.#running.set(user, reading);
+    const max = wish === 'end' ? 1 : Math.max(pageMin, pageMax >> (this.#failures.get(user) ?? 0));
+    const query = archiveQuery({ user, queryId: reading.queryId, wish, max });
+    const page = readPage(await this.#parts.asks.ask(user, query));
+    this.#running.set(user, null);
+    await reading.settled();
+    return { page, reading };
+  }
+
+  #refused(user: string, mark: Mark, condition: string): Step | Promise<Step> {
+    const failures = this.#failures.get(user) ?? 0;
+    this.#parts.log.warn({ event: 'catch-up.failed', user, condition, attempt: failures + 1 });
+    // No answer is no refusal: the session, or the server, is slow.
+    if (condition === 'remote-server-timeout' || failures + 1 < maxRefusals) return 'failed';
+    this.#failures.delete(user);
+    return this.#giveUp(user, mark, { from: mark.at, to: this.#parts.clock.now(), reason: 'archive-refused' });
+  }
+
+  /** Nothing can be asked: from now on all is here again. */
+  async #giveUp(user: string, mark: Mark, missed: Missed): Promise<Step> {
+    const { gapAt, id } = mark;
+    if (gapAt === undefined) return 'done';
+    const place = { id, at: missed.to };
+    if (await this.#parts.ledger.do('caughtUp', { user, gapAt, place, missed, done: true })) this.#report(user, missed);
+    return 'again';
+  }
+
+  #report(user: string, { from, to, reason }: Missed): void {
+    const { log, metrics } = this.#parts;
+    metrics.gaps.inc({ reason });
+    log.warn(
+      { event: 'gateway.gap', user, reason, from: new Date(from).toISOString(), to: new Date(to).toISOString() },
+      'messages of this time may be missing',
+    );
+  }
+
+  #later(user: string): void {
+    const { clock } = this.#parts;
+    const failures = this.#failures.get(user) ?? 0;
+    this.#failures.set(user, failures + 1);
+    const delayMs = Math.min(lastRetryMs, firstRetryMs * 2 ** failures) * (0.5 + clock.random() / 2);
+    this.#retries.set(
+      user,
+      clock.after(delayMs, () => this.available(user)),
+    );
+  }
+}
