@@ -18,11 +18,15 @@ export class Stage {
   }
 
   /** Every user's password is the name. Only GATEWAY may attach sessions, STRANGER is a component without that right. */
-  static async open(users: string[], options: Pick<ProsodyOptions, 'archive' | 'options'> = {}): Promise<Stage> {
+  static async open(
+    users: string[],
+    options: Pick<ProsodyOptions, 'archive' | 'attach' | 'options'> = {},
+  ): Promise<Stage> {
     const prosody = await startProsody({
       accounts: Object.fromEntries(users.map((user) => [user, user])),
       components: [GATEWAY, STRANGER].map((domain) => ({ domain, secret: SECRET })),
       archive: options.archive,
+      attach: options.attach,
       options: `${options.options ?? ''}\n  crossfade_components = { "${GATEWAY}" }`,
     });
     return new Stage(prosody);

@@ -20,14 +20,16 @@ local function send(attached, stanza)
 	local xmlns = st.is_stanza(stanza) and (stanza.attr.xmlns or "jabber:client");
 	if xmlns ~= "jabber:client" or not is_stanza_name[stanza.name] then return true; end -- keep-alives and nonzas have no place on a link
 	local seen = seen_elsewhere(attached, stanza);
+	local is_copy = back.is_copy(stanza, attached.bare_jid);
 	stanza = attached.session.filter("stanzas/out", stanza);
 	if not stanza then return true; end
-	local ok, taken = pcall(attached.link.push, attached.link, attached, stanza, seen);
+	local ok, taken = pcall(attached.link.push, attached.link, attached, stanza, seen, is_copy);
 	if not ok then
 		module:log("error", "A stanza for %s cannot be serialised: %s", attached.jid, taken);
 		return false;
 	end
 	if taken then return true; end
+	if is_copy then attached.link:miss(attached.username, attached.escaped_bare_jid); end -- it is routed nowhere else
 	if not attached.flush_overflow then return false; end
 	table.insert(attached.flush_overflow, st.clone(stanza)); -- mod_offline does not look at the answer
 	return true;
@@ -44,6 +46,10 @@ local function finish(attached, reason)
 	if not ok then module:log("error", "A handler failed at the end of %s: %s", jid, err); end
 	local taken = link:take_back(attached);
 	back.reroute_all(taken);
+	for _, item in ipairs(taken) do
+		if item.is_copy then link:miss(attached.username, attached.escaped_bare_jid); end
+	end
+	link:tell_missed();
 	local ended = { h = link.acked, returned = #taken, reason = reason };
 	link.ended:set(jid, ended);
 	if reason then link:announce_end(jid, ended); end
@@ -80,6 +86,7 @@ local function bind(link, username, resource)
 	local bound, err_type, condition, text = sessionmanager.bind_resource(session, free_resource(username, resource));
 	if not bound then return nil, err_type, condition, text; end
 	attached.jid, attached.escaped_jid = session.full_jid, st.xml_escape(session.full_jid);
+	attached.escaped_bare_jid = st.xml_escape(attached.bare_jid);
 	attached.thread = async.runner(function (job)
 		attached.job = job;
 		if attached.is_ended then return job.done("ended"); end

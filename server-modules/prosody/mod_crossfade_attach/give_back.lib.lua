@@ -119,4 +119,4 @@ local function reroute_all(items)
 	end
 end
 
-return { give_back = give_back, reroute = reroute, reroute_all = reroute_all, without_client_namespace = without_client_namespace };
+return { is_copy = is_copy, give_back = give_back, reroute = reroute, reroute_all = reroute_all, without_client_namespace = without_client_namespace };

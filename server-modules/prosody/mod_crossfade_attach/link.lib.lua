@@ -18,7 +18,7 @@ local function new_link(component, host, max_unacked)
 		n = 0, acked = 0, queue = {}, max_unacked = max_unacked;
 		attached = {}, attached_by_request = {}; -- full JID -> attached session; "user/asked-for resource" -> the same
 		ended = cache.new(max_remembered_ends); -- JID -> { h, returned, reason }: a repeated detach gets the same answer
-		missed = {}; -- username -> the observer some of whose copies did not fit
+		missed = {}; -- username -> bare JID, escaped: copies of its messages did not fit. Empty whenever there is room
 		keys = cache.new(2 * max_unacked); -- keys of send and return that are done
 		to_gateway = ("<message from='%s' to='%s'>"):format(host, component);
 		d_start = ("<message from='%s' to='%s'><d xmlns='%s' epoch='%s' n='"):format(host, component, xmlns_attach, epoch);
@@ -41,12 +41,12 @@ function link_methods:is_full()
 	return true;
 end
 
--- Gives the next number, queues, then sends. `rest`: what follows the opening quote of `to`.
-function link_methods:number(attached, rest)
+-- Gives the next number, queues, then sends. `rest`: what follows the opening quote of `to`. `is_copy`: nobody else would be given it.
+function link_methods:number(attached, rest, is_copy)
 	local n = self.n + 1;
 	local text = self.d_start..n.."' to='"..rest;
 	self.n = n;
-	self.queue[n] = { attached = attached, text = text, at = os_time() };
+	self.queue[n] = { attached = attached, text = text, at = os_time(), is_copy = is_copy };
 	self:write(text);
 end
 
@@ -59,29 +59,31 @@ end
 
 -- Queues one stanza for an attached session. False when the queue is full: the caller must not drop the stanza. Throws what cannot
 -- be serialised.
-function link_methods:push(attached, stanza, seen)
+function link_methods:push(attached, stanza, seen, is_copy)
 	local inner = serialise(stanza);
 	if self:is_full() then return false; end
 	attached.unacked = attached.unacked + 1;
-	self:number(attached, attached.escaped_jid..(seen and "' seen='1'>" or "'>")..inner.."</d></message>");
+	self:number(attached, attached.escaped_jid..(seen and "' seen='1'>" or "'>")..inner.."</d></message>", is_copy);
 	return true;
 end
 
--- Queues a copy for an observer. One that does not fit is left out; the observer is told as soon as there is room.
+-- Queues a copy for an observer. One that does not fit is left out.
 function link_methods:copy(observer, dir, stanza)
-	if self:is_full() or self.missed[observer.username] then
-		self.missed[observer.username] = observer;
-		return;
-	end
+	if self:is_full() then return self:miss(observer.username, observer.to); end
 	self:number(nil, observer.to.."' dir='"..dir.."'>"..serialise(stanza).."</d></message>");
 end
 
--- There is room again: an empty <d/> in the place of each observer's missing copies.
+-- A copy did not fit, one for an observer or a carbon: the gateway is told as soon as there is room, whatever has become of its sessions.
+function link_methods:miss(username, escaped_jid)
+	self.missed[username] = escaped_jid;
+end
+
+-- There is room again: an empty <d/> in the place of each user's missing copies, before anything new.
 function link_methods:tell_missed()
-	for username, observer in pairs(self.missed) do
+	for username, escaped_jid in pairs(self.missed) do
 		if self:is_full() then return; end
 		self.missed[username] = nil;
-		self:number(nil, observer.to.."' missed='1'/></message>");
+		self:number(nil, escaped_jid.."' missed='1'/></message>");
 	end
 end
 
@@ -110,7 +112,7 @@ function link_methods:take_back(attached)
 	for n = self.acked + 1, self.n do
 		local item = self.queue[n];
 		if item.attached and not item.taken_back and (not attached or item.attached == attached) then
-			taken[#taken + 1] = { attached = item.attached, text = item.text, at = item.at };
+			taken[#taken + 1] = { attached = item.attached, text = item.text, at = item.at, is_copy = item.is_copy };
 			item.taken_back = true;
 			item.text = self.d_start..n.."' to='"..item.attached.escaped_jid.."'/></message>";
 			item.attached.unacked = item.attached.unacked - 1;

@@ -6,12 +6,12 @@ local host = module.host;
 
 local observed = {}; -- username -> { link, to }
 
--- Its own session gets everything that goes to it or is carbon-copied: it is not told twice.
+-- Its own session gets what goes to it or is carbon-copied: the gateway is not told twice.
 local function is_attached(username, link)
 	local user = hosts[host].sessions[username];
 	for _, session in pairs(user and user.sessions or {}) do
 		local attached = session.crossfade_attached;
-		if attached and attached.link == link and session.presence then return true; end
+		if attached and attached.link == link and session.presence and session.want_carbons then return true; end
 	end
 	return false;
 end
@@ -31,6 +31,7 @@ end
 for _, kind in ipairs { "bare", "full", "host" } do module:hook("pre-message/"..kind, sent, -0.4); end
 
 local function received(event)
+	if not next(observed) then return; end
 	local to = event.stanza.attr.to;
 	copy(to and jid_split(to) or event.origin.username, "in", event.stanza);
 end
@@ -45,7 +46,6 @@ end
 
 local function unobserve(link, username)
 	link.ended:set(username.."@"..host, nil);
-	link.missed[username] = nil;
 	if observed[username] and observed[username].link == link then observed[username] = nil; end
 end
 
