@@ -11,6 +11,8 @@ export class ContactView {
   #bytes = 0;
   /** All that the server tells a session at its beginning is in here, or was asked for. */
   isKnown = false;
+  /** The epoch in which the session is being made whose first presences these are. */
+  making?: string;
   /** Something of somebody has been heard. */
   hasHeard = false;
   /** Not everything found a place. */
@@ -51,6 +53,7 @@ export class ContactView {
     this.#presences.clear();
     this.#bytes = 0;
     this.isKnown = false;
+    this.making = undefined;
     this.hasHeard = false;
     this.isCut = false;
   }

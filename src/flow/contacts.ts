@@ -24,7 +24,8 @@ const maxBytes = 64 * 1024 * 1024;
 const betweenSetsMs = 5_000;
 /** Users whose contacts are asked for at once. */
 const concurrent = 4;
-const retryMs = 10_000;
+const firstRetryMs = 10_000;
+const lastRetryMs = 600_000;
 /** Room for the parts of a PUBLISH packet that are neither topic nor payload. */
 const packetOverheadBytes = 64;
 
@@ -52,6 +53,7 @@ export class Contacts {
   /** Users whose contacts are to be asked for, in turn; those whose server did not answer stay in `#unanswered`. */
   readonly #toAsk = new Set<string>();
   readonly #unanswered = new Set<string>();
+  readonly #attempts = new Map<string, number>();
   #asking = 0;
   #stopped = false;
 
@@ -75,7 +77,10 @@ export class Contacts {
     const presence = { ...fields, at: formatAt(at) };
     const view = this.#view(user.jid);
     // This session is only being made: what was heard through another one counts no more.
-    if (view.isKnown && position && user.attached?.epoch !== position.epoch) this.#empty(view);
+    if (position && user.attached?.epoch !== position.epoch && view.making !== position.epoch) {
+      this.#empty(view);
+      view.making = position.epoch;
+    }
     const before = view.bytes;
     if (type === 'unavailable') view.drop(from);
     else if (!view.keep(from, JSON.stringify(presence))) this.#parts.metrics.presencesNotKept.inc();
@@ -88,8 +93,10 @@ export class Contacts {
   /** The session stands, new: the server has sent it all it knows, or is about to. */
   sessionUp(user: string): void {
     const view = this.#view(user);
-    if (view.isKnown) this.#empty(view);
-    view.isKnown = true;
+    // Nothing was heard while it was made: that there is nobody is not certain.
+    if (view.making === undefined) this.#empty(view);
+    view.making = undefined;
+    view.isKnown = view.hasHeard;
     this.#ask(user);
   }
 
@@ -153,20 +160,33 @@ export class Contacts {
       if (this.#stopped || this.#asking >= concurrent) return;
       this.#toAsk.delete(user);
       this.#asking++;
-      void this.#learn(user).then((isDone) => {
+      void this.#learnSafely(user).then((isDone) => {
         this.#asking--;
-        if (!isDone) this.#later(user);
+        if (isDone) this.#attempts.delete(user);
+        else this.#later(user);
         this.#next();
       });
     }
   }
 
+  /** A server that does not answer is asked more and more rarely, or when the link comes back. */
   #later(user: string): void {
     if (this.#unanswered.has(user)) return;
+    const attempt = this.#attempts.get(user) ?? 0;
+    this.#attempts.set(user, attempt + 1);
     this.#unanswered.add(user);
-    this.#parts.clock.after(retryMs, () => {
+    this.#parts.clock.after(Math.min(lastRetryMs, firstRetryMs * 2 ** attempt), () => {
       if (this.#unanswered.delete(user)) this.#ask(user);
     });
+  }
+
+  async #learnSafely(user: string): Promise<boolean> {
+    try {
+      return await this.#learn(user);
+    } catch (error) {
+      this.#parts.log.error({ event: 'roster.failed', user, error: String(error) });
+      return true;
+    }
   }
 
   /**
@@ -181,12 +201,13 @@ export class Contacts {
     request.c('query', { xmlns: NS_ROSTER });
     const roster = await asks.ask(user, request);
     const view = this.#views.get(user);
-    if (roster?.attrs.type !== 'result') {
-      log.warn({ event: 'roster.unanswered', user });
+    if (roster === null) {
       if (view?.isKnown) this.#publishSet(user);
       return false;
     }
-    if (!view?.isKnown || !view.hasHeard) {
+    // With an error the server says that it keeps none: then there is nobody to probe.
+    if (roster.attrs.type === 'error') log.warn({ event: 'roster.refused', user });
+    if (!view?.isKnown) {
       for (const contact of visibleContacts(roster)) {
         if (!(await asks.tell(user, new Element('presence', { type: 'probe', to: contact })))) return false;
       }

@@ -23,6 +23,8 @@ class Setting {
   maximumPacketSize = 1_000_000;
   hasSession = true;
   roster: string | null = '';
+  hasRosters = true;
+  asked = 0;
   readonly user = { jid: bob, phase: 'mqtt', attached: { jid: `${bob}/mqtt`, epoch } } as User;
   readonly metrics = makeMetrics();
   readonly contacts = new Contacts({
@@ -42,12 +44,13 @@ class Setting {
     ) as never,
     sessions: { of: () => (this.hasSession ? {} : undefined) } as never,
     asks: {
-      ask: async () =>
-        this.roster === null
-          ? null
-          : parseStanza(
-              `<iq xmlns='jabber:client' type='result'><query xmlns='jabber:iq:roster'>${this.roster}</query></iq>`,
-            ),
+      ask: async () => {
+        this.asked++;
+        if (this.roster === null) return null;
+        const type = this.hasRosters ? 'result' : 'error';
+        const query = `<query xmlns='jabber:iq:roster'>${this.roster}</query>`;
+        return parseStanza(`<iq xmlns='jabber:client' type='${type}'>${query}</iq>`);
+      },
       tell: async (_: string, { attrs }: { attrs: Record<string, string> }) => {
         this.probed.push(`${attrs.type} ${attrs.to}`);
         return true;
@@ -97,7 +100,10 @@ beforeEach(() => {
 
 test('a new session is told all by the server: no contact is probed, and the device gets one set, behind it all', async () => {
   on.roster = `<item jid='alice@example.com' subscription='both'/>`;
+  const { attached } = on.user;
+  on.user.attached = undefined;
   on.hears('alice@example.com/desk', '<show>away</show>');
+  on.user.attached = attached;
   on.contacts.sessionUp(bob);
   await on.settled();
   expect(on.probed).toEqual([]);
@@ -131,14 +137,17 @@ test('a device that comes while there is no session waits for it; one that comes
   expect(on.sets).toEqual([[]]);
 });
 
-test('a server that does not answer is asked again', async () => {
+test('a server that does not answer is asked again, more and more rarely', async () => {
   on.roster = null;
   on.contacts.deviceOnline(bob);
   await on.settled();
   expect(on.sets).toEqual([]);
+  await on.turn(10_000);
+  await on.turn(10_000);
+  expect(on.asked).toBe(2);
   on.roster = `<item jid='alice@example.com' subscription='to'/>`;
   await on.turn(10_000);
-  expect([on.probed, on.sets]).toEqual([['probe alice@example.com'], [[]]]);
+  expect([on.asked, on.probed, on.sets]).toEqual([3, ['probe alice@example.com'], [[]]]);
 });
 
 test('with no device online nothing is published, and all is kept for the next that comes', async () => {
@@ -177,6 +186,20 @@ test('the session’s own presence, reflected, is no contact’s; that of anothe
   on.hears(`${bob}/mqtt`, '', `to='${bob}/mqtt'`);
   on.hears(`${bob}/desk`, '', `to='${bob}/mqtt'`);
   expect(on.published.map(({ from }) => from)).toEqual([`${bob}/desk`]);
+});
+
+test('a new session in which nobody was heard of is not believed: the contacts are probed', async () => {
+  on.roster = `<item jid='alice@example.com' subscription='both'/>`;
+  on.contacts.sessionUp(bob);
+  await on.settled();
+  expect([on.probed, on.sets]).toEqual([['probe alice@example.com'], [[]]]);
+});
+
+test('a server without rosters is asked once', async () => {
+  on.hasRosters = false;
+  on.contacts.sessionUp(bob);
+  await on.turn(600_000);
+  expect([on.asked, on.probed, on.sets]).toEqual([1, [], [[]]]);
 });
 
 test('what an earlier session heard does not stand when a new one is made', async () => {
