@@ -39,6 +39,7 @@ const questions = [
   'withBroker',
   'position',
   'counts',
+  'entry',
   'users',
   'devices',
   'getMeta',

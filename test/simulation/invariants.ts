@@ -22,12 +22,13 @@ export function checkReturned({ world, witness, gateway }: Scene, key: string, n
   if (row.custody !== 0 && !witness.rerouted.has(name)) world.broke(`${name} was returned and is a copy`);
 }
 
-/** What was returned or discarded is not published any more. */
+/** What was returned or discarded, or is just being handed back by an operator, is not published any more. */
 export function checkPublished({ world, witness, gateway }: Scene, key: string): void {
   if (!witness.published.has(key)) witness.published.set(key, world.now);
-  const row = gateway.db.prepare('SELECT id, state FROM entry WHERE seq = ?').get(seqOf(key));
+  const row = gateway.db.prepare('SELECT id, state, condition FROM entry WHERE seq = ?').get(seqOf(key));
   if (!row) return world.broke(`${key} was published and is not on disk`);
-  if (Number(row.state) > 5) world.broke(`${row.id} was published after it was returned or discarded`);
+  if (Number(row.state) > 5 || row.condition === 'returning' || witness.returnedKeys.has(key))
+    world.broke(`${row.id} was published after it was returned or discarded`);
 }
 
 /** A rollback returns all that was `sole` and unacknowledged: nothing of it is left when it is done. */
@@ -123,6 +124,8 @@ function checkReceived(scene: Scene, user: string): void {
     const backs = witness.handedBack.get(name) ?? 0;
     if (!inApp.has(name) && times === 0) {
       const isStored = server.accounts.get(user)!.offline.some(({ message }) => message.name === name);
+      // There an operator has put it: for the legacy client, or for the next session.
+      if (isStored && witness.byHand.has(name)) continue;
       world.broke(`${name} is lost${isStored ? ': it lies in offline storage' : ''}`);
     }
     if (inApp.has(name) && times > 0 && backs === 0 && !witness.toBoth.has(name)) {

@@ -14,7 +14,7 @@ import {
 } from './invariants.ts';
 import { LegacyServer } from './legacy-server.ts';
 import { MqttBroker } from './mqtt-broker.ts';
-import { move, plan, type Scene } from './scenario.ts';
+import { finishByHand, move, plan, type Scene } from './scenario.ts';
 import { Witness } from './witness.ts';
 import { Violation, World } from './world.ts';
 
@@ -87,6 +87,8 @@ function build(world: World, { sabotage }: Options): Scene {
     told: {
       returned(key, name) {
         witness.returned.add(name);
+        witness.returnedKeys.add(key);
+        if (witness.byHand.has(key)) witness.byHand.add(name);
         checkReturned(scene, key, name);
       },
       published: (key) => checkPublished(scene, key),
@@ -137,6 +139,7 @@ async function calm(scene: Scene): Promise<void> {
 /** `left`: what still has to happen, or null. */
 async function until(scene: Scene, left: (scene: Scene) => string | null): Promise<void> {
   for (let spentMs = 0; spentMs < calmMs; spentMs += calmStepMs) {
+    finishByHand(scene);
     await scene.world.run(calmStepMs);
     if (left(scene) === null) return;
   }

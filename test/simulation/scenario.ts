@@ -32,6 +32,7 @@ const acts: [number, Act][] = [
   [5, ({ world, server, users }) => server.clientOnline(world.pick(users))],
   [5, ({ world, server, users }) => server.clientOffline(world.pick(users))],
   [8, move],
+  [3, lookAfterOne],
   [3, ({ world, server, users }) => server.link?.noise(world.pick(users), world.pick(['presence', 'ping']))],
   [3, ({ gateway }) => gateway.link.cut()],
   [3, ({ gateway, world }) => gateway.brokerLink.cut(world.pick(['publisher', 'subscriber']))],
@@ -99,6 +100,31 @@ export function move({ world, gateway, users, moves }: Scene, phase = world.pick
     if ('refused' in answer) world.broke(`the move of ${jid} was refused: ${answer.text}`);
     asked.done = true;
     world.say('operator', () => `is told: ${jid} is in ${phase}`);
+  });
+}
+
+/** An operator tries an entry again, or hands it back: an answer that was lost says only that it should be asked again. */
+function lookAfterOne(scene: Scene): void {
+  const { world, gateway } = scene;
+  const open = gateway.isReady ? gateway.db.prepare('SELECT seq FROM entry WHERE lane = 0 AND state <= 4').all() : [];
+  if (open.length > 0) byHand(scene, Number(world.pick(open).seq), world.pick(['retry', 'return', 'return']));
+}
+
+/** What was being handed back when the gateway, or the link, went away is handed back at last. */
+export function finishByHand(scene: Scene): void {
+  const { gateway } = scene;
+  if (!gateway.isReady) return;
+  const left = gateway.db.prepare("SELECT seq FROM entry WHERE state = 4 AND condition = 'returning'").all();
+  for (const { seq } of left) byHand(scene, Number(seq), 'return');
+}
+
+function byHand({ world, witness, gateway }: Scene, seq: number, act: 'retry' | 'return'): void {
+  const { life, core } = gateway;
+  const key = `k-${seq.toString(36)}`;
+  if (act === 'return') witness.byHand.add(key);
+  world.say('operator', () => `wants ${key} to be ${act === 'retry' ? 'retried' : 'returned'}`);
+  void core.byHand.order({ act, key, who: 'operator' }).then((done) => {
+    if (life.isAlive) world.say('operator', () => `is told: ${JSON.stringify(done)}`);
   });
 }
 

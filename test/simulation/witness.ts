@@ -40,8 +40,11 @@ export class Witness {
   readonly published = new Map<string, number>();
   /** When a device's session with the broker began: what was published before is not promised to it. */
   readonly subscribed = new Map<string, number>();
-  /** Messages the gateway returned. */
+  /** Messages the gateway returned, and the keys of their entries. */
   readonly returned = new Set<string>();
+  readonly returnedKeys = new Set<string>();
+  /** Keys of entries that an operator wanted to be handed back, and the names of those that were. */
+  readonly byHand = new Set<string>();
   readonly #world: World;
   readonly #counters = new Map<string, number>();
 
