@@ -183,20 +183,32 @@ export class ToMqtt {
   }
 
   #accept(user: User, brought: Brought, arrival: Arrival, translation: Translation, accepted: () => void): void {
-    const { ledger, metrics } = this.#parts;
-    const { outcome } = ledger.accept((key) => this.#draft(user, brought, arrival, translation, key));
+    const { outcome, late } = this.#write(user, brought, arrival, translation);
+    // Until the commit only this is kept of the message, not its tree: thousands wait for one, and all that lives is copied by the collector.
+    const { name, attrs } = brought.message;
+    const { channel } = translation;
     outcome.then(
       ({ kind }) => {
-        (kind === 'new' ? metrics.accepted : metrics.repeated).inc({ lane: 'toMqtt' });
-        if (kind === 'new' && translation.channel === 'message') this.#parts.onMessage(user.jid);
+        const { accepted: fresh, repeated } = this.#parts.metrics;
+        (kind === 'new' ? fresh : repeated).inc({ lane: 'toMqtt' });
+        if (kind === 'new' && channel === 'message') this.#parts.onMessage(user.jid);
         accepted();
       },
       (error) => {
-        const { message, way } = brought;
-        this.#parts.log.error({ event: 'stanza.failed', user: user.jid, id: message.attrs.id, error: String(error) });
-        this.#refuse(message, arrival, refuse('internal-server-error'), accepted, way !== 'direct');
+        this.#parts.log.error({ event: 'stanza.failed', user: user.jid, id: attrs.id, error: String(error) });
+        this.#refuse(new Element(name, attrs), arrival, refuse('internal-server-error'), accepted, late);
       },
     );
+  }
+
+  #write(user: User, brought: Brought, arrival: Arrival, translation: Translation) {
+    let late = false;
+    const { outcome } = this.#parts.ledger.accept((key) => {
+      const draft = this.#draft(user, brought, arrival, translation, key);
+      late = draft.late ?? false;
+      return draft;
+    });
+    return { outcome, late };
   }
 
   #draft(user: User, brought: Brought, arrival: Arrival, translation: Translation, key: string): Draft {
