@@ -82,7 +82,7 @@ export function isShared(stanza: Element, { dir, user, sid }: Arrival): boolean 
   );
 }
 
-/** The id that the user's own archive has given a message. Forged ones are taken off by a server that has an archive; see hasArchive. */
+/** The id that the user's own archive has given a message. A forged one may stand before it (Prosody 0.12.3): the last counts. See hasArchive. */
 export function archiveIdOf(message: Element, user: string, sid: string | undefined): string | undefined {
   let id = sid;
   for (const child of message.children) {
