@@ -11,7 +11,7 @@ import { Deliver } from './flow/deliver.ts';
 import type { Holdup } from './flow/road.ts';
 import { MqttRoad, XmppRoad } from './flow/roads.ts';
 import { type SessionKinds, Sessions } from './flow/sessions.ts';
-import { type Shadow, ToMqtt } from './flow/to-mqtt.ts';
+import { ToMqtt } from './flow/to-mqtt.ts';
 import { ToXmpp } from './flow/to-xmpp.ts';
 import { Upkeep } from './flow/upkeep.ts';
 import { type Post, Wake } from './flow/wake.ts';
@@ -26,6 +26,7 @@ import type { LegacyServer } from './migration/server.ts';
 import { type User, Users } from './migration/users.ts';
 import type { Broker } from './mqtt/broker.ts';
 import { makeTopics } from './mqtt/topic.ts';
+import { Observer } from './shadow/observer.ts';
 import { prepareBare } from './xmpp/jid.ts';
 
 export interface Settings {
@@ -34,6 +35,7 @@ export interface Settings {
   /** Bare JIDs on the component's own domain. */
   ownUsers: readonly string[];
   root: string;
+  shadowRoot: string;
   maxStanzaBytes: number;
   offlineWindow: number;
   deviceDays: number;
@@ -72,6 +74,7 @@ export class Core {
   readonly moves: Moves;
   readonly toMqtt: ToMqtt;
   readonly toXmpp: ToXmpp;
+  readonly shadow: Observer;
   /** What an operator does to single entries. */
   readonly byHand: ByHand;
   readonly #settings: Settings;
@@ -105,8 +108,7 @@ export class Core {
     const deliver = new Deliver({ ledger, roads, hasDeviceOnline, clock, metrics, log });
 
     const shared = { users, devices, mappings, topics, ledger, broker, sessions, clock, metrics, log, fault };
-    // Nothing compares them yet: they are counted.
-    const shadow: Shadow = { observe: () => {} };
+    const shadow = new Observer({ domain, shadowRoot: settings.shadowRoot, mappings, broker, clock, metrics, log });
     this.byHand = new ByHand({ ledger, users, server, deliver, notices, clock });
     const asks = new Asks({ sessions, clock });
     this.#contacts = new Contacts({ ...shared, domain, asks, mappings: mappings.presence });
@@ -137,6 +139,7 @@ export class Core {
     this.users = users;
     this.devices = devices;
     this.toMqtt = toMqtt;
+    this.shadow = shadow;
     this.#settings = settings;
     this.#outside = outside;
     this.#common = common;

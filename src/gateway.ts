@@ -183,7 +183,7 @@ function offlineSettings({ xmpp }: Pick<Config, 'xmpp'>): Settings {
   // No app and no broker is heard of: no device may be forgotten, nothing settled, nothing dropped from the history.
   const never = { deviceDays: 36_500, brokerHorizonMs: 100 * 365 * dayMs, historyMs: 100 * 365 * dayMs };
   const { domain, maxStanzaBytes, component } = xmpp;
-  return { domain, ownUsers: component.users, root: 'offline', maxStanzaBytes, offlineWindow: 0, version, ...never };
+  return { domain, ownUsers: component.users, root: 'offline', shadowRoot: 'offline', maxStanzaBytes, offlineWindow: 0, version, ...never };
 }
 
 function connectOffline({ component, link }: Xmpp, core: Core, patienceMs: number): Promise<void> {
@@ -216,6 +216,7 @@ function settingsOf({ xmpp, mqtt, ledger }: Config): Settings {
     domain: xmpp.domain,
     ownUsers: xmpp.component.users,
     root: mqtt.root,
+    shadowRoot: mqtt.shadowRoot,
     maxStanzaBytes: xmpp.maxStanzaBytes,
     offlineWindow: mqtt.offlineWindow,
     deviceDays: mqtt.deviceDays,

@@ -11,6 +11,8 @@ export interface Metrics {
   readonly ephemeral: Counter<'lane' | 'result'>;
   readonly gaps: Counter<'reason'>;
   readonly copies: Counter<'route'>;
+  readonly shadowCompared: Counter<'dir' | 'result'>;
+  readonly shadowCopies: Counter<'result'>;
   readonly automatic: Counter<'kind'>;
   readonly presencesNotKept: Counter;
   readonly webhooks: Counter<'result'>;
@@ -48,6 +50,12 @@ export function makeMetrics(): Metrics {
       'Copies of messages that made no entry: compared (shadow), wanted by nobody here (unwanted), answers to no query (unasked)',
       ['route'],
     ),
+    shadowCompared: counter(
+      'shadow_compared',
+      'Messages of users in shadow, translated there and back: equal, different, failed',
+      ['dir', 'result'],
+    ),
+    shadowCopies: counter('shadow_copies', 'Copies under the shadow root: published, dropped', ['result']),
     automatic: counter('automatic_answers', 'Requests the gateway answered for its users', ['kind']),
     presencesNotKept: counter(
       'presences_not_kept',
