@@ -145,7 +145,8 @@ const mqtt = folder(
     },
     shadowRoot: {
       type: 'string',
-      description: 'The same for users in the phase shadow.',
+      description:
+        'The same for copies of users in phase shadow, for comparison only; with bodies, so let only operators read there.',
       default: 'chat-shadow',
       pattern: topicRoot,
       hint: 'a topic without wildcards',

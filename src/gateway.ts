@@ -70,9 +70,9 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
       mqtt: broker.up,
       ledger: ledger.writable,
     });
-    const { users, devices, moves, byHand } = core;
+    const { users, devices, moves, byHand, shadow } = core;
     const admin = await startAdmin({
-      ...{ users, devices, moves, byHand, ledger, metrics, health, token, log, server: xmpp.server },
+      ...{ users, devices, moves, byHand, shadow, ledger, metrics, health, token, log, clock, server: xmpp.server },
       workOn: (user) => core.workOn(user),
       holdup: (conversation) => core.holdup(conversation),
       listen: config.admin.listen,
@@ -183,7 +183,16 @@ function offlineSettings({ xmpp }: Pick<Config, 'xmpp'>): Settings {
   // No app and no broker is heard of: no device may be forgotten, nothing settled, nothing dropped from the history.
   const never = { deviceDays: 36_500, brokerHorizonMs: 100 * 365 * dayMs, historyMs: 100 * 365 * dayMs };
   const { domain, maxStanzaBytes, component } = xmpp;
-  return { domain, ownUsers: component.users, root: 'offline', shadowRoot: 'offline', maxStanzaBytes, offlineWindow: 0, version, ...never };
+  return {
+    domain,
+    ownUsers: component.users,
+    root: 'offline',
+    shadowRoot: 'offline',
+    maxStanzaBytes,
+    offlineWindow: 0,
+    version,
+    ...never,
+  };
 }
 
 function connectOffline({ component, link }: Xmpp, core: Core, patienceMs: number): Promise<void> {

@@ -5,12 +5,19 @@ import { type LedgerActsParts, ledgerActsRoutes } from './ledger-acts-api.ts';
 import { type LedgerParts, ledgerRoutes } from './ledger-api.ts';
 import { openapi } from './openapi.ts';
 import type { Route } from './route.ts';
+import { type ShadowParts, shadowRoutes } from './shadow-api.ts';
 import { type UsersParts, usersRoutes } from './users-api.ts';
 
-export type ApiParts = UsersParts & LedgerParts & LedgerActsParts & HealthParts;
+export type ApiParts = UsersParts & LedgerParts & LedgerActsParts & ShadowParts & HealthParts;
 
 export function apiRoutes(parts: ApiParts): Route[] {
-  const routes = [...usersRoutes(parts), ...ledgerRoutes(parts), ...ledgerActsRoutes(parts), ...healthRoutes(parts)];
+  const routes = [
+    ...usersRoutes(parts),
+    ...ledgerRoutes(parts),
+    ...ledgerActsRoutes(parts),
+    ...shadowRoutes(parts),
+    ...healthRoutes(parts),
+  ];
   routes.push({
     method: 'GET',
     path: '/openapi.json',

@@ -19,7 +19,7 @@ export interface Answer {
 }
 
 export interface Route {
-  method: 'GET' | 'PUT' | 'POST';
+  method: 'GET' | 'PUT' | 'POST' | 'DELETE';
   /** As in OpenAPI: parameters in braces. */
   path: string;
   summary: string;

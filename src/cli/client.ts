@@ -40,6 +40,10 @@ export class Client {
     return this.#ask('PUT', path, body);
   }
 
+  async delete<Body>(path: string): Promise<Body> {
+    return (await this.#ask<Body>('DELETE', path)).body;
+  }
+
   /** For what may take its time: a batch that waits for answers of both sides. */
   async post<Body>(path: string, body: unknown): Promise<Body> {
     return (await this.#ask<Body>('POST', path, body, batchTimeoutMs)).body;

@@ -13,6 +13,7 @@ import { addMap } from './map.ts';
 import { examples } from './options.ts';
 import { endOnClosedPipe, note } from './output.ts';
 import { addRun } from './run.ts';
+import { addShadow } from './shadow.ts';
 import { printable } from './table.ts';
 import { addUser } from './user.ts';
 
@@ -30,7 +31,7 @@ export function makeProgram(): Command {
         'crossfade ledger counts',
       ]),
     );
-  for (const add of [addRun, addCheck, addUser, addLedger, addAudit, addMap]) add(program);
+  for (const add of [addRun, addCheck, addUser, addLedger, addShadow, addAudit, addMap]) add(program);
   everyCommand(program, (command) => command.exitOverride().helpCommand(false).addHelpText('after', exitCodesHelp));
   return program;
 }

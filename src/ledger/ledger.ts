@@ -325,6 +325,8 @@ export interface Operations {
   /** `mark`: the archive counts from now on, or no more. */
   putUser(args: { row: UserRow; audit?: Omit<AuditRow, 'id'>; mark?: 'begin' | 'end' }): void;
   audit(args: { user?: string; before?: number; limit: number }): AuditRow[];
+  /** A line in the audit for what changes nothing else here. */
+  audited(args: AuditNote): void;
   devices(args: Record<string, never>): DeviceRow[];
   putDevice(args: DeviceRow): void;
   removeDevice(args: { user: string; client: string }): void;

@@ -7,7 +7,7 @@ import type { Marks } from './store-marks.ts';
 
 type Users = Pick<
   Operations,
-  'acks' | 'users' | 'putUser' | 'audit' | 'devices' | 'putDevice' | 'removeDevice' | 'getMeta' | 'putMeta'
+  'acks' | 'users' | 'putUser' | 'audit' | 'audited' | 'devices' | 'putDevice' | 'removeDevice' | 'getMeta' | 'putMeta'
 >;
 
 function text(value: SQLOutputValue | undefined): string | undefined {
@@ -25,7 +25,7 @@ export function userOperations(db: DatabaseSync, marks: Marks): Users {
   };
 }
 
-function userRows(db: DatabaseSync, marks: Marks): Pick<Users, 'acks' | 'users' | 'putUser' | 'audit'> {
+function userRows(db: DatabaseSync, marks: Marks): Pick<Users, 'acks' | 'users' | 'putUser' | 'audit' | 'audited'> {
   const users = db.prepare(
     `SELECT user.*, EXISTS (SELECT 1 FROM acking WHERE acking.user = jid) AS acks FROM user WHERE jid > ? ORDER BY jid LIMIT ?`,
   );
@@ -57,6 +57,7 @@ function userRows(db: DatabaseSync, marks: Marks): Pick<Users, 'acks' | 'users' 
       const rows = user === undefined ? audit.all(before, limit) : auditOf.all(user, before, limit);
       return rows.map(auditRow);
     },
+    audited: record,
   };
 }
 

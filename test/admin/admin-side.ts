@@ -20,6 +20,7 @@ import type { GiveBack, LegacyServer } from '../../src/migration/server.ts';
 import { Users } from '../../src/migration/users.ts';
 import type { Broker } from '../../src/mqtt/broker.ts';
 import { makeTopics } from '../../src/mqtt/topic.ts';
+import { Report } from '../../src/shadow/report.ts';
 import { prepareBare } from '../../src/xmpp/jid.ts';
 
 export const token = 'a-token-for-tests-only';
@@ -33,6 +34,8 @@ export interface AdminSide {
   readonly url: string;
   readonly dir: string;
   readonly users: Users;
+  /** What was compared. */
+  readonly report: Report;
   readonly devices: Devices;
   readonly ledger: Awaited<ReturnType<typeof openLedger>>;
   readonly health: { component: boolean; attach: boolean; mqtt: boolean; ledger: boolean };
@@ -80,7 +83,9 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
   const notices = new AppNotices({ broker: playedBroker(() => side), topics, clock: systemClock });
   const byHand = new ByHand({ ledger, users, server, deliver, notices, clock: systemClock });
   const health = { component: true, attach: true, mqtt: true, ledger: true };
+  const report = new Report(systemClock.now());
   const admin = await startAdmin({
+    ...{ shadow: { report }, clock: systemClock },
     ...{ users, devices, moves, ledger, token, byHand, server },
     workOn: (user) => reconcile.workOn(user),
     holdup: (conversation) => deliver.holdup(conversation),
@@ -93,7 +98,7 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
     log: silentLog,
   });
   const side: AdminSide = {
-    ...{ url: admin.url, dir, users, devices, ledger, health },
+    ...{ url: admin.url, dir, users, devices, ledger, health, report },
     attach: async (user) => ({ kind: 'attached', jid: `${user}/mqtt` }),
     givenBack: [],
     published: [],

@@ -38,7 +38,7 @@ test('every exit code has its row', () => {
 
 test('every route has its row', () => {
   const routes = apiRoutes({} as ApiParts).map(({ method, path }) => `${method} ${path}`);
-  expect(rows(/^\| `((?:GET|PUT|POST) [^`]+)`/gm)).toEqual(routes.sort());
+  expect(rows(/^\| `((?:GET|PUT|POST|DELETE) [^`]+)`/gm)).toEqual(routes.sort());
 });
 
 test('every metric has its row', async () => {

@@ -165,7 +165,14 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
     },
   } as Omit<CoreStage, 'core'> as CoreStage;
   const settings = {
-    ...{ domain: 'example.com', ownUsers: [], root: 'chat', shadowRoot: 'chat-shadow', maxStanzaBytes: 262_144, offlineWindow: 500 },
+    ...{
+      domain: 'example.com',
+      ownUsers: [],
+      root: 'chat',
+      shadowRoot: 'chat-shadow',
+      maxStanzaBytes: 262_144,
+      offlineWindow: 500,
+    },
     ...{ deviceDays: 30, brokerHorizonMs: 1_000_000, historyMs: 7 * 86_400_000, version: '0' },
   };
   const begin = async () => {

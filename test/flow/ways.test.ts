@@ -147,12 +147,15 @@ test('with no device known in dual the copies are counted, and what comes to the
   expect(await stage.entries()).toMatchObject([{ custody: 'sole' }]);
 });
 
-test('in shadow nothing is written and nothing published, whatever is observed', async () => {
+test('in shadow nothing is written, and nothing published but copies under the shadow root, whatever is observed', async () => {
   await set({ phase: 'shadow' });
   await stage.arrives(...ways.observed!(hi));
   await stage.arrives(carbon('received')(hi), { dir: 'in' });
   expect(await stage.ledger.do('entries', {})).toEqual([]);
-  expect(stage.published).toEqual([]);
+  expect(stage.published.map(({ topic, qos }) => [topic, qos])).toEqual([
+    ['chat-shadow/bob/in/message', 0],
+    ['chat-shadow/bob/in/stanza', 0],
+  ]);
 });
 
 describe('bad input', () => {

@@ -115,7 +115,15 @@ export class Gateway {
   #settings() {
     const { offlineWindow, horizonMs } = this.#parts.settings;
     return {
-      ...{ domain: 'example.com', ownUsers: [], root: 'chat', shadowRoot: 'chat-shadow', maxStanzaBytes: 262_144, offlineWindow, deviceDays: 30 },
+      ...{
+        domain: 'example.com',
+        ownUsers: [],
+        root: 'chat',
+        shadowRoot: 'chat-shadow',
+        maxStanzaBytes: 262_144,
+        offlineWindow,
+        deviceDays: 30,
+      },
       ...{ brokerHorizonMs: horizonMs, historyMs: 7 * 86_400_000, version: '0' },
     };
   }
