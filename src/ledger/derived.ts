@@ -2,7 +2,10 @@
 // what the entry itself does. Filled from the entries when the file opens, kept up with each, put back when a commit fails.
 
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
+import { dead } from './codes.ts';
 import { SeqIndex } from './seq-index.ts';
+
+const pageSize = 10_000;
 
 /** An entry's repeat keys, as a row of the file has them. */
 export interface Keys {
@@ -19,20 +22,9 @@ export class Derived {
   /** What takes back the changes since the last commit, last first. */
   #undo: (() => void)[] = [];
 
-  /** Takes one to two seconds for a million entries. Statements ask by `seq IN (SELECT value FROM json_each(open_of(?)))`. */
+  /** Takes about a second for a million entries. Statements ask by `seq IN (SELECT value FROM json_each(open_of(?)))`. */
   constructor(db: DatabaseSync) {
-    const keys = db.prepare(
-      `SELECT seq, archive_key, content_key, request_key FROM entry
-         WHERE archive_key IS NOT NULL OR content_key IS NOT NULL OR request_key IS NOT NULL`,
-    );
-    for (const row of keys.iterate()) {
-      for (const key of [row.archive_key, row.content_key, row.request_key]) {
-        if (typeof key === 'string') this.#known.add(hashOf(key), Number(row.seq));
-      }
-    }
-    const open = db.prepare('SELECT user, seq FROM entry WHERE state <= 4');
-    for (const { user, seq } of open.iterate()) this.#opened(String(user), Number(seq));
-    this.#undo = [];
+    this.#load(db);
     db.function('open_of', (user) => JSON.stringify([...(this.#open.get(String(user)) ?? [])]));
   }
 
@@ -78,6 +70,24 @@ export class Derived {
 
   committed(): void {
     this.#undo = [];
+  }
+
+  /** By pages, as arrays: a third of the time that one row after the other takes. */
+  #load(db: DatabaseSync): void {
+    const page = db.prepare(
+      `SELECT seq, iif(state <= ${dead}, user, NULL), archive_key, content_key, request_key FROM entry
+         WHERE seq > ? ORDER BY seq LIMIT ${pageSize}`,
+    );
+    page.setReturnArrays(true);
+    for (let after = -1, rows: SQLOutputValue[][] | undefined; !rows || rows.length === pageSize; ) {
+      rows = page.all(after) as unknown as SQLOutputValue[][];
+      for (const [number, user, ...keys] of rows) {
+        const seq = Number(number);
+        if (typeof user === 'string') this.#opened(user, seq);
+        for (const key of keys) if (typeof key === 'string') this.#known.add(hashOf(key), seq);
+        after = seq;
+      }
+    }
   }
 
   #opened(user: string, seq: number): void {

@@ -65,6 +65,6 @@ export class SeqIndex {
     this.#hashes = new Uint32Array(hashes.length * 2);
     this.#seqs = new Float64Array(seqs.length * 2).fill(emptySeq);
     this.#mask = this.#seqs.length - 1;
-    for (const [at, seq] of seqs.entries()) if (seq !== emptySeq) this.#put(hashes[at]!, seq);
+    for (let at = 0; at < seqs.length; at++) if (seqs[at] !== emptySeq) this.#put(hashes[at]!, seqs[at]!);
   }
 }
