@@ -29,10 +29,13 @@ export function wrapperOf(stanza: Element): Element | undefined {
   return undefined;
 }
 
-/** Only the user's own account says what another resource sent or got, or what is in the archive (XEP-0280 §11, XEP-0313 §4.1). */
-export function wayOf(stanza: Element, wrapper: Element | undefined, arrival: Arrival): Way {
-  if (arrival.dir) return 'observed';
-  if (!wrapper || !isOwnBare(stanza.attrs.from, arrival.user)) return 'direct';
+/**
+ * Only the user's own account says what another resource sent or got, or what is in the archive (XEP-0280 §11, XEP-0313 §4.1). A
+ * server states the sender of all that comes from somebody; what has none is the account's (RFC 6120 §8.1.2.1; Prosody's archive).
+ */
+export function wayOf(stanza: Element, wrapper: Element | undefined, { dir, user }: Arrival): Way {
+  if (dir) return 'observed';
+  if (!wrapper || !isOwnBare(stanza.attrs.from ?? user, user)) return 'direct';
   return wrapper.attrs.xmlns === NS_CARBONS ? 'carbon' : 'archive';
 }
 

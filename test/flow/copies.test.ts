@@ -85,6 +85,11 @@ test.each([
     expect(read(text)).toMatchObject({ way: 'direct', brought: { refused: true, name: 'policy-violation' } });
 });
 
+test('what comes without a sender comes from the own account', () => {
+  const nameless = result(forwarded(stamp + inner(received))).replace(` from='${user}'`, '');
+  expect(read(nameless)).toMatchObject({ way: 'archive', brought: { archived: { id: 's1' } } });
+});
+
 test('an observed stanza is never unwrapped: the server does not observe its own copies', () => {
   expect(read(carbon('received', forwarded(inner(received))), { dir: 'in' }).way).toBe('observed');
 });

@@ -33,9 +33,11 @@ export class PlayedArchive {
     void this.#answer(stanza, query, stage);
   }
 
-  static result(queryId: string | undefined, { id, at, message }: Archived, from = bob): string {
+  /** As Prosody sends it: the own account needs no `from`. */
+  static result(queryId: string | undefined, { id, at, message }: Archived, from?: string): string {
     const delay = `<delay xmlns='urn:xmpp:delay' stamp='${new Date(at).toISOString()}'/>`;
-    return `<message from='${from}' to='${session}'><result xmlns='${NS_MAM}' queryid='${queryId}' id='${id}'><forwarded xmlns='urn:xmpp:forward:0'>${delay}${message}</forwarded></result></message>`;
+    const sender = from ? ` from='${from}'` : '';
+    return `<message${sender} to='${session}'><result xmlns='${NS_MAM}' queryid='${queryId}' id='${id}'><forwarded xmlns='urn:xmpp:forward:0'>${delay}${message}</forwarded></result></message>`;
   }
 
   async #answer(stanza: Element, query: Element, stage: CoreStage): Promise<void> {

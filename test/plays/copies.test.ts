@@ -1,0 +1,91 @@
+// Play: a legacy device and an app of the same user, both there: each hears and says everything exactly once (DESIGN §5, §8).
+
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { App, Payload } from '../harness/app.ts';
+import type { Contact } from '../harness/contact.ts';
+import { type Stage, setStage } from '../harness/stage.ts';
+
+const users = ['bob', 'carol', 'dave', 'erin'];
+
+let stage: Stage;
+let alice: Contact;
+
+beforeAll(async () => {
+  stage = await setStage({ accounts: ['alice', ...users], prosody: { archive: true } });
+  alice = await stage.contact('alice');
+  await stage.gateway.logged({ event: 'broker.restarted' });
+});
+afterAll(() => stage?.strike());
+
+/** Whatever else was on its way has come when a later message, by the same way, has. */
+async function settled(local: string, phone: App): Promise<void> {
+  alice.say(`${local}@example.com`, 'the last one');
+  await phone.hears('message', { body: 'the last one' });
+}
+const all = (phone: App) =>
+  phone.all().map(({ body, direction, copy }: Payload) => `${direction} ${body} ${copy ?? false}`);
+
+test.each([
+  ['bob', 'of the same priority, with carbons', { priority: 0, carbons: true }],
+  ['carol', 'of a higher priority, with carbons: the app gets a carbon', { priority: 5, carbons: true }],
+  ['dave', 'of the same priority, without carbons', { priority: 0, carbons: false }],
+] as const)('%s has a legacy device %s', async (local, _, options) => {
+  const jid = `${local}@example.com`;
+  const desk = await stage.contact(`${local}/desk`, options);
+  const phone = await stage.app(local, 'phone');
+  await stage.gateway.move(jid, 'mqtt');
+
+  alice.say(jid, 'one');
+  const one = await phone.hears('message', { body: 'one' });
+  expect(one).toMatchObject({ direction: 'received', copy: true, from: 'alice@example.com/desk' });
+  await desk.hears('one');
+
+  desk.say('alice@example.com', 'two', `${local}-2`);
+  const two = await phone.hears('message', { body: 'two' });
+  expect(two).toMatchObject({
+    direction: 'sent',
+    copy: true,
+    id: `${local}-2`,
+    from: `${jid}/desk`,
+    to: 'alice@example.com',
+  });
+
+  phone.say('alice@example.com', 'three', `${local}-3`);
+  const three = await phone.hears('message', { body: 'three' });
+  expect(three).toMatchObject({ direction: 'sent', copy: true, from: `${jid}/mqtt`, to: 'alice@example.com' });
+  await alice.hears('three');
+
+  await settled(local, phone);
+  expect(all(phone)).toEqual(['received one true', 'sent two true', 'sent three true', 'received the last one true']);
+  expect(alice.bodies(jid)).toEqual(['two', 'three']);
+  await desk.hears('the last one');
+  expect(desk.bodies('alice@example.com')).toEqual(['one', 'the last one']);
+  expect(desk.carbons()).toEqual(options.carbons ? ['>three'] : []);
+  // Nothing is the app's alone, so a move back returns nothing.
+  expect((await stage.gateway.entries(jid)).filter(({ custody }) => custody === 'sole')).toMatchObject(
+    // What the app itself has sent goes the other way.
+    [],
+  );
+});
+
+test('what came offline, before, and live, after, comes once each, also when the legacy device comes later', async () => {
+  const jid = 'erin@example.com';
+  alice.say(jid, 'while nobody is there');
+  await stage.gateway.move(jid, 'mqtt');
+  const phone = await stage.app('erin', 'phone');
+  await phone.hears('message', { body: 'while nobody is there' });
+  alice.say(jid, 'to the app alone');
+  await phone.hears('message', { body: 'to the app alone' });
+  const desk = await stage.contact('erin/desk', { carbons: true });
+  alice.say(jid, 'to both');
+  await desk.hears('to both');
+  await desk.leave();
+  await settled('erin', phone);
+  expect(all(phone)).toEqual([
+    'received while nobody is there false',
+    'received to the app alone false',
+    'received to both true',
+    'received the last one false',
+  ]);
+  expect(desk.bodies()).toEqual(['to both']);
+});
