@@ -170,7 +170,7 @@ const badPayloads: Row[] = [
   { what: 'on the wrong channel', payload: {}, channel: 'receipt', condition: 'bad-request' },
   { what: 'on a channel that there is not', payload: {}, channel: 'mesage', condition: 'bad-request' },
   { what: 'as a request', payload: {}, channel: 'request', condition: 'feature-not-implemented' },
-  { what: 'as presence', payload: {}, channel: 'presence', condition: 'feature-not-implemented' },
+  { what: 'as presence', payload: {}, channel: 'presence', condition: 'bad-request' },
   { what: 'larger than a stanza may be', payload: { body: 'x'.repeat(maxStanzaBytes) }, condition: 'policy-violation' },
   {
     what: 'that grows too large as XML',
