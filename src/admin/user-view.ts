@@ -1,6 +1,6 @@
 // One user in full on the admin side: where it stands, what is under way, what waits and why.
 
-import type { AuditRow, Lane, Ledger, Pile } from '../ledger/ledger.ts';
+import type { AuditRow, Lane, Ledger, Mark, Pile } from '../ledger/ledger.ts';
 import type { Devices } from '../migration/devices.ts';
 import { phases } from '../migration/phase.ts';
 import type { Work } from '../migration/reconcile.ts';
@@ -131,6 +131,15 @@ const conversationShape = shape(
   ['condition'],
 );
 
+const archiveShape = shape({
+  at: { ...time, description: 'Everything in the archive up to here is known.' },
+  gapSince: {
+    ...orNull(time),
+    description: 'Messages since then may be missing, and are being asked for; null: none.',
+  },
+  missed: orNull(shape({ from: time, to: time, reason: text })),
+});
+
 export const userShape = shape({
   ...summaryProperties,
   linkUp: { type: 'boolean', description: 'The attach link to the legacy server stands.' },
@@ -138,6 +147,11 @@ export const userShape = shape({
   locked: { type: 'boolean', description: 'The server refuses legacy clients of the user.' },
   work: workShape,
   lastMove: orNull(moveShape),
+  archive: {
+    ...orNull(archiveShape),
+    description:
+      'How far the archive on the legacy server is known; missed: the last time that the archive could not say what had been missed.',
+  },
   devices: { type: 'array', items: shape({ client: text, online: flag, seenAt: time }) },
   waiting: {
     ...shape({ toMqtt: count, toXmpp: count }),
@@ -176,10 +190,12 @@ export function summarize({ devices }: { devices: Devices }, user: User) {
 
 export async function viewUser(parts: UserViewParts, user: User) {
   const { ledger, devices } = parts;
-  const [{ piles, more }, last, audit] = await Promise.all([
+  const [{ piles, more }, last, audit, mark] = await Promise.all([
     ledger.do('piles', { user: user.jid, limit: maxCounted }),
     ledger.do('lastEntries', { user: user.jid, depth: lastDepth }),
     ledger.do('audit', { user: user.jid, limit: maxAudit }),
+    // What the gateway itself decides by is not answered while the disk is full.
+    ledger.writable ? ledger.do('mark', { user: user.jid }) : null,
   ]);
   const waitingIn = (wanted: Lane) =>
     piles.reduce(
@@ -195,6 +211,7 @@ export async function viewUser(parts: UserViewParts, user: User) {
     locked: isKept(parts, user.locked),
     work: viewWork(parts.workOn(user)),
     lastMove: lastMoveIn(audit, user),
+    archive: mark && viewMark(mark),
     devices: devices.list(user.jid).map(({ client, online, seenAt }) => ({ client, online, seenAt: rfc3339(seenAt) })),
     waiting: { toMqtt: waitingIn('toMqtt'), toXmpp: waitingIn('toXmpp') },
     conversations: conversationsOf(parts, user.jid, piles).slice(0, maxConversations),
@@ -206,6 +223,14 @@ export async function viewUser(parts: UserViewParts, user: User) {
 /** Asked for and not answered yet counts as not there. */
 function isKept({ server }: UserViewParts, kept: Kept | undefined): boolean {
   return kept !== undefined && kept.epoch === server.epoch && !kept.asked;
+}
+
+function viewMark({ at, gapAt, missed }: Mark) {
+  return {
+    at: rfc3339(at),
+    gapSince: gapAt === undefined ? null : rfc3339(gapAt),
+    missed: missed ? { from: rfc3339(missed.from), to: rfc3339(missed.to), reason: missed.reason } : null,
+  };
 }
 
 function viewWork(work: Work) {

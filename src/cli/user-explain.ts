@@ -38,6 +38,7 @@ export function explainUser(user: UserView, now = Date.now()): string[] {
     explainApp(user, now),
     explainWaiting(user),
     explainLast(user, now),
+    explainArchive(user, now),
   ];
   return sentences.filter((sentence) => sentence !== null);
 }
@@ -116,6 +117,24 @@ function explainLast({ lastEntries: { toMqtt, toXmpp } }: UserView, now: number)
     ...(toXmpp === null ? [] : [`from the apps ${ago(toXmpp, now)}`]),
   ];
   return `The last message came ${listed(parts)}.`;
+}
+
+const missedReasons: Record<string, string> = {
+  'no-archive': 'there is no archive',
+  'mark-unknown': 'the archive has forgotten where we were',
+  'archive-refused': 'the archive does not answer',
+};
+
+function explainArchive({ archive }: UserView, now: number): string | null {
+  if (!archive) return null;
+  const { gapSince, missed } = archive;
+  const parts: string[] = [];
+  if (gapSince !== null) parts.push(`What came since ${gapSince} may be missing, and is asked for from the archive.`);
+  if (missed !== null)
+    parts.push(
+      `Messages between ${missed.from} and ${missed.to} may be missing for good: ${missedReasons[missed.reason] ?? missed.reason} (${ago(missed.to, now)}).`,
+    );
+  return parts.length === 0 ? null : parts.join(' ');
 }
 
 const openIn = ({ accepted, sent, acked, parked, dead }: ConversationItem) => accepted + sent + acked + parked + dead;

@@ -56,6 +56,11 @@ export interface UserView extends UserSummary {
     endedAt?: string;
     why?: string;
   } | null;
+  archive: {
+    at: string;
+    gapSince: string | null;
+    missed: { from: string; to: string; reason: string } | null;
+  } | null;
   devices: { client: string; online: boolean; seenAt: string }[];
   waiting: { toMqtt: number; toXmpp: number };
   conversations: ConversationItem[];

@@ -53,14 +53,20 @@ test('the metrics are these, by name', async () => {
     'crossfade_accepted_total counter',
     'crossfade_answered_total counter',
     'crossfade_automatic_answers_total counter',
+    'crossfade_copies_total counter',
     'crossfade_ephemeral_total counter',
+    'crossfade_gaps_total counter',
     'crossfade_in_flight gauge',
     'crossfade_ledger_entries gauge',
     'crossfade_ledger_writable gauge',
     'crossfade_link_up gauge',
+    'crossfade_presences_not_kept_total counter',
     'crossfade_refused_total counter',
     'crossfade_repeated_total counter',
+    'crossfade_shadow_compared_total counter',
+    'crossfade_shadow_copies_total counter',
     'crossfade_users gauge',
+    'crossfade_webhooks_total counter',
   ]);
 });
 
@@ -77,10 +83,12 @@ test('users and ledger entries are counted at the scrape', async () => {
 });
 
 const routes = [
+  'DELETE /api/v1/shadow',
   'GET /api/v1/audit',
   'GET /api/v1/ledger',
   'GET /api/v1/ledger/counts',
   'GET /api/v1/ledger/{key}',
+  'GET /api/v1/shadow',
   'GET /api/v1/users',
   'GET /api/v1/users/{jid}',
   'GET /api/v1/users/{jid}/phase',

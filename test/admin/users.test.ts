@@ -84,6 +84,7 @@ test('one user is shown with devices, times and what waits, in exactly the docum
       why: { kind: 'closed', obstacle: 'broker-down' },
     })),
     more: false,
+    archive: null,
     lastEntries: { toMqtt: expect.stringMatching(/Z$/), toXmpp: expect.stringMatching(/Z$/) },
   });
 });

@@ -14,6 +14,7 @@ const plain: UserView = {
   ...{ attached: null, changedAt: null, linkUp: true, observed: false, locked: false, work: { state: 'idle' } },
   ...{ lastMove: null, devices: [], waiting: { toMqtt: 0, toXmpp: 0 }, conversations: [], more: false },
   lastEntries: { toMqtt: null, toXmpp: null },
+  archive: null,
 };
 const talk: ConversationItem = {
   ...{ lane: 'toMqtt', peer: 'alice@example.com', accepted: 0, sent: 0, acked: 0, parked: 0, dead: 0, sole: 0 },
@@ -70,6 +71,16 @@ const sentences: [over: Partial<UserView>, told: string][] = [
       more: true,
     },
     'More than 4 messages are open: 2 to be sent, 1 parked and 1 refused for good; 3 of them nobody else has.',
+  ],
+  [
+    { archive: { at: before(60), gapSince: before(60), missed: null } },
+    'What came since 2026-03-01T11:59:00.000Z may be missing, and is asked for from the archive.',
+  ],
+  [
+    {
+      archive: { at: before(60), gapSince: null, missed: { from: before(7200), to: before(60), reason: 'no-archive' } },
+    },
+    'between 2026-03-01T10:00:00.000Z and 2026-03-01T11:59:00.000Z may be missing for good: there is no archive (1 minute ago).',
   ],
   [
     { lastEntries: { toMqtt: before(86_400), toXmpp: before(3) } },
