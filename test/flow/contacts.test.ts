@@ -20,6 +20,7 @@ class Setting {
   readonly published: Payload[] = [];
   readonly probed: string[] = [];
   devices = 1;
+  isOnline: (user: string) => boolean = () => true;
   maximumPacketSize = 1_000_000;
   hasSession = true;
   roster: string | null = '';
@@ -30,7 +31,7 @@ class Setting {
   readonly contacts = new Contacts({
     domain: 'example.com',
     users: { isPublished: () => true, get: () => this.user } as never,
-    devices: { online: () => this.devices } as never,
+    devices: { online: (user: string) => (this.isOnline(user) ? this.devices : 0) } as never,
     mappings: mappings.presence,
     topics: { toUser: () => 'chat/bob/in/presence' } as never,
     broker: Object.defineProperties(
@@ -81,9 +82,13 @@ class Setting {
     for (let turn = 0; turn < 50; turn++) await Promise.resolve();
   }
 
-  hears(from: string, content = '', attributes = `to='${bob}'`, inEpoch = epoch): void {
+  hears(from: string, content = '', attributes = `to='${bob}'`, inEpoch = epoch, user = bob): void {
     const stanza = parseStanza(`<presence xmlns='jabber:client' from='${from}' ${attributes}>${content}</presence>`)!;
-    this.contacts.heard(this.user, stanza, { user: bob, seen: false, position: { link: 'L', epoch: inEpoch, n: 1 } });
+    this.contacts.heard({ ...this.user, jid: user }, stanza, {
+      user,
+      seen: false,
+      position: { link: 'L', epoch: inEpoch, n: 1 },
+    });
   }
 
   get sets(): string[][] {
@@ -227,6 +232,24 @@ test('what is beyond the bounds is passed on, counted, and the set says that it 
   await on.turn(5_000);
   expect(on.published.at(-1)).toMatchObject({ complete: false });
   expect(on.sets.at(-1)).toHaveLength(1000);
+});
+
+test('above 64 MiB over all, those are forgotten of whom no device is online, and asked for when one comes', async () => {
+  const long = `<status>${'x'.repeat(250_000)}</status>`;
+  const users = Array.from({ length: 300 }, (_, n) => `user${n}@example.com`);
+  on.isOnline = (user) => user === users[0];
+  for (const user of users) {
+    on.contacts.sessionUp(user);
+    await on.settled();
+    on.hears('alice@example.com/desk', long, `to='${user}'`, epoch, user);
+  }
+  on.published.length = 0;
+  on.asked = 0;
+  on.isOnline = () => true;
+  for (const user of [users[0]!, users[1]!, users.at(-1)!]) on.contacts.deviceOnline(user);
+  await on.turn(5_000);
+  expect(on.asked).toBe(1);
+  expect(on.sets).toEqual([['alice@example.com/desk'], ['alice@example.com/desk'], []]);
 });
 
 test('a set larger than the broker takes goes in parts, and one presence that is larger not at all', async () => {

@@ -162,6 +162,23 @@ test('whoever was denied may ask again, and is heard again', async () => {
   }
 });
 
+test('moved back, the user finds the request in the legacy client; moved again, in the app', async () => {
+  const frank = await stage.contact('frank');
+  await stage.gateway.move('grace@example.com', 'mqtt');
+  frank.send(`<presence to='grace@example.com' type='subscribe' id='back1'/>`);
+  const entry = async () => (await stage.gateway.entries('grace@example.com')).find(({ id }) => id === 'back1');
+  for (let tries = 0; tries < 100 && !(await entry()); tries++) await new Promise((resolve) => setTimeout(resolve, 50));
+  await stage.gateway.move('grace@example.com', 'legacy');
+  expect(await entry()).toMatchObject({ state: 'discarded', custody: 'copy' });
+  // A client that answers nothing by itself.
+  const desk = await stage.legacyClient('grace');
+  await desk.inbox.first('the request', (s) => s.name === 'presence' && s.attrs.type === 'subscribe');
+  await desk.stop();
+  await stage.gateway.move('grace@example.com', 'mqtt');
+  const watch = await stage.app('grace', 'watch');
+  await watch.hears('presence', { from: 'frank@example.com', type: 'subscribe', id: 'back1' });
+});
+
 test('a request waits for the app, and comes once, however often the server tells it again', async () => {
   await stage.gateway.move('carol@example.com', 'mqtt');
   for (const [name, id] of [
