@@ -42,11 +42,7 @@ export class Marks {
          WHERE user = ?5 AND gap_at IS ?6`,
     );
     this.operations = {
-      mark: ({ user }) => {
-        this.#flush();
-        const row = one.get(user);
-        return row ? markOf(row) : null;
-      },
+      mark: ({ user }) => this.#read(one.get(user)),
       marksToMend: ({ after, limit }) => {
         this.#flush();
         return some.all(after, limit).map((row) => ({ user: String(row.user), mark: markOf(row) }));
@@ -103,6 +99,15 @@ export class Marks {
 
   committed(): void {
     if (this.#written.size > 0) this.#written = new Map();
+  }
+
+  /** The mark as it will be written. */
+  #read(row: Record<string, unknown> | undefined): Mark | null {
+    if (!row) return null;
+    const mark = markOf(row);
+    const place = this.#pending.get(String(row.user));
+    const isMoved = place && mark.gapAt === undefined && (place.at >= mark.at || mark.id === undefined);
+    return isMoved ? { ...mark, ...place } : mark;
   }
 
   /** In the order of the rows, so that each page of them is changed once. */

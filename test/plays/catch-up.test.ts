@@ -110,6 +110,9 @@ describe('without an archive', () => {
     alice.say('dave@example.com', 'after');
     await phone.hears('message', { body: 'after' });
     expect(bodies(phone)).toEqual(['received before', 'received after']);
+    expect(await stage.gateway.user('dave@example.com')).toMatchObject({
+      archive: { gapSince: null, missed: { from: gap.from, to: gap.to, reason: 'no-archive' } },
+    });
     expect(await stage.gateway.metric('crossfade_gaps_total', { reason: 'no-archive' })).toBe(1);
   });
 });
