@@ -1,5 +1,6 @@
 // The AsyncAPI 3.0 document of the MQTT side, made from the mapping files (docs/asyncapi.yaml); DESIGN §6 is its source.
 
+import { shows } from '../mqtt/message.ts';
 import type { Mappings } from './compile.ts';
 import { type FieldRule, type MappingFile, messageTypes, presenceTypes, type StanzaKind } from './language.ts';
 
@@ -54,6 +55,15 @@ function presencePayloads(files: MappingFile[]): Json {
           items: { type: 'object', required: ['from', 'at'], properties: one },
         },
         complete: { type: 'boolean', description: 'With contacts: false where there were too many to be kept.' },
+      },
+    },
+    DevicePresence: {
+      type: 'object',
+      required: ['online'],
+      properties: {
+        online: { type: 'boolean', description: 'False in the will, and before a clean DISCONNECT.' },
+        show: { type: 'string', enum: shows, description: 'Without it: simply available.' },
+        text: { ...text('What the user says about it.'), maxLength: 1024 },
       },
     },
     PresenceSent: {
@@ -133,7 +143,16 @@ function payloads(files: MappingFile[]): Json {
 }
 
 /** One topic per channel and direction; `schema` names the payload. */
-function topics(mappings: Mappings): { name: string; topic: string; schema: string; qos: 0 | 1; about: string }[] {
+interface Topic {
+  name: string;
+  topic: string;
+  schema: string;
+  qos: 0 | 1;
+  about: string;
+  retain?: true;
+}
+
+function topics(mappings: Mappings): Topic[] {
   const both = [...mappings.channels].flatMap(([channel, qos]) =>
     (['in', 'out'] as const).map((way) => ({
       name: `${way}-${channel}`,
@@ -158,6 +177,14 @@ function topics(mappings: Mappings): { name: string; topic: string; schema: stri
       schema: 'PresenceSent',
       qos: 1,
       about: 'Presence for one address, and subscriptions. The own presence for all is at presence/{clientId}.',
+    },
+    {
+      name: 'device-presence',
+      topic: 'presence/{clientId}',
+      schema: 'DevicePresence',
+      qos: 1,
+      retain: true,
+      about: 'Whether this device is there, and the own presence for everybody; also its will.',
     },
     { name: 'in-ack', topic: 'in/ack', schema: 'Acknowledged', qos: 1, about: 'The gateway has these on disk.' },
     {
@@ -187,13 +214,16 @@ export function asyncapi(files: MappingFile[], mappings: Mappings, version: stri
     channels: each(({ name, topic, about }) => ({
       address: `chat/{user}/${topic}`,
       description: about,
-      parameters: { user: { description: 'The local part of the JID, percent-encoded; it is the MQTT user name.' } },
+      parameters: {
+        user: { description: 'The local part of the JID, percent-encoded; it is the MQTT user name.' },
+        ...(topic.includes('{clientId}') && { clientId: { description: 'The MQTT client id.' } }),
+      },
       messages: { [name]: ref(`components/messages/${name}`) },
     })),
-    operations: each(({ name, topic, qos }) => ({
+    operations: each(({ name, topic, qos, retain = false }) => ({
       action: topic.startsWith('in/') ? 'send' : 'receive',
       channel: ref(`channels/${name}`),
-      bindings: { mqtt: { qos, retain: false } },
+      bindings: { mqtt: { qos, retain } },
     })),
     components: {
       messages: each(({ schema }) => ({ payload: ref(`components/schemas/${schema}`) })),
