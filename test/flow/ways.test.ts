@@ -1,8 +1,10 @@
 // One message by many ways: whatever the order, it is one entry, with the right custody; two messages stay two (DESIGN §8).
 
+import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Arrival } from '../../src/xmpp/session.ts';
-import { bob, type CoreStage, type CoreStageOptions, session, setCoreStage } from './core-stage.ts';
+import { bob, type CoreStage, type CoreStageOptions, session, setCoreStage, startsAt } from './core-stage.ts';
+import { PlayedArchive } from './played-archive.ts';
 
 const second = 1_000;
 const iso = (ms: number) => new Date(ms).toISOString();
@@ -113,6 +115,24 @@ test('what a legacy device says arrives once, as sent, in the conversation with 
   expect(await stage.shown()).toMatchObject([{ direction: 'sent', copy: true, from: message.from, to: message.to }]);
 });
 
+test.each([
+  { body: 'a <b> & "c" \n ☃ 𝄞', thread: 't1' },
+  { body: 'x', wantsReceipt: true, markable: true, subject: 's' },
+  { body: 'x', xml: "<x xmlns='urn:x' b='2' a='1'><y xmlns='urn:y'>z</y><z/></x><w xmlns='urn:w'/>" },
+  { body: 'x', xml: "<p:x xmlns:p='urn:x' xmlns:q='urn:q' q:a='1'><p:y/></p:x>" },
+  { body: 'x', type: 'normal', lang: 'de' },
+])('what the app says comes back from the server as the same: %j', async (payload) => {
+  await set();
+  await stage.says({ id: 'a1', to: 'alice@example.com/desk', type: 'chat', ...payload });
+  const written = await vi.waitFor(() => {
+    expect(stage.sent).toHaveLength(1);
+    return stage.sent[0]!;
+  });
+  const came = written.replace(' xml:lang="de"', '').replace('<message', `<message from='${session}' xml:lang='en'`);
+  await stage.arrives(came.replace('</message>', `${stanzaId({ ...hi, sid: 's1' })}</message>`), { dir: 'out' });
+  expect(await stage.entries()).toHaveLength(1);
+});
+
 test('two devices of the user that say the same under the same id say two things', async () => {
   await set();
   const message = { from: 'bob@example.com/phone', to: 'alice@example.com', id: '1', body: 'ok', sentAt: 0 };
@@ -156,6 +176,45 @@ test('in shadow nothing is written, and nothing published but copies under the s
     ['chat-shadow/bob/in/message', 0],
     ['chat-shadow/bob/in/stanza', 0],
   ]);
+});
+
+test('messages that share id and words come out as many as there are, by whatever ways they come, once the archive has been read', async () => {
+  const came: Record<string, Way> = {
+    ...ways,
+    'observed, without the archive’s id': (message) => [plain(message), { dir: 'in' }],
+    'carbon, without the archive’s id': (message) => [carbon('received')({ ...message, sid: undefined })],
+  };
+  const arrival = fc.record({ message: fc.nat({ max: 3 }), way: fc.constantFrom(...Object.keys(came)) });
+  // One carbon and one live stanza for each message, and the rest once as well.
+  const kindOf = (way: string) => way.split(',')[0];
+  const unique = {
+    selector: ({ message, way }: { message: number; way: string }) => `${message} ${kindOf(way)}`,
+    maxLength: 12,
+  };
+  await fc.assert(
+    fc.asyncProperty(fc.uniqueArray(arrival, unique), async (arrivals) => {
+      const archive = new PlayedArchive();
+      await set({ onSend: (stanza, to) => archive.hear(stanza, to) });
+      const messages = [1, 2, 3, 4].map((n) => ({ ...hi, sid: `s${n}`, sentAt: startsAt + n * second }));
+      // Every message has its twin.
+      messages[2]!.body = messages[3]!.body = 'other';
+      for (const { message, way } of arrivals) {
+        stage.now += 10 * second;
+        await stage.arrives(...came[way]!(messages[message]!));
+      }
+      for (const message of messages) archive.add(message.sid, message.sentAt, plain(message, '', client));
+      // All of it is read, whatever has come live.
+      const [row] = await stage.ledger.do('users', { after: '', limit: 1 });
+      await stage.ledger.do('putUser', { row: { ...row!, changedAt: startsAt }, mark: 'begin' });
+      stage.restartsServer();
+      const gapAt = async () => (await stage.ledger.do('mark', { user: bob }))?.gapAt;
+      await vi.waitFor(async () => expect(await gapAt()).toBeUndefined(), { interval: 5 });
+      const bodies = (await stage.shown()).map(({ body }) => body).sort();
+      await stage.end();
+      expect(bodies).toEqual(['hi', 'hi', 'other', 'other']);
+    }),
+    { numRuns: 60 },
+  );
 });
 
 describe('bad input', () => {

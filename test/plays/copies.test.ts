@@ -1,11 +1,11 @@
 // Play: a legacy device and an app of the same user, both there: each hears and says everything exactly once (DESIGN §5, §8).
 
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { App, Payload } from '../harness/app.ts';
 import type { Contact } from '../harness/contact.ts';
 import { type Stage, setStage } from '../harness/stage.ts';
 
-const users = ['bob', 'carol', 'dave', 'erin'];
+const users = ['bob', 'carol', 'dave', 'erin', 'frank'];
 
 let stage: Stage;
 let alice: Contact;
@@ -88,4 +88,22 @@ test('what came offline, before, and live, after, comes once each, also when the
     'received the last one false',
   ]);
   expect(desk.bodies()).toEqual(['to both']);
+});
+
+test('after a move back, what is addressed to the resource the app had comes to the legacy device, or waits offline', async () => {
+  const jid = 'frank@example.com';
+  const phone = await stage.app('frank', 'phone');
+  await stage.gateway.move(jid, 'mqtt');
+  alice.say(`${jid}/mqtt`, 'to the app');
+  await phone.hears('message', { body: 'to the app' });
+  // Else it is handed back as well.
+  await vi.waitFor(async () => expect((await stage.gateway.entries(jid))[0]?.appAckedAt).toBeDefined());
+  await stage.gateway.move(jid, 'legacy');
+  alice.say(`${jid}/mqtt`, 'while nobody is there');
+  const desk = await stage.contact('frank/desk');
+  await desk.hears('while nobody is there');
+  alice.say(`${jid}/mqtt`, 'while the desk is there');
+  await desk.hears('while the desk is there');
+  expect(desk.bodies()).toEqual(['while nobody is there', 'while the desk is there']);
+  expect(phone.bodies()).toEqual(['to the app']);
 });
