@@ -112,6 +112,29 @@ describe('with an archive', () => {
     expect(phone.inbox.all.filter((s) => s.attrs.from === 'alice@example.com/x')).toEqual([]);
   });
 
+  test.each([
+    ['directly', { carbons: false }, 'bob@example.com'],
+    ['as a carbon', { carbons: true, priority: null }, BOB],
+  ])(
+    'what a legacy client has seen %s does not come to it again; the app’s copy is told of as missing',
+    async (_, client, to) => {
+      const alice = await stage.login('alice');
+      const { gateway } = await attached(stage);
+      const phone = await stage.login('bob', { resource: 'phone', ...client });
+      const seen = `seen at ${to}`;
+      await alice.send(chat(to, seen));
+      expect((await gateway.deliveryOf(seen)).seen).toBe(true);
+      await gateway.detach(BOB);
+      await gateway.fence();
+      expect(gateway.delivered.at(-1)).toMatchObject({ to: 'bob@example.com', missed: true, stanza: undefined });
+      // A headline, which is not kept for the next play.
+      await alice.send(`<message to='${phone.jid}' type='headline'><body>after ${to}</body></message>`);
+      await phone.message(`after ${to}`);
+      const views = phone.inbox.all.filter((s) => s.name === 'message' && String(s).includes(`<body>${seen}</body>`));
+      expect(views).toHaveLength(1);
+    },
+  );
+
   test('a carbon that a stranger has made up is an ordinary message', async () => {
     const gateway = await stage.component();
     await gateway.hello();

@@ -20,7 +20,7 @@ local function send(attached, stanza)
 	local xmlns = st.is_stanza(stanza) and (stanza.attr.xmlns or "jabber:client");
 	if xmlns ~= "jabber:client" or not is_stanza_name[stanza.name] then return true; end -- keep-alives and nonzas have no place on a link
 	local seen = seen_elsewhere(attached, stanza);
-	local is_copy = back.is_copy(stanza, attached.bare_jid);
+	local is_copy = seen or back.is_copy(stanza, attached.bare_jid);
 	stanza = attached.session.filter("stanzas/out", stanza);
 	if not stanza then return true; end
 	local ok, taken = pcall(attached.link.push, attached.link, attached, stanza, seen, is_copy);
@@ -29,7 +29,10 @@ local function send(attached, stanza)
 		return false;
 	end
 	if taken then return true; end
-	if is_copy then attached.link:miss(attached.username, attached.escaped_bare_jid); end -- it is routed nowhere else
+	if is_copy then
+		attached.link:miss(attached.username, attached.escaped_bare_jid);
+		return true; -- whoever else is to have it has it
+	end
 	if not attached.flush_overflow then return false; end
 	table.insert(attached.flush_overflow, st.clone(stanza)); -- mod_offline does not look at the answer
 	return true;

@@ -105,17 +105,21 @@ local function reroute(username, stanza, otherwise)
 	if not (ok and done) then bounce(stanza, err_type, condition, text); end
 end
 
--- The same for items taken out of a link's queue, in their order.
+local function reroute_item(item)
+	local ok, envelope = pcall(parse_xml, item.text);
+	local stanza = ok and envelope and envelope:get_child("d", xmlns_attach).tags[1];
+	if stanza then
+		local done, err = pcall(reroute, item.attached.username, without_client_namespace(stanza), item.at);
+		if not done then module:log("error", "A stanza for %s could not be given back: %s", item.attached.jid, err); end
+	else
+		module:log("error", "A stanza for %s could not be read again: %s", item.attached.jid, envelope);
+	end
+end
+
+-- The same for items taken out of a link's queue, in their order. What another resource has had is not given to it again.
 local function reroute_all(items)
 	for _, item in ipairs(items) do
-		local ok, envelope = pcall(parse_xml, item.text);
-		local stanza = ok and envelope and envelope:get_child("d", xmlns_attach).tags[1];
-		if stanza then
-			local done, err = pcall(reroute, item.attached.username, without_client_namespace(stanza), item.at);
-			if not done then module:log("error", "A stanza for %s could not be given back: %s", item.attached.jid, err); end
-		else
-			module:log("error", "A stanza for %s could not be read again: %s", item.attached.jid, envelope);
-		end
+		if not item.is_copy then reroute_item(item); end
 	end
 end
 

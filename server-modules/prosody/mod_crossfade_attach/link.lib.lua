@@ -41,7 +41,7 @@ function link_methods:is_full()
 	return true;
 end
 
--- Gives the next number, queues, then sends. `rest`: what follows the opening quote of `to`. `is_copy`: nobody else would be given it.
+-- Gives the next number, queues, then sends. `rest`: what follows the opening quote of `to`. `is_copy`: somebody else has it.
 function link_methods:number(attached, rest, is_copy)
 	local n = self.n + 1;
 	local text = self.d_start..n.."' to='"..rest;
