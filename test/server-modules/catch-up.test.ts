@@ -129,6 +129,20 @@ describe('on a server with a queue of three', () => {
     expect(missed(gateway)).toEqual([BOB]);
   });
 
+  test('messages that went to a legacy client instead are told of, too', async () => {
+    const { alice, gateway, epoch } = await open();
+    const desk = await stage.login('bob', { resource: 'desk', priority: 5 });
+    await gateway.attach('bob', { presence: "<presence xmlns='jabber:client'><priority>5</priority></presence>" });
+    await gateway.fence();
+    await gateway.ack(epoch, gateway.delivered.length);
+    for (const body of numbered('f', 5)) await alice.send(chat(BOB, body));
+    await desk.message('f5');
+    await gateway.fence();
+    await gateway.ack(epoch, gateway.delivered.length);
+    await gateway.fence();
+    expect(missed(gateway)).toEqual([BOB]);
+  });
+
   test('what an observer missed is told of though nobody observes any more', async () => {
     const { alice, phone, gateway, epoch } = await open();
     await gateway.observe('bob');

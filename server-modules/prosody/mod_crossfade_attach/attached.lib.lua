@@ -29,10 +29,9 @@ local function send(attached, stanza)
 		return false;
 	end
 	if taken then return true; end
-	if is_copy then
-		attached.link:miss(attached.username, attached.escaped_bare_jid);
-		return true; -- whoever else is to have it has it
-	end
+	-- What others have, or are given instead, the app lacks: it is in the archive.
+	if is_copy or stanza.name == "message" then attached.link:miss(attached.username, attached.escaped_bare_jid); end
+	if is_copy then return true; end -- whoever else is to have it has it
 	if not attached.flush_overflow then return false; end
 	table.insert(attached.flush_overflow, st.clone(stanza)); -- mod_offline does not look at the answer
 	return true;
