@@ -205,6 +205,22 @@ export const schema: Schema = folder(
   {
     xmpp,
     mqtt,
+    migration: folder('How users are moved.', {
+      legacyLogin: {
+        type: 'string',
+        description:
+          'Whether a user in phase `mqtt` may still log in with a legacy client. `deny`: it is refused, and one that is logged in is ended; every other phase lets it in again.',
+        enum: ['allow', 'deny'],
+        default: 'allow',
+      },
+      legacyLoginText: {
+        type: 'string',
+        description:
+          'What a legacy client is told that is refused. A user that is locked out already keeps the text it has.',
+        default: 'This account has moved to the new app.',
+        minLength: 1,
+      },
+    }),
     ledger: folder('The ledger of accepted messages.', {
       path: {
         type: 'string',

@@ -38,6 +38,7 @@ export interface Config {
     embeddedAccounts: string[];
     allowOpenBroker: boolean;
   };
+  migration: { legacyLogin: 'allow' | 'deny'; legacyLoginText: string };
   ledger: { path: string; historyDays: number };
   admin: { listen: { host: string; port: number }; token?: string };
   /** Milliseconds. */

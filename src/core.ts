@@ -24,6 +24,7 @@ import { Moves } from './migration/moves.ts';
 import { Reconcile, type Work } from './migration/reconcile.ts';
 import type { LegacyServer } from './migration/server.ts';
 import { type User, Users } from './migration/users.ts';
+import type { LegacyLogin } from './migration/wanted.ts';
 import type { Broker } from './mqtt/broker.ts';
 import { makeTopics } from './mqtt/topic.ts';
 import { Observer } from './shadow/observer.ts';
@@ -41,6 +42,9 @@ export interface Settings {
   deviceDays: number;
   brokerHorizonMs: number;
   historyMs: number;
+  legacyLogin: LegacyLogin;
+  /** What a legacy client is told that may not log in. */
+  lockText: string;
   version: string;
 }
 
@@ -91,6 +95,7 @@ export class Core {
 
   constructor(settings: Settings, outside: Outside, common: Common) {
     const { domain, root, version, deviceDays, offlineWindow, maxStanzaBytes, brokerHorizonMs, historyMs } = settings;
+    const { legacyLogin, lockText } = settings;
     const { ledger, broker, server } = outside;
     const { mappings, clock, metrics, log, fault } = common;
     const topics = makeTopics({ root, domain, prepare: prepareBare });
@@ -123,12 +128,16 @@ export class Core {
     this.toXmpp = new ToXmpp({ ...shared, notices, onAcked, maxStanzaBytes });
     const deliveries = {
       published: (user: string) => deliver.landed('toMqtt', user),
-      sessionUp: (user: string) => this.#sessionUp(user),
+      hasToSend: (user: string) => deliver.hasEntries('toXmpp', user),
+      sessionUp: (user: string) => deliver.wake('toXmpp', user),
+      available: (user: string) => this.#available(user),
       reopened: (user: string) => this.#reopened(user),
       hopeless: (user: string, condition: string, text: string) => this.#hopeless(user, condition, text),
+      left: (user: string) => this.#contacts.forget(user),
       ended: (user: string) => this.#ended(user),
     };
-    const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, clock, log });
+    const policy = { legacyLogin, lockText };
+    const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, ...policy, clock, log });
     const poke = (user: User) => {
       this.#reopened(user.jid);
       reconcile.poke(user);
@@ -166,6 +175,9 @@ export class Core {
       this.#wake?.here(user);
     };
     devices.onForgotten = (user) => this.#discardCopies(user);
+    this.#deliver.onEntries = (lane, jid) => {
+      if (lane === 'toXmpp') this.#senderChanged(jid);
+    };
     await this.#deliver.start();
     this.#upkeep.start();
     await this.#wake?.start();
@@ -205,7 +217,7 @@ export class Core {
   }
 
   /** The server ended this attached session, and gave its stanzas with n > h to the user's other clients, or to offline storage. */
-  detached(jid: string, h: number): void {
+  detached(jid: string, h: number, reason?: string): void {
     const user = this.users.get(prepareBare(jid) ?? '');
     const { ledger, server } = this.#outside;
     if (user) {
@@ -214,6 +226,7 @@ export class Core {
     }
     // Also while the attach of that session is still being written down.
     if (user && (user.attached?.jid ?? jid) === jid) this.#sessionGone(user.jid);
+    if (user && reason === 'deleted') this.moves.accountDeleted(user).catch(this.#common.fault);
   }
 
   /** Copies for the user did not fit into the server's queue: they are in its archive, if anywhere. */
@@ -244,8 +257,13 @@ export class Core {
     this.#upkeep.brokerBooted(bootMs);
   }
 
-  #sessionUp(user: string): void {
-    this.#deliver.wake('toXmpp', user);
+  /** In `dual` without an app it is what waits that brings the session, and ends it. */
+  #senderChanged(jid: string): void {
+    const user = this.users.get(jid);
+    if (user?.phase === 'dual' && this.devices.statusOf(jid) !== 'here') this.#reconcile.poke(user);
+  }
+
+  #available(user: string): void {
     this.#contacts.sessionUp(user);
     this.#catchUp.available(user);
   }

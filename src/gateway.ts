@@ -182,17 +182,10 @@ export async function openOffline(config: Pick<Config, 'xmpp' | 'ledger'>, { log
 function offlineSettings({ xmpp }: Pick<Config, 'xmpp'>): Settings {
   // No app and no broker is heard of: no device may be forgotten, nothing settled, nothing dropped from the history.
   const never = { deviceDays: 36_500, brokerHorizonMs: 100 * 365 * dayMs, historyMs: 100 * 365 * dayMs };
+  const policy = { legacyLogin: 'allow' as const, lockText: '' };
   const { domain, maxStanzaBytes, component } = xmpp;
-  return {
-    domain,
-    ownUsers: component.users,
-    root: 'offline',
-    shadowRoot: 'offline',
-    maxStanzaBytes,
-    offlineWindow: 0,
-    version,
-    ...never,
-  };
+  const rest = { ownUsers: component.users, root: 'offline', shadowRoot: 'offline', offlineWindow: 0, version };
+  return { domain, maxStanzaBytes, ...rest, ...never, ...policy };
 }
 
 function connectOffline({ component, link }: Xmpp, core: Core, patienceMs: number): Promise<void> {
@@ -220,7 +213,7 @@ function connectOffline({ component, link }: Xmpp, core: Core, patienceMs: numbe
 
 export const version: string = JSON.parse(readFileSync(findPackageJSON('..', import.meta.url)!, 'utf8')).version;
 
-function settingsOf({ xmpp, mqtt, ledger }: Config): Settings {
+function settingsOf({ xmpp, mqtt, migration, ledger }: Config): Settings {
   return {
     domain: xmpp.domain,
     ownUsers: xmpp.component.users,
@@ -231,6 +224,8 @@ function settingsOf({ xmpp, mqtt, ledger }: Config): Settings {
     deviceDays: mqtt.deviceDays,
     brokerHorizonMs: mqtt.brokerHorizon,
     historyMs: ledger.historyDays * dayMs,
+    legacyLogin: migration.legacyLogin,
+    lockText: migration.legacyLoginText,
     version,
   };
 }
@@ -278,6 +273,7 @@ function presenceOf({ show, text }: Shown): string {
 
 /** The attach link as migration sees it. */
 function legacyServer(link: AttachLink, resource: string): LegacyServer {
+  const localOf = (user: string) => parseJid(user)?.local ?? '';
   return {
     get up() {
       return link.up;
@@ -291,14 +287,17 @@ function legacyServer(link: AttachLink, resource: string): LegacyServer {
     link: link.name,
     jidOf: (user) => `${user}/${resource}`,
     async attach(user, shown) {
-      const local = parseJid(user)?.local ?? '';
       const [answer] = await link.attach([
-        { user: local, resource, carbons: true, ...(shown && { presence: presenceOf(shown) }) },
+        { user: localOf(user), resource, carbons: true, ...(shown && { presence: presenceOf(shown) }) },
       ]);
       return answer ?? { kind: 'lost' };
     },
     show: (jid, shown) => link.send(jid, presenceOf(shown), `p${crypto.randomUUID()}`),
     detach: (jid) => link.detach(jid),
+    observe: (user) => link.observe(localOf(user)),
+    unobserve: (user) => link.unobserve(localOf(user)),
+    lock: (user, text) => link.lock(localOf(user), text),
+    unlock: (user) => link.unlock(localOf(user)),
     giveBack: ({ user, key, at, stanza }) =>
       link.giveBack({ to: user, key, stamp: new Date(at).toISOString(), stanza }),
   };
@@ -319,7 +318,7 @@ function listenToXmpp({ component, link }: Xmpp, core: Core, pressure: Pressure,
   link.onDown = ready;
   link.onDetached = ({ jid, reason, h }) => {
     log.warn({ event: 'user.detached', jid, reason, h });
-    core.detached(jid, h);
+    core.detached(jid, h, reason);
   };
   component.onOnline = () => {
     core.componentUp();

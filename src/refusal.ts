@@ -11,7 +11,6 @@ const table = {
   'item-not-found': ['item-not-found', 'cancel', 'there is no such user or item'],
   'jid-malformed': ['jid-malformed', 'modify', 'the address is not a valid JID'],
   'not-acceptable': ['not-acceptable', 'modify', 'this content is not acceptable'],
-  'not-available': ['feature-not-implemented', 'cancel', 'this is not available yet'],
   'not-migrated': ['not-allowed', 'cancel', 'this user has not been moved to MQTT'],
   'policy-violation': ['policy-violation', 'modify', 'this is larger than the limit'],
   'recipient-unavailable': ['recipient-unavailable', 'wait', 'the recipient is not available'],

@@ -66,6 +66,7 @@ describe('a configuration', () => {
         embeddedAccounts: [],
         allowOpenBroker: false,
       },
+      migration: { legacyLogin: 'allow', legacyLoginText: 'This account has moved to the new app.' },
       ledger: { path: join(folder, 'crossfade.sqlite'), historyDays: 7 },
       admin: { listen: { host: '127.0.0.1', port: 7400 } },
       webhook: { every: 30_000, timeout: 10_000 },
@@ -205,9 +206,9 @@ mqtt:
     ['a section that is no section', withLine('ledger: here'), {}, 'crossfade.yaml:9: ledger: must be object'],
     [
       'an unknown section',
-      withLine('migration: {}'),
+      withLine('movements: {}'),
       {},
-      'crossfade.yaml:9: migration: unknown key (known are xmpp, mqtt, ledger, admin, webhook, mappings, log)',
+      'crossfade.yaml:9: movements: unknown key (known are xmpp, mqtt, migration, ledger, admin, webhook, mappings, log)',
     ],
     [
       'a word that is none of the allowed',

@@ -26,7 +26,6 @@ const statuses: Partial<Record<RefusalName, number>> = {
   'item-not-found': 404,
   conflict: 409,
   'not-acceptable': 409,
-  'not-available': 422,
   'internal-server-error': 500,
   'resource-constraint': 503,
 };

@@ -25,7 +25,7 @@ const summaryShape = shape(summaryProperties);
 const phaseChange = {
   type: 'object',
   properties: {
-    phase: { type: 'string', description: `One of ${phases.join(', ')}; not all are available yet.` },
+    phase: { type: 'string', description: `One of ${phases.join(', ')}.` },
     reason: { type: 'string', minLength: 1, maxLength: 1000, description: 'Why; kept in the audit.' },
     dryRun: {
       type: 'boolean',

@@ -45,7 +45,9 @@ export class Mover {
       async () => (await this.#client.put<UserSummary>(at(jid), { phase, reason })).body,
     );
     if (!user.moving && before?.version === user.version) return { kind: 'already', user };
-    for (const until = Date.now() + waitMs; user.moving && user.phase === phase && Date.now() < until; ) {
+    // One that the server refuses goes the way back first.
+    const isUnderWay = () => user.moving && (user.phase === phase || user.moving.from === phase);
+    for (const until = Date.now() + waitMs; isUnderWay() && Date.now() < until; ) {
       onStep(user);
       await sleep(pollMs);
       user = (await this.#find(jid)) ?? user;

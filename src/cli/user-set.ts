@@ -1,7 +1,7 @@
 // `crossfade user set`: moves a user to another phase, or back, and waits for the hand-over; or many, with a dry run first.
 
 import type { Command } from 'commander';
-import { available } from '../migration/phase.ts';
+import { phases } from '../migration/phase.ts';
 import { CliFault, exitCodes } from './exit.ts';
 import { Mover } from './mover.ts';
 import { asksGateway, clientOf, examples, positive } from './options.ts';
@@ -29,7 +29,7 @@ const phaseWords: Record<string, string> = {
   dual: 'app and legacy client side by side',
   mqtt: 'the app has the conversation',
 };
-const about = `Moves users to a phase, or back: ${available.map((phase) => `${phase} (${phaseWords[phase]})`).join(', ')}. The phase counts from the moment the gateway has written it down; the command waits until the hand-over is done, too. The same phase again changes nothing.
+const about = `Moves users to a phase, or back: ${phases.map((phase) => `${phase} (${phaseWords[phase]})`).join(', ')}. The phase counts from the moment the gateway has written it down; the command waits until the hand-over is done, too. The same phase again changes nothing.
 
 Users are named as words, in a file (one JID on each line, # begins a comment), on standard input (-) or by a pattern over the known users, those that were moved once (* any text, ? one character). More than one are only listed, with what would happen, unless --yes is given.`;
 

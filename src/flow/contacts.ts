@@ -77,7 +77,8 @@ export class Contacts {
     const presence = { ...fields, at: formatAt(at) };
     const view = this.#view(user.jid);
     // This session is only being made: what was heard through another one counts no more.
-    if (position && user.attached?.epoch !== position.epoch && view.making !== position.epoch) {
+    const isNew = user.attached?.epoch !== position?.epoch || user.attached?.pending === 'attach';
+    if (position && isNew && view.making !== position.epoch) {
       this.#empty(view);
       view.making = position.epoch;
     }

@@ -36,9 +36,13 @@ export class Deliver {
   #landed: (() => void)[] = [];
   #stopped = false;
 
+  /** The user's first entry on this lane is there, or the last one has been gone for a while. */
+  onEntries: (lane: Lane, user: string) => void = () => {};
+
   constructor(parts: DeliverParts) {
     this.#parts = parts;
     this.#lanes = { toMqtt: new Outboxes(parts.ledger), toXmpp: new Outboxes(parts.ledger) };
+    for (const lane of ['toMqtt', 'toXmpp'] as const) this.#lanes[lane].onUser = (user) => this.onEntries(lane, user);
   }
 
   /** Takes up what the last run left; call before the first accept. */
@@ -69,6 +73,11 @@ export class Deliver {
   /** The road of this lane has opened, for one user or for all. */
   wake(lane: Lane, user?: string): void {
     for (const outbox of [...this.#lanes[lane].of(user)]) this.#pump(outbox);
+  }
+
+  /** Does anything of the user's wait on this lane, or has until a moment ago? */
+  hasEntries(lane: Lane, user: string): boolean {
+    return this.#lanes[lane].has(user);
   }
 
   /** What was parked for the user is tried again: a device is there. */

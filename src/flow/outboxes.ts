@@ -11,6 +11,8 @@ export class Outboxes {
   readonly flying = new Set<Outbox>();
   /** Conversations that wait for a place in the window, first come first served. */
   readonly line: Outbox[] = [];
+  /** The user's first conversation is there, or the last one is gone. */
+  onUser: (user: string) => void = () => {};
   /** Had nothing left to send when last looked at. */
   #idle: Outbox[] = [];
 
@@ -24,6 +26,7 @@ export class Outboxes {
     if (!ofUser) {
       ofUser = new Map();
       this.#byUser.set(user, ofUser);
+      this.onUser(user);
     }
     let outbox = ofUser.get(peer);
     if (!outbox) {
@@ -31,6 +34,10 @@ export class Outboxes {
       ofUser.set(peer, outbox);
     }
     return outbox;
+  }
+
+  has(user: string): boolean {
+    return this.#byUser.has(user);
   }
 
   find({ user, peer }: Conversation): Outbox | undefined {
@@ -83,6 +90,8 @@ export class Outboxes {
     const { user, peer } = outbox.conversation;
     const ofUser = this.#byUser.get(user);
     if (ofUser?.get(peer) === outbox) ofUser.delete(peer);
-    if (ofUser?.size === 0) this.#byUser.delete(user);
+    if (ofUser?.size !== 0) return;
+    this.#byUser.delete(user);
+    this.onUser(user);
   }
 }

@@ -35,6 +35,11 @@ export function keyOf(space: string, seq: number): string {
   return `${space}-${seq.toString(36)}`;
 }
 
+/** For `<return>`: one for each time the stanza came to us (`n`), since a key stands for one act. */
+export function returnKeyOf(space: string, seq: number, n: number | null): string {
+  return n === null ? keyOf(space, seq) : `${keyOf(space, seq)}.${n}`;
+}
+
 /** The number in a key; undefined for whatever this file has not made. */
 export function seqOf(space: string, key: string): number | undefined {
   if (!key.startsWith(space) || key[space.length] !== '-') return undefined;

@@ -184,6 +184,7 @@ export type Retried = 'done' | 'absent' | 'not-so' | 'no-body' | 'repeated';
 
 /** An entry that `takeOut` has taken out of delivery, or why it has not. */
 export type TakenOut =
+  /** `key`: for the `<return>`, as `toReturn` gives it. */
   | { kind: 'taken'; user: string; key: string; at: number; original: string; from: State }
   | { kind: 'absent' | 'not-so' | 'copy' | 'no-body' | 'with-broker' | 'app-has' };
 
@@ -230,8 +231,10 @@ export interface Operations {
   discard(args: { seqs: number[]; at: number; reason: string }): void;
   /** `<return>` was processed. */
   returned(args: { seqs: number[]; at: number }): void;
+  /** `<return>` was processed, and the app shall have it all the same: it stays as a `copy`, with its keys, so that a flush makes it `sole` again. */
+  handedBack(args: { seqs: number[]; at: number }): void;
   /**
-   * The server took back this user's stanzas with n > h of this epoch. The entries made of them end as `discarded` (a rollback),
+   * The server took back this user's stanzas with n > h of this epoch, but not copies. The `sole` entries made of them end as `discarded` (a rollback),
    * or become `copy` (a session that the server ended). Returns how many.
    */
   takenBack(args: {
@@ -269,8 +272,15 @@ export interface Operations {
   toSend(args: Conversation & { after: number; limit: number }): Entry[];
   /** How many toXmpp entries of the user are still to be sent. */
   toXmppWaiting(args: { user: string }): number;
-  /** toMqtt entries to be handed back: `sole`, no app ack, waiting, parked or dead; by number. */
-  toReturn(args: { user: string; limit: number }): { seq: number; key: string; at: number; original: string }[];
+  /**
+   * toMqtt entries to be handed back: `sole`, no app ack, waiting, parked or dead; by number. `key` is for this `<return>`: the same as
+   * long as the stanza has not come to us again.
+   */
+  toReturn(args: {
+    user: string;
+    after?: number;
+    limit: number;
+  }): { seq: number; key: string; at: number; original: string }[];
   /** Users with the number of entries that are with the broker since their last device was online. */
   withBroker(args: Record<string, never>): { user: string; count: number }[];
 

@@ -25,9 +25,12 @@ export function acceptOperation(db: DatabaseSync, parts: AcceptParts): (args: Ac
   const { tally, derived, links, marks } = parts;
   const known = lookups(db, derived);
   const insert = inserter(db, tally, derived);
+  // With its new place on the link: what the server takes back, and under which key it is returned, goes by where it came last.
   const becomeSole = db.prepare(
-    `UPDATE entry SET custody = ${sole} WHERE seq = ? AND custody = ${copy} AND state <= 4 AND app_acked_at IS NULL`,
+    `UPDATE entry SET custody = ${sole}, link = ?, n = ? WHERE seq = ? AND state <= 4 AND app_acked_at IS NULL`,
   );
+  // What a user's app has sent to the user itself: now there is a stanza that can be returned.
+  const keepOriginal = db.prepare('UPDATE body SET original = ? WHERE seq = ? AND original IS NULL');
 
   // Found by its words, it is found by the archive's id from now on, and no second message with the same words by this one.
   const learn = db.prepare('UPDATE entry SET archive_key = ? WHERE seq = ? AND archive_key IS NULL');
@@ -41,7 +44,8 @@ export function acceptOperation(db: DatabaseSync, parts: AcceptParts): (args: Ac
     if (outcome) return outcome;
     const first = known.archived(draft) ?? known.alike(draft);
     if (first !== undefined) {
-      if (draft.custody === 'sole') becomeSole.run(first);
+      if (draft.custody === 'sole' && becomeSole.run(place, draft.position?.n ?? null, first).changes > 0)
+        keepOriginal.run(draft.original ?? null, first);
       if (draft.archiveKey && learn.run(draft.archiveKey, first).changes > 0) derived.learned(draft.archiveKey, first);
       return isRepeat;
     }

@@ -1,7 +1,19 @@
 // The store's verbs for an operator: retry, take out for a return, end; each with its line in the audit.
 
 import type { DatabaseSync } from 'node:sqlite';
-import { accepted, acked, dead, discarded, keyOf, parked, returned, sole, states, toMqtt, toXmpp } from './codes.ts';
+import {
+  accepted,
+  acked,
+  dead,
+  discarded,
+  parked,
+  returned,
+  returnKeyOf,
+  sole,
+  states,
+  toMqtt,
+  toXmpp,
+} from './codes.ts';
 import type { Derived } from './derived.ts';
 import type { AuditNote, Operations, Retried, TakenOut } from './ledger.ts';
 import { requestKey } from './repeat.ts';
@@ -20,6 +32,8 @@ interface Row extends Standing {
   id: string | null;
   has_body: number;
   original: string | null;
+  /** Its place on the link. */
+  n: number | null;
 }
 
 export function byHandOperations(
@@ -47,7 +61,7 @@ export function byHandOperations(
       return {
         kind: 'taken',
         user,
-        key: keyOf(space, seq),
+        key: returnKeyOf(space, seq, row.n),
         at: row.at,
         original: original ?? '',
         from: states[state]!,
@@ -77,7 +91,7 @@ function whyNotReturn(row: Row): Exclude<TakenOut['kind'], 'taken'> | null {
 
 function finder(db: DatabaseSync): (seq: number) => Row | undefined {
   const row = db.prepare(
-    `SELECT entry.seq, user, lane, state, custody, at, app_acked_at, id, body.seq IS NOT NULL AS has_body, original
+    `SELECT entry.seq, user, lane, state, custody, at, app_acked_at, id, n, body.seq IS NOT NULL AS has_body, original
        FROM entry LEFT JOIN body USING (seq) WHERE entry.seq = ?`,
   );
   return (seq) => row.get(seq) as unknown as Row | undefined;

@@ -28,6 +28,7 @@ type Life = Pick<
   | 'parked'
   | 'discard'
   | 'returned'
+  | 'handedBack'
   | 'takenBack'
   | 'discardRest'
   | 'discardCopies'
@@ -48,7 +49,7 @@ export function lifeOperations(db: DatabaseSync, tally: Tally, derived: Derived,
   const toEnd = (seqs: number[]) =>
     seqs.map((seq) => standing.get(seq) as unknown as Standing).filter((row) => row !== undefined && row.state <= dead);
   const takenBack = db.prepare(
-    `SELECT seq, user, lane, state FROM entry WHERE seq IN (SELECT value FROM json_each(open_of(?))) AND n > ?
+    `SELECT seq, user, lane, state FROM entry WHERE seq IN (SELECT value FROM json_each(open_of(?))) AND n > ? AND custody = ${sole}
        AND link = (SELECT id FROM link WHERE name = ? AND epoch = ?)`,
   );
   const notReturned = db.prepare(
@@ -69,6 +70,9 @@ export function lifeOperations(db: DatabaseSync, tally: Tally, derived: Derived,
     },
     returned({ seqs, at }) {
       for (const row of toEnd(seqs)) end(row, returned, at);
+    },
+    handedBack({ seqs }) {
+      for (const seq of seqs) becomeCopy.run(seq);
     },
     takenBack({ user, link, epoch, h, at, become }) {
       const rows = takenBack.all(user, h, link, epoch) as unknown as Standing[];

@@ -1,7 +1,7 @@
 // The store's questions about entries: what to send, what to return, how much there is.
 
 import type { DatabaseSync } from 'node:sqlite';
-import { custodies, keyOf, lanes, seqOf, sole, states, toMqtt, toXmpp } from './codes.ts';
+import { custodies, keyOf, lanes, returnKeyOf, seqOf, sole, states, toMqtt, toXmpp } from './codes.ts';
 import type { EntryView, Operations } from './ledger.ts';
 import { conversation } from './store-sweep.ts';
 import type { Tally } from './tally.ts';
@@ -39,9 +39,9 @@ function deliveryQueries(
     `SELECT count(*) AS n FROM entry WHERE state <= 1 AND lane = ${toXmpp} AND user = ?`,
   );
   const toReturn = db.prepare(
-    `SELECT seq, at, original FROM entry JOIN body USING (seq)
+    `SELECT seq, at, n, original FROM entry JOIN body USING (seq)
        WHERE entry.seq IN (SELECT value FROM json_each(open_of(?))) AND lane = ${toMqtt} AND custody = ${sole} AND app_acked_at IS NULL
-         AND original IS NOT NULL ORDER BY seq LIMIT ?`,
+         AND original IS NOT NULL AND entry.seq > ? ORDER BY seq LIMIT ?`,
   );
   const withBroker = db.prepare(
     `SELECT user, count(*) AS n FROM entry
@@ -64,10 +64,10 @@ function deliveryQueries(
         payload: String(row.payload),
       })),
     toXmppWaiting: ({ user }) => Number(toXmppWaiting.get(user)?.n),
-    toReturn: ({ user, limit }) =>
-      toReturn.all(user, limit).map((row) => ({
+    toReturn: ({ user, after = 0, limit }) =>
+      toReturn.all(user, after, limit).map((row) => ({
         seq: Number(row.seq),
-        key: keyOf(space, Number(row.seq)),
+        key: returnKeyOf(space, Number(row.seq), row.n as number | null),
         at: Number(row.at),
         original: String(row.original),
       })),

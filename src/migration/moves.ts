@@ -2,7 +2,7 @@
 
 import type { Clock } from '../clock.ts';
 import { type Refusal, refuse } from '../refusal.ts';
-import { available, isPhase, type Phase } from './phase.ts';
+import { isOpenToApps, isPhase, type Phase, phases } from './phase.ts';
 import type { Change, User, Users } from './users.ts';
 
 export interface MoveRequest {
@@ -50,11 +50,16 @@ export class Moves {
     return user;
   }
 
+  /** The server says so: the user goes back to `legacy`, where what nobody can have any more is ended and counted. */
+  async accountDeleted(user: User): Promise<void> {
+    const note = { who: 'crossfade', what: 'user.move', reason: 'the account was deleted', detail: 'legacy' };
+    const changed = await this.#users.change(user, (now) => begin(now, 'legacy'), this.#clock.now(), note);
+    if (changed) this.#poke(user);
+  }
+
   #refusal(jid: string, phase: string): Refusal | null {
     if (!isPhase(phase))
-      return refuse('bad-request', `there is no phase "${phase}"; choose one of ${available.join(', ')}`);
-    if (!available.includes(phase))
-      return refuse('not-available', `phase "${phase}" is not available yet; choose one of ${available.join(', ')}`);
+      return refuse('bad-request', `there is no phase "${phase}"; choose one of ${phases.join(', ')}`);
     const user = this.#users.get(jid);
     if (!jid.endsWith(`@${this.#domain}`) && !user?.own)
       return refuse('item-not-found', `${jid} is not on ${this.#domain}`);
@@ -65,11 +70,14 @@ export class Moves {
 }
 
 /** The change that starts a move, or null where the user stands there already or is on the way. */
-function begin(user: User, phase: Phase): Change | null {
-  if (user.version > 0 && user.phase === phase) return null;
-  if (user.phase === phase) return { phase };
-  const from = user.phase;
-  const hasReturned = user.moving?.hasReturned;
-  if (phase === 'legacy') return { phase, moving: { from, step: 'drain', hasReturned } };
-  return { phase, moving: { from, step: hasReturned && user.moving ? user.moving.step : 'arrange', hasReturned } };
+function begin({ version, phase: from, moving }: User, phase: Phase): Change | null {
+  if (from === phase) return version > 0 ? null : { phase };
+  // It is carried through before this move begins.
+  if (moving?.hasReturned) return { phase, moving: { from, step: moving.step, hasReturned: true } };
+  if (isOpenToApps(phase)) {
+    // One that never got there: should this one fail, too, the user is where it was before both.
+    return { phase, moving: { from: moving?.step === 'arrange' ? moving.from : from, step: 'arrange' } };
+  }
+  const hasNothing = !isOpenToApps(from) && moving === undefined;
+  return { phase, moving: { from, step: hasNothing ? 'arrange' : 'drain' } };
 }

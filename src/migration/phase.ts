@@ -3,9 +3,6 @@
 export const phases = ['legacy', 'shadow', 'dual', 'mqtt'] as const;
 export type Phase = (typeof phases)[number];
 
-/** Phases that an operator can choose in this version; the others are refused with `not-available`. */
-export const available: readonly Phase[] = ['legacy', 'mqtt'];
-
 export function isPhase(value: unknown): value is Phase {
   return phases.includes(value as Phase);
 }

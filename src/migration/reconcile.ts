@@ -4,11 +4,14 @@ import type { Clock } from '../clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import type { Devices } from './devices.ts';
-import { rollBack } from './rollback.ts';
+import { leave } from './hand-back.ts';
+import { isOpenToApps } from './phase.ts';
+import { Place } from './place.ts';
+import { isRollingBack, rollBack } from './rollback.ts';
 import type { Failed, LegacyServer } from './server.ts';
-import { isSameShown, type Shown, shownAway } from './shown.ts';
-import { isReturning, type User, type Users } from './users.ts';
-import { wanted } from './wanted.ts';
+import { type Shown, shownAway } from './shown.ts';
+import type { User, Users } from './users.ts';
+import { type LegacyLogin, wanted } from './wanted.ts';
 
 /** So many users at once: more would make legacy clients wait (FACTS: the presence storm of a mass attach). */
 const concurrent = 8;
@@ -19,12 +22,18 @@ const lastRetryMs = 30_000;
 export interface Deliveries {
   /** Resolves once nothing of the user's is between us and the broker. */
   published(user: string): Promise<void>;
+  /** Entries of the user wait for a session. */
+  hasToSend(user: string): boolean;
   /** The user's session can take stanzas now. */
   sessionUp(user: string): void;
+  /** The user's session has its first presence: offline messages and contacts' presence are here, or on their way. */
+  available(user: string): void;
   /** The user's apps are published to again: what was returned or discarded meanwhile is not to be sent. */
   reopened(user: string): void;
   /** The user's waiting entries toXmpp can never be sent: ends them, and tells the apps. */
   hopeless(user: string, condition: string, text: string): Promise<void>;
+  /** The user has no session any more. */
+  left(user: string): void;
   /** The user's rollback is done. */
   ended(user: string): void;
 }
@@ -52,6 +61,9 @@ export interface Parts {
   server: LegacyServer;
   ledger: Ledger;
   deliveries: Deliveries;
+  legacyLogin: LegacyLogin;
+  /** What a legacy client is told that may not log in. */
+  lockText: string;
   clock: Clock;
   log: Log;
 }
@@ -61,10 +73,13 @@ export class Reconcile {
   readonly #waiting = new Set<User>();
   readonly #busy = new Set<User>();
   readonly #setbacks = new Map<User, Setback>();
+  readonly #place: Place;
   #stopped = false;
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    const { users, server, clock, log, lockText, deliveries } = parts;
+    this.#place = new Place({ users, server, clock, log, lockText, deliveries });
   }
 
   /** Something about this user may have changed; null: about all. */
@@ -116,83 +131,101 @@ export class Reconcile {
     this.#run();
   }
 
-  /** Brings one user one difference further; answers with what failed, or null. */
+  /** Brings one user to what is wanted; answers with what failed, or null. */
   async #bring(user: User): Promise<Failed | null> {
-    const { devices, server } = this.#parts;
+    const parts = { ...this.#parts, place: this.#place };
     if (user.own) return null;
-    if (user.phase === 'legacy' || isReturning(user)) {
-      const failed = user.moving ? await rollBack(user, this.#parts, (shown) => this.#attach(user, shown)) : null;
-      if (failed || user.phase === 'legacy') return failed;
+    if (isRollingBack(user)) {
+      const failed = await rollBack(user, parts);
+      // Superseded: the move that came is waiting for its turn.
+      if (failed || isRollingBack(user)) return failed;
       this.#parts.deliveries.reopened(user.jid);
     }
-    const app = devices.statusOf(user.jid);
-    const target = wanted({ phase: user.phase, app, hasToSend: false, legacyLogin: 'allow' }).session;
-    if (target === 'none' || target === 'silent') return null;
-    let shown = target === 'here' ? devices.shown(user.jid) : shownAway;
-    if (target === 'unchanged' && !user.moving && user.attached) shown = user.attached.shown ?? shownAway;
-    if (user.attached?.epoch !== server.epoch) return this.#attach(user, shown);
-    if (!isSameShown(user.attached.shown, shown)) return this.#show(user, user.attached.jid, shown);
-    return this.#finish(user);
-  }
-
-  async #attach(user: User, shown: Shown | null): Promise<Failed | null> {
-    const { server, users, clock, deliveries, log } = this.#parts;
-    const epoch = server.epoch;
-    // The row may still name the session that went in this epoch: after a crash it would be taken for the new one.
-    if (user.attached?.epoch === '') await users.change(user, ({ attached }) => ({ attached }), clock.now());
-    const answer = await server.attach(user.jid, shown);
-    if (answer.kind === 'refused' && user.moving && user.phase !== 'legacy')
-      return this.#fail(user, answer.text || answer.condition);
-    if (answer.kind !== 'attached') return answer;
-    await users.change(user, () => ({ attached: { jid: answer.jid, epoch, shown } }), clock.now());
-    log.info({ event: 'user.attached', user: user.jid, jid: answer.jid, shown });
-    deliveries.sessionUp(user.jid);
-    return this.#finish(user);
-  }
-
-  async #show(user: User, jid: string, shown: Shown): Promise<Failed | null> {
-    const { server, users, clock } = this.#parts;
-    const write = (shown?: Shown) =>
-      users.change(user, (now) => (now.attached ? { attached: { ...now.attached, shown } } : null), clock.now());
-    await write(undefined);
-    const answer = await server.show(jid, shown);
-    if (answer.kind !== 'processed') {
-      if (answer.kind !== 'lost' && answer.condition === 'item-not-found') users.sessionGone(user);
-      return answer;
+    const { version } = user;
+    for (const step of this.#differences(user)) {
+      const failed = await step();
+      if (user.version !== version) return null;
+      if (failed?.kind === 'refused' && user.moving) return this.#fail(user, failed.text || failed.condition);
+      if (failed) return failed;
     }
-    await write(shown);
-    return this.#finish(user);
+    return this.#finish(user, version);
   }
 
-  /** A move towards the apps is done once the session stands. */
-  async #finish(user: User): Promise<null> {
+  /** What is to be done, in order: copies begin before a session ends, and end after one has begun. */
+  #differences(user: User): (() => Promise<Failed | null>)[] {
+    const place = this.#place;
+    const { session, shown, observe, lock } = this.#target(user);
+    const steps = [];
+    if (!lock) steps.push(() => place.unlock(user));
+    if (observe) steps.push(() => place.observe(user));
+    const isOver = session === 'none' || user.attached?.pending === 'detach';
+    if (user.attached && (isOver || (session === 'silent' && user.attached.shown !== null)))
+      steps.push(() => this.#leave(user));
+    if (session !== 'none') steps.push(() => place.show(user, shown));
+    if (!observe) steps.push(() => place.unobserve(user));
+    if (lock) steps.push(() => place.lock(user));
+    return steps;
+  }
+
+  /** The table, with `unchanged` as what is there. */
+  #target(user: User): { session: 'none' | 'silent' | 'shown'; shown: Shown | null; observe: boolean; lock: boolean } {
+    const { devices, legacyLogin, deliveries } = this.#parts;
+    const { phase, attached } = user;
+    const situation = { phase, hasToSend: deliveries.hasToSend(user.jid), legacyLogin };
+    let target = wanted({ ...situation, app: devices.statusOf(user.jid) });
+    const isNothing = !attached || (phase === 'mqtt' && attached.shown === null);
+    // Nothing is there that could be left as it is.
+    if (target.session === 'unchanged' && isNothing) target = wanted({ ...situation, app: 'away' });
+    const { session, lock } = target;
+    const observe = target.observe === 'unchanged' ? user.observed !== undefined : target.observe;
+    if (session === 'none' || session === 'silent') return { session, shown: null, observe, lock };
+    if (session === 'here') return { session: 'shown', shown: devices.shown(user.jid), observe, lock };
+    if (session === 'away') return { session: 'shown', shown: shownAway, observe, lock };
+    const shown = attached?.shown === undefined ? shownAway : attached.shown;
+    return { session: shown ? 'shown' : 'silent', shown, observe, lock };
+  }
+
+  /**
+   * The session ends: in `dual`, because the app has gone; what it has not acknowledged the legacy side has to have, too. A move
+   * from `mqtt` returns nothing.
+   */
+  async #leave(user: User): Promise<Failed | null> {
+    const { devices, deliveries } = this.#parts;
+    const isHere = devices.statusOf(user.jid) === 'here';
+    const keeps = user.phase !== 'dual' || isHere || user.moving?.from === 'mqtt';
+    const failed = await leave(user, keeps ? null : 'copied', this.#parts);
+    if (!failed) deliveries.left(user.jid);
+    return failed;
+  }
+
+  /** The server is as the phase wants it: the move is done. */
+  async #finish(user: User, version: number): Promise<null> {
     const { users, clock, log } = this.#parts;
-    if (!user.moving || user.phase === 'legacy') return null;
-    const from = user.moving.from;
-    const done = await users.change(
-      user,
-      (now) => (now.phase === 'legacy' ? null : { moving: undefined }),
-      clock.now(),
-      {
-        who: 'crossfade',
-        what: 'move.done',
-        detail: `${from} → ${user.phase}`,
-      },
-    );
-    if (done) log.info({ event: 'user.moved', user: user.jid, from, phase: user.phase });
+    if (!user.moving) return null;
+    const { from, hasFailed } = user.moving;
+    const { phase } = user;
+    const note = hasFailed ? undefined : { who: 'crossfade', what: 'move.done', detail: `${from} → ${phase}` };
+    const isDone = (now: User) => (now.version === version ? { moving: undefined } : null);
+    if ((await users.change(user, isDone, clock.now(), note)) && !hasFailed)
+      log.info({ event: 'user.moved', user: user.jid, from, phase });
     return null;
   }
 
-  /** The server will never give this user a session: the phase is as before the move. */
+  /**
+   * The server will never do it: the phase is as before the move. What the apps were promised meanwhile ends on the way back, which
+   * leads to `legacy` where not even copies can be had.
+   */
   async #fail(user: User, reason: string): Promise<null> {
-    const { users, clock, log, deliveries } = this.#parts;
-    const moving = user.moving;
+    const { users, clock, log } = this.#parts;
+    const { moving, version } = user;
     if (!moving) return null;
-    const back = (now: User) =>
-      now.moving === moving ? { phase: moving.from, moving: undefined, attached: undefined } : null;
-    if (!(await users.change(user, back, clock.now(), { who: 'crossfade', what: 'move.failed', reason }))) return null;
+    const phase = isOpenToApps(user.phase) ? moving.from : 'legacy';
+    const next: User['moving'] = isOpenToApps(phase) ? undefined : { from: user.phase, step: 'drain', hasFailed: true };
+    const back = (now: User) => (now.version === version ? { phase, moving: next } : null);
+    const note = { who: 'crossfade', what: 'move.failed', reason };
+    if (!(await users.change(user, back, clock.now(), note))) return null;
     log.warn({ event: 'move.failed', user: user.jid, reason });
-    await deliveries.hopeless(user.jid, 'item-not-found', reason);
+    if (next) this.poke(user);
     return null;
   }
 
@@ -212,7 +245,7 @@ export class Reconcile {
   }
 }
 
-/** Only users that are moved or moving can differ from what is wanted. */
-function mayDiffer(user: User): boolean {
-  return !user.own && (user.phase !== 'legacy' || user.moving !== undefined);
+/** Of users that were never moved the server keeps nothing. */
+function mayDiffer({ own, phase, moving, attached, observed, locked }: User): boolean {
+  return !own && (phase !== 'legacy' || [moving, attached, observed, locked].some((had) => had !== undefined));
 }

@@ -1,87 +1,97 @@
-// The way back to `legacy`, step by step, each written down before the next: after a crash the move goes on where it stood.
+// The way back from the apps, step by step, each written down before the next: after a crash the move goes on where it stood.
 
-import type { Parts } from './reconcile.ts';
+import type { Clock } from '../clock.ts';
+import { giveBackAll, type HandBackParts, leave } from './hand-back.ts';
+import { isOpenToApps } from './phase.ts';
+import type { Place } from './place.ts';
+import type { Deliveries } from './reconcile.ts';
 import type { Failed } from './server.ts';
-import type { Shown } from './shown.ts';
 import { isReturning, type Step, type User } from './users.ts';
 
 const pollMs = 50;
 /** A drain holds a place among the users under way; so long, then others have their turn. */
 const maxPolls = 20;
-const returnPage = 200;
-/** Live traffic may bring new stanzas while the last are handed back; so often we go round before detaching anyway. */
-const maxRounds = 100;
 
 /** What a step answers: null = done; a failure = try again later. */
 type Done = Failed | null;
 
+export interface RollbackParts extends HandBackParts {
+  place: Place;
+  deliveries: Deliveries;
+  clock: Clock;
+}
+
+const order = ['drain', 'stop', 'return', 'detach', 'discard'] as const;
+type Back = (typeof order)[number];
+
+const run: Record<Back, (user: User, parts: RollbackParts) => Promise<Done>> = {
+  drain,
+  stop: async (user, { deliveries }) => {
+    await deliveries.published(user.jid);
+    return null;
+  },
+  return: (user, parts) => giveBackAll(user, 'returned', parts),
+  detach,
+  discard,
+};
+
+/** Is the user on the way back, or has that to be carried through before another move begins? */
+export function isRollingBack({ moving }: User): boolean {
+  return moving !== undefined && (order as readonly Step[]).includes(moving.step);
+}
+
 /**
- * DESIGN §5: the new phase has stopped the apps already. Send what is accepted · await what is in flight · return what no
- * app has acknowledged, in order · detach, which gives back what we have not acknowledged · end the rest.
- * `attach` makes the session again where it was lost and something must still be sent through it.
+ * DESIGN §5: the new phase has stopped the apps already. Legacy clients are let in · send what is accepted · await what is in flight ·
+ * return what no app has acknowledged, in order · detach, which gives back what we have not acknowledged · end the rest.
  */
-export async function rollBack(
-  user: User,
-  parts: Parts,
-  attach: (shown: Shown | null) => Promise<Done>,
-): Promise<Done> {
-  /** The step begins now: nothing of it has been asked of the server yet. */
-  let isFresh = false;
-  const run: Partial<Record<Step, () => Promise<Done>>> = {
-    drain: () => drain(user, parts, attach),
-    stop: async () => {
-      await parts.deliveries.published(user.jid);
-      return null;
-    },
-    return: () => giveBackAll(user, parts),
-    detach: () => detach(user, parts, isFresh),
-    discard: () => discard(user, parts),
-  };
+export async function rollBack(user: User, parts: RollbackParts): Promise<Done> {
+  const { version } = user;
   for (const step of order) {
-    if (!isWanted(user)) return null;
-    if (!isAt(user, step)) continue;
-    const failed = await run[step]!();
+    if (user.moving?.step !== step) continue;
+    const failed = (await prepare(user, step, parts)) ?? (await run[step](user, parts));
     if (failed) return failed;
-    await goOn(user, step, parts);
-    isFresh = true;
+    await goOn(user, step, version, parts);
+    if (isSuperseded(user, version)) return null;
   }
   return null;
 }
 
-const order = ['drain', 'stop', 'return', 'detach', 'discard'] as const;
-
-/** A move in the other direction ends a rollback that has returned nothing yet. */
-function isWanted(user: User): boolean {
-  return (user.phase === 'legacy' && user.moving !== undefined) || isReturning(user);
+/** Another move has begun since, even if it is one to the same phase: unless this one has returned something, its steps are over. */
+function isSuperseded(user: User, version: number): boolean {
+  return user.version !== version && !isReturning(user);
 }
 
-function isAt(user: User, step: Step): boolean {
-  return user.moving?.step === step;
-}
-
-/** Writes the next step down, or the end; a move in the other direction that came meanwhile begins then. */
-async function goOn(user: User, step: (typeof order)[number], { users, clock, log }: Parts): Promise<void> {
+/** Writes the next step down; a move in the other direction that came meanwhile begins after the last one. */
+async function goOn(user: User, step: Back, version: number, { users, clock }: RollbackParts): Promise<void> {
   const next = order[order.indexOf(step) + 1];
-  const from = user.moving?.from;
-  const change = (now: User) => {
-    if (now.moving?.step !== step || !isWanted(now)) return null;
-    const { from, hasReturned } = now.moving;
-    if (next) return { moving: { from, step: next, hasReturned: next === 'return' || hasReturned } };
-    return { moving: now.phase === 'legacy' ? undefined : { from, step: 'arrange' as const } };
-  };
-  const note = next ? undefined : { who: 'crossfade', what: 'move.done', detail: `${from} → legacy` };
-  const changed = await users.change(user, change, clock.now(), note);
-  if (changed && !user.moving) log.info({ event: 'user.moved', user: user.jid, from, phase: 'legacy' });
+  await users.change(
+    user,
+    (now) => {
+      if (now.moving?.step !== step || isSuperseded(now, version)) return null;
+      const { hasReturned, ...moving } = now.moving;
+      if (!next) return { moving: { ...moving, step: 'arrange' } };
+      return { moving: { ...moving, step: next, hasReturned: next === 'return' || hasReturned } };
+    },
+    clock.now(),
+  );
 }
 
-/** What the apps were promised is sent, while the session still stands. */
-async function drain(user: User, parts: Parts, attach: (shown: Shown | null) => Promise<Done>): Promise<Done> {
-  const { ledger, server, clock, deliveries } = parts;
+async function prepare(user: User, step: Back, parts: RollbackParts): Promise<Done> {
+  const failed = await parts.place.unlock(user);
+  if (failed || step === 'detach' || step === 'discard') return failed;
+  // A detach that another turn has begun: what the server took back then must not be returned as well.
+  return user.attached?.pending === 'detach' ? leave(user, null, parts) : null;
+}
+
+/** What the apps were promised is sent; where the session is gone it is made again for that, without presence. */
+async function drain(user: User, parts: RollbackParts): Promise<Done> {
+  const { ledger, server, clock, deliveries, place } = parts;
+  const { version } = user;
   for (let poll = 0; poll < maxPolls; poll++) {
-    if ((await ledger.do('toXmppWaiting', { user: user.jid })) === 0 || user.phase !== 'legacy') return null;
+    if (user.version !== version || (await ledger.do('toXmppWaiting', { user: user.jid })) === 0) return null;
     if (!server.up) return { kind: 'lost' };
-    if (user.attached?.epoch !== server.epoch) {
-      const failed = await attach(null);
+    if (!place.hasSession(user)) {
+      const failed = await place.show(user, null);
       if (failed?.kind === 'refused') await deliveries.hopeless(user.jid, failed.condition, failed.text);
       else if (failed) return failed;
     }
@@ -90,55 +100,27 @@ async function drain(user: User, parts: Parts, attach: (shown: Shown | null) => 
   return { kind: 'wait', condition: 'resource-constraint', text: 'messages of the app wait for the legacy server' };
 }
 
-/** Hands back, one after the other, what came to us alone and no app has acknowledged. */
-async function giveBackAll(user: User, { ledger, server, clock, log }: Parts): Promise<Done> {
-  for (let page = returnPage; page === returnPage; ) {
-    const entries = await ledger.do('toReturn', { user: user.jid, limit: returnPage });
-    page = entries.length;
-    for (const entry of entries) {
-      const answer = await server.giveBack({ user: user.jid, key: entry.key, at: entry.at, stanza: entry.original });
-      const at = clock.now();
-      if (answer.kind === 'refused' && answer.condition === 'item-not-found') {
-        log.error({ event: 'return.impossible', user: user.jid, key: entry.key, text: 'the account is gone' });
-        await ledger.do('discard', { seqs: [entry.seq], at, reason: 'the account is gone' });
-      } else if (answer.kind !== 'processed') {
-        // Nobody but us has this message: the move waits here, and says so, until the server takes it.
-        return answer;
-      } else {
-        await ledger.do('returned', { seqs: [entry.seq], at });
-      }
-    }
-  }
-  return null;
+/** Copies begin before the session ends: the way to `shadow` leaves no gap. */
+async function detach(user: User, parts: RollbackParts): Promise<Done> {
+  const failed = user.phase === 'legacy' || isOpenToApps(user.phase) ? null : await parts.place.observe(user);
+  if (failed && !isGone(failed)) return failed;
+  // An attach without an answer: the name of the session has to be learned first.
+  const unknown = user.attached?.pending === 'attach' ? await parts.place.show(user, null) : null;
+  if (unknown && !isGone(unknown)) return unknown;
+  return leave(user, 'returned', parts);
 }
 
-/**
- * Ends the session when nothing of the user's is left here that the server believes delivered: whatever arrives after
- * the detach was written has n > h, and the server takes it back itself, behind all that was returned before.
- */
-async function detach(user: User, parts: Parts, isFresh: boolean): Promise<Done> {
-  const { ledger, server, users, clock } = parts;
-  // An attach whose answer was lost has left a session that we do not know of.
-  const jid = user.attached?.epoch === server.epoch ? user.attached.jid : server.jidOf(user.jid);
-  // Asked before, the server may have taken things back already: they must not be returned as well.
-  for (let round = 0; isFresh && round < maxRounds; round++) {
-    const before = user.arrivals;
-    const failed = await giveBackAll(user, parts);
-    if (failed) return failed;
-    if (user.arrivals === before) break;
-  }
-  const answer = await server.detach(jid);
-  if (answer.kind === 'lost' || answer.kind === 'wait') return answer;
-  if (answer.kind === 'detached') {
-    const { link, epoch } = server;
-    await ledger.do('takenBack', { user: user.jid, link, epoch, h: answer.h, at: clock.now(), become: 'discarded' });
-  }
-  await users.change(user, () => ({ attached: undefined }), clock.now());
-  return giveBackAll(user, parts);
+/** The account is no more, and with it all that the server kept. */
+function isGone(failed: Failed): boolean {
+  return failed.kind === 'refused' && failed.condition === 'item-not-found';
 }
 
-async function discard(user: User, { ledger, clock, deliveries }: Parts): Promise<Done> {
-  await ledger.do('discardRest', { user: user.jid, at: clock.now(), reason: 'rolled back' });
+async function discard(user: User, { ledger, clock, deliveries }: RollbackParts): Promise<Done> {
+  // A move the other way has come meanwhile: what others have, too, is still for the apps.
+  if (isOpenToApps(user.phase)) return null;
+  const discarded = ledger.do('discardRest', { user: user.jid, at: clock.now(), reason: 'rolled back' });
+  // At once: what is accepted behind it belongs to another move.
   deliveries.ended(user.jid);
+  await discarded;
   return null;
 }

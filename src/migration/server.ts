@@ -27,12 +27,21 @@ export interface LegacyServer {
   readonly hasArchive: boolean;
   /** The session an attach asks for; the server may have given another. */
   jidOf(user: string): string;
-  /** Makes the session, or finds it; shows it to contacts, or (null) leaves it without presence. Idempotent. */
-  attach(user: string, shown: Shown | null): Promise<{ kind: 'attached'; jid: string } | Failed>;
+  /**
+   * Makes the session, and shows it to contacts, or (null) leaves it without presence; or finds it (`resumed`), and leaves its presence as
+   * it is. Idempotent.
+   */
+  attach(user: string, shown: Shown | null): Promise<{ kind: 'attached'; jid: string; resumed?: boolean } | Failed>;
   /** Shows an attached session otherwise. */
   show(jid: string, shown: Shown): Promise<{ kind: 'processed' } | Failed>;
   /** Ends the session; the server took back all its stanzas with n > h. Idempotent within an epoch. */
   detach(jid: string): Promise<{ kind: 'detached'; h: number } | Failed>;
+  /** Copies of what the user sends and receives, whether there is a session or not. Idempotent, as the three that follow. */
+  observe(user: string): Promise<{ kind: 'processed' } | Failed>;
+  unobserve(user: string): Promise<{ kind: 'processed' } | Failed>;
+  /** Refuses legacy clients of this user, with this text, and ends those that are there. */
+  lock(user: string, text: string): Promise<{ kind: 'processed' } | Failed>;
+  unlock(user: string): Promise<{ kind: 'processed' } | Failed>;
   /** Hands an undelivered stanza back to the user's legacy devices or offline storage. A repeated key is ignored. */
   giveBack(stanza: GiveBack): Promise<{ kind: 'processed' } | Failed>;
 }

@@ -12,6 +12,8 @@ export interface Moving {
   step: Step;
   /** A rollback has begun to hand entries back. */
   hasReturned?: true;
+  /** The way back after a move that the server refused. */
+  hasFailed?: true;
 }
 
 /** The attached session as the server knew it last. */
@@ -21,6 +23,8 @@ export interface Attached {
   epoch: string;
   /** Null: without presence, for sending only. Absent while it is being changed: after a crash nobody knows. */
   shown?: Shown | null;
+  /** Asked for and not answered yet: after a crash it may be there or not. */
+  pending?: 'attach' | 'detach';
 }
 
 /** Something the server was asked to keep for a user: written before it is asked, cleared after it was taken back. */

@@ -43,8 +43,8 @@ export interface AttachRequest {
 }
 
 type No = { kind: 'refused' | 'wait'; condition: string; text: string };
-/** `jid` is what the server gave, which may not be what was asked for. */
-export type Attached = { kind: 'attached'; jid: string } | No | { kind: 'lost' };
+/** `jid` is what the server gave, which may not be what was asked for; `resumed`: the session was there already, its presence is as it was. */
+export type Attached = { kind: 'attached'; jid: string; resumed: boolean } | No | { kind: 'lost' };
 /** `returned`: how many stanzas with n > h the server took back. */
 export type Detached = { kind: 'detached'; epoch: string; h: number; returned: number } | No | { kind: 'lost' };
 
@@ -149,10 +149,7 @@ export class AttachLink {
     stamp: string;
     stanza: string;
   }): Promise<SendResult> {
-    return this.#ask(tag('return', { xmlns: NS_ATTACH, to, key, stamp }, forEnvelope(stanza)), (answer) => {
-      if (typeof answer === 'string') return { kind: 'lost' };
-      return answer.attrs.type === 'result' ? { kind: 'processed' } : refusalOf(readError(answer));
-    });
+    return this.#request(tag('return', { xmlns: NS_ATTACH, to, key, stamp }, forEnvelope(stanza)));
   }
 
   /** Ends a session; all that is accepted until now is acked in the same write, so that the server takes back no more than it must. */
@@ -168,6 +165,31 @@ export class AttachLink {
         h: count(detached.attrs.h),
         returned: count(detached.attrs.returned),
       };
+    });
+  }
+
+  /** Copies of what the user (a local part) sends and receives, from now on. */
+  observe(user: string): Promise<SendResult> {
+    return this.#request(tag('observe', { xmlns: NS_ATTACH, user }));
+  }
+
+  unobserve(user: string): Promise<SendResult> {
+    return this.#request(tag('unobserve', { xmlns: NS_ATTACH, user }));
+  }
+
+  /** Refuses legacy clients of the user, and ends those that are there, with this text. */
+  lock(user: string, text: string): Promise<SendResult> {
+    return this.#request(new Element('lock', { xmlns: NS_ATTACH, user, kick: '1' }).t(text).toString());
+  }
+
+  unlock(user: string): Promise<SendResult> {
+    return this.#request(tag('unlock', { xmlns: NS_ATTACH, user }));
+  }
+
+  #request(inner: string): Promise<SendResult> {
+    return this.#ask(inner, (answer) => {
+      if (typeof answer === 'string') return { kind: 'lost' };
+      return answer.attrs.type === 'result' ? { kind: 'processed' } : refusalOf(readError(answer));
     });
   }
 
@@ -274,8 +296,8 @@ function readSent(answer: Answer): SendResult {
 }
 
 function readAttached(result: Element | undefined): Attached {
-  const { jid, condition = 'undefined-condition', type = 'wait', text = '' } = result?.attrs ?? {};
-  if (result?.is('attached', NS_ATTACH) && jid) return { kind: 'attached', jid };
+  const { jid, resumed, condition = 'undefined-condition', type = 'wait', text = '' } = result?.attrs ?? {};
+  if (result?.is('attached', NS_ATTACH) && jid) return { kind: 'attached', jid, resumed: resumed === '1' };
   return { kind: type === 'wait' ? 'wait' : 'refused', condition, text };
 }
 

@@ -66,9 +66,13 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
   const server = playedServer(() => side);
   const deliveries = {
     ...{ published: async () => {}, sessionUp() {}, reopened() {} },
-    ...{ arrivals: () => 0, hopeless: async () => {}, ended() {} },
+    ...{ available() {}, left() {}, hasToSend: () => false, hopeless: async () => {}, ended() {} },
   };
-  const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, clock: systemClock, log: silentLog });
+  const policy = { legacyLogin: 'allow', lockText: 'moved' } as const;
+  const reconcile = new Reconcile({
+    ...{ users, devices, server, ledger, deliveries, ...policy },
+    ...{ clock: systemClock, log: silentLog },
+  });
   const moves = new Moves({ users, clock: systemClock, domain: 'example.com', poke: (user) => reconcile.poke(user) });
   const deliver = new Deliver({
     ...{
@@ -134,6 +138,8 @@ const plainDraft = {
   mapping: 'rfc6121-message',
 } as const;
 
+const processed = async () => ({ kind: 'processed' }) as const;
+
 function playedServer(side: () => AdminSide): LegacyServer {
   return {
     up: true,
@@ -144,6 +150,7 @@ function playedServer(side: () => AdminSide): LegacyServer {
     attach: (user) => side().attach(user),
     show: async () => ({ kind: 'processed' }),
     detach: async () => ({ kind: 'detached', h: 0 }),
+    ...{ observe: processed, unobserve: processed, lock: processed, unlock: processed },
     giveBack: async (stanza) => {
       side().givenBack.push(stanza);
       return side().giveBack(stanza);

@@ -99,15 +99,7 @@ const rows: { what: string; path: string; init?: RequestInit; status: number; na
     init: phase('mqqt'),
     status: 400,
     name: 'bad-request',
-    detail: /no phase "mqqt"; choose one of legacy, mqtt/,
-  },
-  {
-    what: 'a phase to come',
-    path: `${users}/bob@example.com/phase`,
-    init: phase('dual'),
-    status: 422,
-    name: 'not-available',
-    detail: /"dual" is not available yet/,
+    detail: /no phase "mqqt"; choose one of legacy, shadow, dual, mqtt/,
   },
   {
     what: 'a user of another domain',

@@ -110,12 +110,7 @@ const faults = [
   {
     args: ['user', 'set', 'bob@example.com', 'mqqt', '--reason', 'x'],
     code: 64,
-    err: 'no phase "mqqt"; choose one of legacy, mqtt',
-  },
-  {
-    args: ['user', 'set', 'bob@example.com', 'shadow', '--reason', 'x'],
-    code: 1,
-    err: '"shadow" is not available yet',
+    err: 'no phase "mqqt"; choose one of legacy, shadow, dual, mqtt',
   },
   {
     args: ['user', 'set', 'bob@example.com', 'mqtt'],

@@ -31,10 +31,6 @@ test('`user set` moves a user and waits for it, says so, and tells by its exit c
     code: 1,
     err: expect.stringContaining('ghost@example.com could not be moved to mqtt: there is no such account'),
   });
-  expect(await cli('user', 'set', 'bob@example.com', 'shadow', '--reason', 'curious')).toMatchObject({
-    code: 1,
-    err: expect.stringContaining('not available yet'),
-  });
   expect((await cli('user', 'set', 'bob@example.com', 'mqtt')).code).toBe(64);
   expect(
     (await cli('user', 'set', 'bob@example.com', 'mqtt', '--reason', 'x', '--token', 'wrong-token-wrong')).code,

@@ -119,11 +119,6 @@ test('a user who has no account ends where it was, and the audit says why', asyn
   });
 });
 
-test.each(['shadow', 'dual'])('the phase %s is refused as not available yet', async (phase) => {
-  const { status, body } = await gateway.put('alice@example.com', phase);
-  expect({ status, type: body.type }).toEqual({ status: 422, type: 'urn:crossfade:problem:not-available' });
-});
-
 test('what an app of a legacy user publishes is refused, and nothing comes to the contact', async () => {
   const phone = await stage.app('frank', 'phone');
   phone.say('alice@example.com', 'am I moved?', 'f1');

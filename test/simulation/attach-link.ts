@@ -5,12 +5,12 @@ import type { GiveBack, LegacyServer as Server } from '../../src/migration/serve
 import { nameOfShown, type Shown } from '../../src/migration/shown.ts';
 import { AckWindow } from '../../src/xmpp/ack-window.ts';
 import type { Arrival, SendResult } from '../../src/xmpp/session.ts';
-import type { Frame } from './frame.ts';
+import type { Frame, Load } from './frame.ts';
 import type { LegacyServer } from './legacy-server.ts';
 import type { Life } from './life.ts';
 import { Connection } from './pipe.ts';
 import type { Link } from './server-link.ts';
-import { chatStanza, noiseStanza, readChat } from './stanzas.ts';
+import { carbonStanza, chatStanza, noiseStanza, readChat } from './stanzas.ts';
 import type { World } from './world.ts';
 
 export const linkName = 'gw.example.com/example.com';
@@ -22,8 +22,10 @@ export interface LinkParts {
   /** What is on disk about the link. */
   position(): Promise<{ epoch: string; h: number } | null>;
   receive(stanza: Element, arrival: Arrival, accepted: () => void): void;
+  /** A chat message comes to the parts under test. */
+  onChat(frame: Frame): void;
   onUp(resumed: boolean): void;
-  onDetached(jid: string, h: number): void;
+  onDetached(jid: string, h: number, reason: string): void;
   /** The server was told that it may forget everything up to h. */
   onAcknowledged(epoch: string, h: number): void;
 }
@@ -77,7 +79,7 @@ export class AttachLink implements Server {
       connection.down(() => this.#welcome(welcome));
       link.connect(connection, {
         hear: (frame) => this.#hear(frame),
-        hearDetached: (jid, h) => this.#hearDetached(jid, h),
+        hearDetached: (jid, h, reason) => this.#hearDetached(jid, h, reason),
       });
     });
   }
@@ -97,16 +99,33 @@ export class AttachLink implements Server {
     }>;
   }
 
+  observe(user: string) {
+    return this.#ask(`observe ${user}`, (link) => link.observe(user, true));
+  }
+
+  unobserve(user: string) {
+    return this.#ask(`unobserve ${user}`, (link) => link.observe(user, false));
+  }
+
+  lock(user: string) {
+    return this.#ask(`lock ${user}`, (link) => link.lock(user, true));
+  }
+
+  unlock(user: string) {
+    return this.#ask(`unlock ${user}`, (link) => link.lock(user, false));
+  }
+
   detach(jid: string) {
     this.#acknowledge();
     return this.#ask(`detach ${jid}`, (link) => link.detach(jid)) as Promise<{ kind: 'detached'; h: number }>;
   }
 
   giveBack({ user, key, at, stanza }: GiveBack) {
-    const chat = readChat(stanza, this.#parts.server.witness)!;
+    const { life, server } = this.#parts;
+    const chat = readChat(stanza, server.witness)!;
     const stamp = Math.floor(at / 1000) * 1000;
     return this.#ask(`return ${chat.message.name}`, (link) => {
-      this.#parts.life.told.returned(key, chat.message.name);
+      if (server.accounts.has(user)) life.told.returned(key, chat.message.name);
       return link.giveBack(user, key, chat, stamp);
     }) as Promise<{ kind: 'processed' }>;
   }
@@ -166,7 +185,8 @@ export class AttachLink implements Server {
     );
   }
 
-  #hear({ epoch, n, user, jid, seen, load }: Frame): void {
+  #hear(frame: Frame): void {
+    const { epoch, n, user, jid, seen, dir, load } = frame;
     const { life, world, receive } = this.#parts;
     if (!life.step(`d n=${n}`)) return;
     if (n !== this.#received + 1) return world.broke(`the link has a gap: ${n} came after ${this.#received}`);
@@ -174,8 +194,9 @@ export class AttachLink implements Server {
     const window = this.#window;
     if (window.has(n)) return;
     if ('taken' in load) return this.#accepted(window, n);
-    const arrival = { user, seen, position: { link: linkName, epoch, n } };
-    const stanza = 'chat' in load ? chatStanza(load.chat) : noiseStanza(load.noise, jid, n);
+    const arrival = { user, seen, dir, position: { link: linkName, epoch, n } };
+    const stanza = stanzaOf(load, user, jid, n);
+    this.#parts.onChat(frame);
     let calls = 0;
     receive(stanza, arrival, () => {
       if (++calls > 1) world.broke(`accepted was called twice for n=${n}`);
@@ -183,8 +204,8 @@ export class AttachLink implements Server {
     });
   }
 
-  #hearDetached(jid: string, h: number): void {
-    if (this.#parts.life.step('detached')) this.#parts.onDetached(jid, h);
+  #hearDetached(jid: string, h: number, reason: string): void {
+    if (this.#parts.life.step('detached')) this.#parts.onDetached(jid, h, reason);
   }
 
   #accepted(window: AckWindow, n: number): void {
@@ -210,4 +231,9 @@ export class AttachLink implements Server {
     this.#parts.onAcknowledged(link.epoch, h);
     link.ack(h);
   }
+}
+
+function stanzaOf(load: Exclude<Load, { taken: true }>, user: string, jid: string, n: number): Element {
+  if ('noise' in load) return noiseStanza(load.noise, jid, n);
+  return load.carbon ? carbonStanza(load.chat, load.carbon, user, jid) : chatStanza(load.chat);
 }

@@ -20,7 +20,7 @@ export interface BrokerParts {
 type Kind = 'publisher' | 'subscriber';
 
 const subscriber = 'gateway-sub';
-const isOut = (topic: string) => topic.includes('/out/') || topic.includes('/presence/');
+const isOut = (topic: string) => /^chat\/[^/]+\/(out|presence)\//.test(topic);
 
 export class BrokerLink implements Broker {
   readonly window: number;

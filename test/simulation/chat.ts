@@ -4,6 +4,8 @@ import type { Message } from './witness.ts';
 
 export interface Chat {
   message: Message;
+  /** Full JID of the session it was sent by, where that is not the sender's own word. */
+  from?: string;
   /** As addressed: bare or full JID. */
   to: string;
   /** Set once it was stored: its original time, whole seconds (XEP-0203). */

@@ -1,5 +1,6 @@
 // One device of a user's app: stores by key, acknowledges, repeats what it sent until in/ack. As docs/app-developers.md asks of apps.
 
+import type { Shown, Stated } from '../../src/migration/shown.ts';
 import type { MqttBroker, Publication, Receiver } from './mqtt-broker.ts';
 import { Connection } from './pipe.ts';
 import type { Witness } from './witness.ts';
@@ -33,6 +34,8 @@ export class Device {
   /** What became of what it sent. */
   readonly accepted = new Set<string>();
   readonly refused = new Map<string, string>();
+  /** What it says of itself. */
+  stated: Stated = { online: true, statedAt: 0 };
   #connection: Connection | null = null;
   #ackDue = false;
 
@@ -51,26 +54,19 @@ export class Device {
     if (this.#connection) return;
     const connection = new Connection(world, world.between(1, 60));
     this.#connection = connection;
-    const topic = `chat/${user}/presence/${client}`;
-    const presence = (online: boolean): Publication => ({
-      topic,
-      payload: JSON.stringify({ online }),
-      qos: 1,
-      retain: true,
-    });
     let isNew = false;
     connection.onEnd(() => this.#lost(connection));
     connection.up(() => {
       if (!broker.isUp) return connection.cut();
       world.say(client, () => 'connects');
       const receive: Receiver = (publication, puback) => this.#receive(publication, puback);
-      isNew = !broker.connect(client, connection, receive, presence(false));
+      isNew = !broker.connect(client, connection, receive, this.#presence(false));
     });
     connection.up(() => {
       if (isNew) witness.subscribed.set(this.place, world.now);
       broker.subscribe(client, (name) => name.startsWith(`chat/${user}/in/`));
     });
-    connection.up(() => broker.publish(presence(true)));
+    connection.up(() => broker.publish(this.#presence(true)));
     for (const { payload } of this.pending.values()) this.#publish('message', payload);
   }
 
@@ -81,18 +77,27 @@ export class Device {
 
   /** Says goodbye. */
   leave(): void {
-    const { broker, user, client } = this.parts;
+    const { broker, client } = this.parts;
     const connection = this.#connection;
-    const presence = {
-      topic: `chat/${user}/presence/${client}`,
-      payload: '{"online":false}',
-      qos: 1 as const,
-      retain: true,
-    };
     connection?.up(() => {
-      broker.publish(presence);
+      broker.publish(this.#presence(false));
       broker.disconnect(client);
     });
+  }
+
+  /** Says how it is. */
+  state(presence: Shown): void {
+    const { world, client, broker } = this.parts;
+    this.stated = { online: true, statedAt: world.now, ...presence };
+    world.say(client, () => `says it is ${JSON.stringify(presence)}`);
+    this.#connection?.up(() => broker.publish(this.#presence(true)));
+  }
+
+  #presence(online: boolean): Publication {
+    const { user, client } = this.parts;
+    const { show, text } = this.stated;
+    const payload = JSON.stringify(online ? { online, show, text } : { online });
+    return { topic: `chat/${user}/presence/${client}`, payload, qos: 1, retain: true };
   }
 
   send(to: string): void {

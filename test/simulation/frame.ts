@@ -2,8 +2,10 @@
 
 import type { Chat } from './chat.ts';
 
-/** What `<d>` carries: a chat message, something small that needs no record, or nothing (taken back). */
-export type Load = { chat: Chat } | { noise: 'presence' | 'ping' } | { taken: true };
+/**
+ * What `<d>` carries: a chat message, as itself or in a carbon; something small that needs no record; or nothing (taken back).
+ */
+export type Load = { chat: Chat; carbon?: 'sent' | 'received' } | { noise: 'presence' | 'ping' } | { taken: true };
 
 export interface Frame {
   epoch: string;
@@ -11,16 +13,18 @@ export interface Frame {
   user: string;
   jid: string;
   seen: boolean;
+  /** A copy that `observe` gives. */
+  dir?: 'in' | 'out';
   load: Load;
 }
 
 /** The gateway's end of the connection. */
 export interface LinkEnd {
   hear(frame: Frame): void;
-  hearDetached(jid: string, h: number): void;
+  hearDetached(jid: string, h: number, reason: string): void;
 }
 
 export function nameOf(load: Load): string {
-  if ('chat' in load) return load.chat.message.name;
+  if ('chat' in load) return `${load.carbon ? `a carbon (${load.carbon}) of ` : ''}${load.chat.message.name}`;
   return 'noise' in load ? load.noise : 'nothing';
 }

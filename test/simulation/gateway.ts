@@ -10,8 +10,10 @@ import type { Log } from '../../src/log.ts';
 import { compile } from '../../src/mapping/compile.ts';
 import { load } from '../../src/mapping/load.ts';
 import type { Metrics } from '../../src/metrics.ts';
+import type { LegacyLogin } from '../../src/migration/wanted.ts';
 import { AttachLink } from './attach-link.ts';
 import { BrokerLink } from './broker-link.ts';
+import type { Frame } from './frame.ts';
 import type { LegacyServer } from './legacy-server.ts';
 import { Life, type Told } from './life.ts';
 import type { MqttBroker } from './mqtt-broker.ts';
@@ -21,12 +23,22 @@ export interface GatewayParts {
   world: World;
   server: LegacyServer;
   broker: MqttBroker;
-  settings: { crashChance: number; commitMs: number; brokerWindow: number; offlineWindow: number; horizonMs: number };
+  settings: {
+    crashChance: number;
+    commitMs: number;
+    brokerWindow: number;
+    offlineWindow: number;
+    horizonMs: number;
+    legacyLogin: LegacyLogin;
+  };
   /** Breaks something on purpose: for the tests that the simulation can fail. */
   sabotage?: (outside: Outside, core: () => Core) => Outside;
   told: Told;
   onAcknowledged(epoch: string, h: number): void;
   onMoved(user: string, phase: string): void;
+  onFailed(user: string): void;
+  onStarted(): void;
+  onChat(frame: Frame): void;
 }
 
 const mappings = compile(load([new URL('../../mappings', import.meta.url).pathname]));
@@ -45,7 +57,7 @@ const questions = [
   'getMeta',
 ];
 /** Errors in the log that belong to the faults we make. */
-const expectedErrors = ['ledger.unwritable'];
+const expectedErrors = ['ledger.unwritable', 'return.impossible'];
 
 export class Gateway {
   readonly db = new DatabaseSync(':memory:');
@@ -67,7 +79,7 @@ export class Gateway {
   }
 
   #begin(): void {
-    const { world, server, broker, settings, told, onAcknowledged } = this.#parts;
+    const { world, server, broker, settings, told, onAcknowledged, onChat } = this.#parts;
     this.lives++;
     this.isReady = false;
     const life = new Life(world, settings.crashChance, told, () => {
@@ -80,11 +92,11 @@ export class Gateway {
     world.say('gateway', () => 'starts');
     const ledger = new BatchedLedger({ engine: this.#engine(life), clock: life.clock, log: this.#log() });
     this.link = new AttachLink({
-      ...{ world, server, life, onAcknowledged },
+      ...{ world, server, life, onAcknowledged, onChat },
       position: () => ledger.do('position', { link: this.link.link }),
       receive: (stanza, arrival, accepted) => core.toMqtt.receive(stanza, arrival, accepted),
       onUp: (resumed) => core.linkUp(resumed),
-      onDetached: (jid, h) => core.detached(jid, h),
+      onDetached: (jid, h, reason) => core.detached(jid, h, reason),
     });
     this.brokerLink = new BrokerLink({
       ...{ world, broker, life, window: settings.brokerWindow },
@@ -107,13 +119,14 @@ export class Gateway {
     void core.start().then(() => {
       if (!life.isAlive) return;
       this.isReady = true;
+      this.#parts.onStarted();
       void this.link.connect();
       this.brokerLink.connect();
     });
   }
 
   #settings() {
-    const { offlineWindow, horizonMs } = this.#parts.settings;
+    const { offlineWindow, horizonMs, legacyLogin } = this.#parts.settings;
     return {
       ...{
         domain: 'example.com',
@@ -125,6 +138,7 @@ export class Gateway {
         deviceDays: 30,
       },
       ...{ brokerHorizonMs: horizonMs, historyMs: 7 * 86_400_000, version: '0' },
+      ...{ legacyLogin, lockText: 'moved' },
     };
   }
 
@@ -148,10 +162,11 @@ export class Gateway {
   }
 
   #log(): Log {
-    const { world, onMoved } = this.#parts;
+    const { world, onMoved, onFailed } = this.#parts;
     const hear = (fields: { event: string; [field: string]: unknown }) => {
       world.say('gateway', () => `log ${JSON.stringify(fields)}`);
       if (fields.event === 'user.moved') onMoved(String(fields.user), String(fields.phase));
+      if (fields.event === 'move.failed') onFailed(String(fields.user));
     };
     const error = (fields: { event: string; [field: string]: unknown }) => {
       hear(fields);

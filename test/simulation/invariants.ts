@@ -1,7 +1,9 @@
 // What must be true, whatever happened. Each check says in its comment what it promises and which exceptions it knows.
 
 import { bare } from './chat.ts';
+import { checkServer } from './invariants-server.ts';
 import type { Scene } from './scenario.ts';
+import type { Sight } from './witness.ts';
 
 interface Row {
   seq: number;
@@ -22,29 +24,44 @@ export function checkReturned({ world, witness, gateway }: Scene, key: string, n
   if (row.custody !== 0 && !witness.rerouted.has(name)) world.broke(`${name} was returned and is a copy`);
 }
 
+/** In `dual` what is handed back when the app goes is still for the app. */
+export function staysForApp({ gateway }: Scene, key: string): boolean {
+  const user = gateway.db
+    .prepare('SELECT phase, moving FROM user WHERE jid = (SELECT user FROM entry WHERE seq = ?)')
+    .get(seqOf(key));
+  return user?.phase === 'dual' && (user.moving === null || JSON.parse(String(user.moving)).step === 'arrange');
+}
+
 /** What was returned or discarded, or is just being handed back by an operator, is not published any more. */
 export function checkPublished({ world, witness, gateway }: Scene, key: string): void {
   if (!witness.published.has(key)) witness.published.set(key, world.now);
-  const row = gateway.db.prepare('SELECT id, state, condition FROM entry WHERE seq = ?').get(seqOf(key));
+  const row = gateway.db.prepare('SELECT id, user, state, condition FROM entry WHERE seq = ?').get(seqOf(key));
   if (!row) return world.broke(`${key} was published and is not on disk`);
   if (Number(row.state) > 5 || row.condition === 'returning' || witness.returnedKeys.has(key))
     world.broke(`${row.id} was published after it was returned or discarded`);
+  const user = gateway.db.prepare('SELECT phase, moving FROM user WHERE jid = ?').get(row.user!);
+  if (user && !user.moving && (user.phase === 'legacy' || user.phase === 'shadow'))
+    world.broke(`${row.id} was published to ${row.user} in ${user.phase}`);
 }
 
 /** A rollback returns all that was `sole` and unacknowledged: nothing of it is left when it is done. */
 export function checkMoved({ world, gateway, moves }: Scene, user: string, phase: string): void {
-  if (phase !== 'legacy') return;
-  if (moves.get(user)?.at(-1)?.phase !== 'legacy') return;
+  if (phase !== 'legacy' && phase !== 'shadow') return;
+  if (moves.get(user)?.at(-1)?.phase !== phase) return;
   const left = gateway.db
     .prepare('SELECT id FROM entry WHERE user = ? AND lane = 0 AND state <= 4 AND custody = 0 AND app_acked_at IS NULL')
     .all(user);
   if (left.length > 0) world.broke(`the rollback of ${user} left ${left.map(({ id }) => id).join(', ')}`);
 }
 
-/** Record, then answer: what the server may forget is on disk. */
-export function checkAcknowledged({ world, gateway, server }: Scene, epoch: string, h: number): void {
+/** Record, then answer: what the server may forget is on disk. Of copies nobody here wants there is no record. */
+export function checkAcknowledged({ world, witness, gateway, server }: Scene, epoch: string, h: number): void {
   let last = 0;
-  for (const { n, load } of server.link!.queue.values()) if (n <= h && 'chat' in load) last = Math.max(last, n);
+  for (const { n, load, dir } of server.link!.queue.values()) {
+    if (n > h || !('chat' in load)) continue;
+    const isCopy = dir !== undefined || load.carbon !== undefined;
+    if (!isCopy || witness.served.has(`${epoch}:${n}`)) last = Math.max(last, n);
+  }
   const row = gateway.db.prepare('SELECT epoch, n FROM link').get();
   if (last > 0 && (row?.epoch !== epoch || Number(row.n) < last))
     world.broke(`n=${last} was acknowledged and is not on disk`);
@@ -56,22 +73,13 @@ export function checkInAck({ world, gateway }: Scene, ids: string[]): void {
   for (const id of ids) if (!find.get(id)) world.broke(`in/ack names ${id}, which is not on disk`);
 }
 
-/** A moved user whose app is there is shown so to contacts. */
-export function checkShown({ world, gateway, server, users, devices }: Scene): void {
-  for (const jid of users) {
-    if (gateway.core.users.get(jid)?.phase !== 'mqtt') continue;
-    const shown = server.accounts.get(jid)!.session?.shown;
-    const isThere = devices.some(({ parts, isConnected }) => isConnected && `${parts.user}@example.com` === jid);
-    if (isThere && (!shown || shown.show))
-      world.broke(`${jid} has an app online and is shown as ${shown?.show ?? 'nothing'}`);
-  }
-}
-
 /** At the end, when nothing fails any more and everybody was there for long enough. */
 export function checkEnd(scene: Scene): void {
   checkBooks(scene);
   checkPhases(scene);
+  checkServer(scene);
   for (const user of scene.users) checkReceived(scene, user);
+  for (const user of scene.users) checkExpected(scene, user);
   for (const contact of scene.contacts) checkSent(scene, contact);
   for (const device of scene.devices) {
     checkOrder(scene, device.place);
@@ -104,9 +112,11 @@ function checkPhases({ world, gateway, moves }: Scene): void {
   }
 }
 
-function placesOf({ devices }: Scene, user: string): string[] {
+/** All that the user's devices have seen, their own words included. */
+function sightsOf({ devices, witness }: Scene, user: string): Sight[] {
   const local = user.slice(0, user.indexOf('@'));
-  return devices.filter(({ parts }) => parts.user === local).map(({ place }) => place);
+  const mine = devices.filter(({ parts }) => parts.user === local);
+  return mine.flatMap(({ place }) => [...witness.at(place), ...witness.at(`${place}/sent`)]);
 }
 
 /**
@@ -115,7 +125,9 @@ function placesOf({ devices }: Scene, user: string): string[] {
  */
 function checkReceived(scene: Scene, user: string): void {
   const { world, witness, server } = scene;
-  const inApp = new Set(placesOf(scene, user).flatMap((place) => witness.at(place).map(({ name }) => name)));
+  if (!server.accounts.has(user)) return;
+  // What a user writes to itself comes back as a repeat of what the devices were told already.
+  const inApp = new Set(sightsOf(scene, user).map(({ name }) => name));
   const inClient = new Map<string, number>();
   for (const { name } of witness.at(user)) inClient.set(name, (inClient.get(name) ?? 0) + 1);
   for (const { name, from, to, accepted } of witness.messages.values()) {
@@ -136,6 +148,16 @@ function checkReceived(scene: Scene, user: string): void {
     if (times > 1 + forgotten + (from.includes('/phone') ? server.epochs - 1 : 0))
       world.broke(`the legacy client of ${user} saw ${name} ${times} times`);
   }
+}
+
+/** What came to the gateway for a user whose apps are served, and was not rolled back since, an app has seen: what others sent, and the user's own. */
+function checkExpected(scene: Scene, user: string): void {
+  const { world, witness, server } = scene;
+  if (!server.accounts.has(user)) return;
+  const seen = new Set(sightsOf(scene, user).map(({ name }) => name));
+  for (const name of witness.expected.get(user) ?? [])
+    if (!seen.has(name) && !witness.byHand.has(name))
+      world.broke(`the gateway had ${name} for the apps of ${user}, and none has seen it`);
 }
 
 /**
@@ -200,7 +222,7 @@ function checkKeys({ world, witness, gateway, server }: Scene, place: string): v
     const { id, from } = witness.messages.get(name)!;
     const ended = find.get(seqOf(first));
     if (ended && (ended.free === 1 || witness.returned.has(name) || witness.rerouted.has(name))) return true;
-    if (id === undefined) return witness.handedBack.has(name);
+    if (id === undefined) return witness.handedBack.has(name) || witness.toBoth.has(name);
     return from.includes('/phone') && (server.epochs > 1 || isRefused.get(id) !== undefined);
   };
   for (const where of [place, `${place}/sent`]) {

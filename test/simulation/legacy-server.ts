@@ -5,10 +5,17 @@ import { type AttachedSession, type Host, Link } from './server-link.ts';
 import type { Message, Witness } from './witness.ts';
 import type { World } from './world.ts';
 
-interface Account {
+export interface Account {
   jid: string;
+  /** The client's priority; the session's is 0. */
+  priority: number;
   clientOnline: boolean;
   session: AttachedSession | null;
+  /** By the link that asked for it. */
+  observer: Link | null;
+  isLocked: boolean;
+  /** The server has ended the session by itself, and there is no other yet. */
+  isKicked: boolean;
   offline: Chat[];
 }
 
@@ -21,6 +28,8 @@ export class LegacyServer implements Host {
   /** How often it has lost its memory of our sessions. */
   epochs = 0;
   readonly settings: { resumeTimeoutMs: number };
+  /** Something the gateway asked for has changed what the server keeps for a user. */
+  onChanged: (account: Account) => void = () => {};
 
   constructor(world: World, witness: Witness, settings: { resumeTimeoutMs: number }) {
     this.world = world;
@@ -28,8 +37,9 @@ export class LegacyServer implements Host {
     this.settings = settings;
   }
 
-  addAccount(jid: string, clientOnline: boolean): void {
-    this.accounts.set(jid, { jid, clientOnline, session: null, offline: [] });
+  addAccount(jid: string, { clientOnline, priority }: { clientOnline: boolean; priority: number }): void {
+    const nothing = { session: null, observer: null, isLocked: false, isKicked: false, offline: [] };
+    this.accounts.set(jid, { jid, priority, clientOnline, ...nothing });
   }
 
   /** A legacy client sends. */
@@ -38,65 +48,110 @@ export class LegacyServer implements Host {
     this.route({ message, to });
   }
 
-  /** RFC 6121 §8.5.2.1.1: every resource has priority 0, so all of them get what goes to the bare JID. */
-  route(chat: Chat): void {
+  /** From a client, or (`session`) from an attached session. */
+  route(chat: Chat, session?: AttachedSession): void {
     chat.message.accepted = true;
+    const sender = this.accounts.get(bare(chat.message.from));
+    if (sender) this.#copySent(sender, chat, session);
     const account = this.accounts.get(bare(chat.to));
     if (!account) return;
-    const { session, clientOnline } = account;
-    const isForSession = session !== null && (chat.to === session.jid || chat.to === account.jid);
-    const isForClient = clientOnline && !(isForSession && chat.to === session?.jid);
+    this.#observe(account, chat, 'in');
+    this.#deliver(account, chat);
+  }
+
+  /** What the user sends goes to observers, and to the user's other resources as carbons. */
+  #copySent(sender: Account, chat: Chat, session?: AttachedSession): void {
+    this.#observe(sender, chat, 'out');
+    if (!session && sender.session) sender.session.link.push(sender.session, { chat, carbon: 'sent' }, false);
+  }
+
+  #observe(account: Account, chat: Chat, dir: 'in' | 'out'): void {
+    if (!account.observer) return;
+    if (dir === 'in') this.witness.toBoth.add(chat.message.name);
+    account.observer.pushCopy(account.jid, chat, dir);
+  }
+
+  /** RFC 6121 §8.5.2.1.1, §8.5.3: the highest priority gets what goes to the bare JID, all of them if equal; the others a carbon. */
+  #deliver(account: Account, chat: Chat): void {
+    const { jid, session, clientOnline, priority } = account;
+    // A resource that is not there is as if none had been named.
+    const isFull = chat.to === session?.jid || (clientOnline && chat.to === `${jid}/desk`);
+    const visible = session?.shown ? session : null;
+    const toSession = isFull ? chat.to === session?.jid : visible !== null && (!clientOnline || priority <= 0);
+    const isForSession = session !== null && toSession;
+    const isForClient = clientOnline && (isFull ? !isForSession : priority >= 0 || !visible);
     if (isForSession) {
-      session.link.push(session, chat, isForClient);
+      session.link.push(session, { chat }, isForClient);
       if (!isForClient) return;
       this.witness.toBoth.add(chat.message.name);
+    } else if (visible && isForClient) {
+      this.witness.toBoth.add(chat.message.name);
+      visible.link.push(visible, { chat, carbon: 'received' }, false);
     }
-    this.toLegacy(account.jid, chat, isForClient || clientOnline);
+    this.toLegacy(jid, chat, isForClient || clientOnline);
   }
 
   /** To the legacy client, else to offline storage. */
-  toLegacy(jid: string, chat: Chat, clientOnline = this.accounts.get(jid)!.clientOnline): void {
+  toLegacy(jid: string, chat: Chat, clientOnline = this.accounts.get(jid)?.clientOnline): void {
+    const account = this.accounts.get(jid);
     const { name } = chat.message;
+    if (!account) return;
     if (clientOnline) {
       this.world.say('client', () => `of ${jid} sees ${name}${chat.stamp === undefined ? '' : ' (stamped)'}`);
       this.witness.saw(jid, name);
     } else {
       this.world.say('server', () => `stores ${name} for ${jid}`);
       this.witness.stored.add(name);
-      this.accounts.get(jid)!.offline.push({ ...chat, stamp: chat.stamp ?? toSeconds(this.world.now) });
+      account.offline.push({ ...chat, stamp: chat.stamp ?? toSeconds(this.world.now) });
     }
   }
 
-  /** Hands a stanza back: neither to the attached session nor to the archive. */
-  giveBack(jid: string, chat: Chat, when: number): void {
-    this.toLegacy(jid, { ...chat, stamp: chat.stamp ?? toSeconds(when) });
+  /** Hands a stanza back: neither to the attached session nor to the archive; an observer may see it again. False: there is nobody. */
+  giveBack(jid: string, chat: Chat, when: number): boolean {
+    const account = this.accounts.get(jid);
+    if (!account) return false;
+    const stamped = { ...chat, stamp: chat.stamp ?? toSeconds(when) };
+    if (this.world.chance(0.3)) this.#observe(account, stamped, 'in');
+    this.toLegacy(jid, stamped);
+    return true;
   }
 
   clientOnline(jid: string): void {
-    const account = this.accounts.get(jid)!;
-    if (account.clientOnline) return;
+    const account = this.accounts.get(jid);
+    if (!account || account.clientOnline || account.isLocked) return;
     account.clientOnline = true;
     this.world.say('client', () => `of ${jid} logs in`);
     for (const chat of account.offline.splice(0)) this.toLegacy(jid, chat);
   }
 
   clientOffline(jid: string): void {
-    const account = this.accounts.get(jid)!;
-    if (!account.clientOnline) return;
+    const account = this.accounts.get(jid);
+    if (!account?.clientOnline) return;
     account.clientOnline = false;
     this.world.say('client', () => `of ${jid} logs out`);
   }
 
+  deleteAccount(jid: string): void {
+    if (!this.accounts.delete(jid)) return;
+    this.world.say('server', () => `deletes ${jid}`);
+    this.link?.kick(jid, 'deleted');
+  }
+
   /** The first presence of an attached session: offline storage is flushed to it, once and in order. */
+  available(session: AttachedSession): void {
+    const account = this.accounts.get(session.user)!;
+    for (const chat of account.offline.splice(0)) session.link.push(session, { chat }, false);
+  }
+
   sessionUp(session: AttachedSession): void {
     const account = this.accounts.get(session.user)!;
     account.session = session;
-    for (const chat of account.offline.splice(0)) session.link.push(session, chat, false);
+    account.isKicked = false;
   }
 
   sessionDown(session: AttachedSession): void {
-    const account = this.accounts.get(session.user)!;
-    if (account.session === session) account.session = null;
+    const account = this.accounts.get(session.user);
+    if (account?.session === session) account.session = null;
   }
 
   newLink(): Link {
@@ -105,12 +160,16 @@ export class LegacyServer implements Host {
     return this.link;
   }
 
-  /** The end of an epoch: every session ends, then what was not acknowledged goes back to its users, in order. */
+  /** The end of an epoch: sessions, observes and locks are gone, then what was not acknowledged goes back to its users, in order. */
   endLink(reason: string): void {
     const { link } = this;
     if (!link) return;
     this.link = null;
     this.world.say('server', () => `forgets epoch ${link.epoch}: ${reason}`);
+    for (const account of this.accounts.values()) {
+      if (account.observer === link) account.observer = null;
+      account.isLocked = false;
+    }
     link.end();
   }
 

@@ -135,6 +135,16 @@ export class MqttBroker {
     return queued;
   }
 
+  /** For the story. */
+  get queues(): string {
+    const told = ({ client, queue, connection }: Session) =>
+      `${client}${connection ? '' : ' (offline)'}: ${queue.map(({ publication }) => publication.topic).join(' ')}`;
+    return [...this.#sessions.values()]
+      .filter(({ queue }) => queue.length > 0)
+      .map(told)
+      .join('; ');
+  }
+
   #save(): void {
     const sessions = [...this.#sessions.values()];
     this.#snapshot = {

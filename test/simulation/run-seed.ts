@@ -1,6 +1,7 @@
 // One seed from beginning to end: a rough time full of faults, then a calm one in which everything must come right.
 
 import type { Core, Outside } from '../../src/core.ts';
+import { isOpenToApps } from '../../src/migration/phase.ts';
 import { Device } from './device.ts';
 import { Gateway } from './gateway.ts';
 import {
@@ -10,8 +11,9 @@ import {
   checkMoved,
   checkPublished,
   checkReturned,
-  checkShown,
+  staysForApp,
 } from './invariants.ts';
+import { checkAway, checkCovered } from './invariants-server.ts';
 import { LegacyServer } from './legacy-server.ts';
 import { MqttBroker } from './mqtt-broker.ts';
 import { finishByHand, move, plan, type Scene } from './scenario.ts';
@@ -47,7 +49,7 @@ export async function runSeed(seed: number, options: Options = {}): Promise<Stor
   process.on('unhandledRejection', unhandled);
   let fault: string | null = null;
   try {
-    world.after(1_000, () => move(scene, 'mqtt'));
+    world.after(1_000, () => move(scene, world.pick(['dual', 'mqtt'])));
     const roughMs = world.between(5, 60) * 1000;
     plan(scene, world.now + roughMs);
     await world.run(roughMs);
@@ -68,13 +70,27 @@ function build(world: World, { sabotage }: Options): Scene {
   });
   const users = ['bob@example.com', 'carol@example.com'].slice(0, world.chance(0.5) ? 1 : 2);
   const contacts = ['alice@example.com', 'dave@example.com'];
-  for (const user of users) server.addAccount(user, world.chance(0.5));
-  for (const contact of contacts) server.addAccount(contact, true);
+  for (const user of users) {
+    server.addAccount(user, { clientOnline: world.chance(0.5), priority: world.pick([0, 0, 5, -1]) });
+  }
+  for (const contact of contacts) server.addAccount(contact, { clientOnline: true, priority: 0 });
   const broker = new MqttBroker(world, { autosaveMs: 5_000, reasonCodes: world.chance(0.85) });
   const devices: Device[] = [];
-  const scene = { world, witness, server, broker, users, contacts, devices, moves: new Map() } as unknown as Scene & {
+  const legacyLogin = world.pick(['allow', 'deny'] as const);
+  const scene = {
+    world,
+    witness,
+    server,
+    broker,
+    users,
+    contacts,
+    devices,
+    moves: new Map(),
+    legacyLogin,
+  } as unknown as Scene & {
     gateway: Gateway;
   };
+  server.onChanged = (account) => checkCovered(scene, account);
   scene.gateway = new Gateway({
     ...{ world, server, broker, sabotage },
     settings: {
@@ -83,11 +99,13 @@ function build(world: World, { sabotage }: Options): Scene {
       brokerWindow: world.pick([1, 3, 500]),
       offlineWindow: world.pick([2, 500]),
       horizonMs: 10_000,
+      legacyLogin,
     },
     told: {
-      returned(key, name) {
+      returned(returnKey, name) {
+        const key = returnKey.slice(0, (returnKey.indexOf('.') + 1 || returnKey.length + 1) - 1);
         witness.returned.add(name);
-        witness.returnedKeys.add(key);
+        if (!staysForApp(scene, key)) witness.returnedKeys.add(key);
         if (witness.byHand.has(key)) witness.byHand.add(name);
         checkReturned(scene, key, name);
       },
@@ -95,6 +113,19 @@ function build(world: World, { sabotage }: Options): Scene {
     },
     onAcknowledged: (epoch, h) => checkAcknowledged(scene, epoch, h),
     onMoved: (user, phase) => checkMoved(scene, user, phase),
+    onFailed: (user) => witness.expected.delete(user),
+    // A move may have begun whose answer nobody heard.
+    onStarted() {
+      for (const { jid, phase, moving } of scene.gateway.core.users.all())
+        if (moving || !isOpenToApps(phase)) witness.expected.delete(jid);
+    },
+    onChat({ epoch, n, user, load }) {
+      const { devices, users } = scene.gateway.core;
+      const isServed = isOpenToApps(users.get(user)?.phase ?? 'legacy') && devices.list(user).length > 0;
+      if (!isServed || !('chat' in load)) return;
+      witness.expect(user, load.chat.message.name);
+      witness.served.add(`${epoch}:${n}`);
+    },
   });
   for (const jid of users) {
     const user = jid.slice(0, jid.indexOf('@'));
@@ -118,20 +149,24 @@ async function calm(scene: Scene): Promise<void> {
   world.isRough = false;
   world.say('', () => 'the faults are over');
   gateway.diskFull = false;
-  await world.run(60_000);
+  await world.run(100_000);
+  checkAway(scene);
+  // Of what no session told the gateway does not know, and an operator has to say it.
+  for (const jid of users) if (!server.accounts.has(jid)) move(scene, 'legacy', jid);
   // One that met a restarted broker while the gateway was away is believed only when it speaks; apps that acknowledge do.
   for (const device of devices) if (!device.parts.acks) device.drop();
   for (const device of devices) device.connect();
   // A moved user leaves the legacy client alone, so that nothing comes right only because somebody logs in there.
   for (const jid of users) {
-    if ((gateway.core.users.get(jid)?.phase ?? 'legacy') === 'legacy') server.clientOnline(jid);
+    if (!isOpenToApps(gateway.core.users.get(jid)?.phase ?? 'legacy')) server.clientOnline(jid);
   }
   await world.run(40_000);
   await until(scene, undelivered);
-  checkShown(scene);
   world.say('', () => 'the apps connect anew');
   for (const device of devices) device.drop();
   await until(scene, unfinished);
+  // Contacts see a change of show only so often.
+  await world.run(6_000);
   checkEnd(scene);
   await world.run(1);
 }
@@ -164,6 +199,6 @@ function unfinished(scene: Scene): string | null {
   const acked = gateway.db.prepare('SELECT lane, id FROM entry WHERE state = 2').all();
   if (acked.length > 0) return `not settled: ${JSON.stringify(acked)}`;
   for (const { pending } of devices) if (pending.size > 0) return `unanswered: ${[...pending.keys()].join(' ')}`;
-  if (broker.queued > 0) return 'the broker has messages';
+  if (broker.queued > 0) return `the broker has messages: ${broker.queues}`;
   return undelivered(scene);
 }

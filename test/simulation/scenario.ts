@@ -1,5 +1,6 @@
 // What happens in one run: who is there, what they do and which faults strike, all drawn from the seed.
 
+import { isOpenToApps } from '../../src/migration/phase.ts';
 import type { Device } from './device.ts';
 import type { Gateway } from './gateway.ts';
 import type { LegacyServer } from './legacy-server.ts';
@@ -18,14 +19,18 @@ export interface Scene {
   devices: readonly Device[];
   /** What the operator was told or may have brought about, the last at the end. */
   moves: Map<string, { phase: string; done: boolean }[]>;
+  legacyLogin: 'allow' | 'deny';
 }
 
 type Act = (scene: Scene) => void;
+
+const phases = ['legacy', 'legacy', 'shadow', 'dual', 'dual', 'dual', 'mqtt', 'mqtt', 'mqtt'];
 
 /** The weight beside each act is how often it happens, relative to the others. */
 const acts: [number, Act][] = [
   [30, contactWrites],
   [14, appWrites],
+  [6, clientWrites],
   [6, ({ world, devices }) => world.pick(devices).connect()],
   [4, ({ world, devices }) => world.pick(devices).drop()],
   [3, ({ world, devices }) => world.pick(devices).leave()],
@@ -33,11 +38,17 @@ const acts: [number, Act][] = [
   [5, ({ world, server, users }) => server.clientOffline(world.pick(users))],
   [8, move],
   [3, lookAfterOne],
+  [
+    4,
+    ({ world, devices }) =>
+      world.pick(devices).state(world.pick([{}, { show: 'dnd' }, { show: 'away', text: 'soon back' }])),
+  ],
   [3, ({ world, server, users }) => server.link?.noise(world.pick(users), world.pick(['presence', 'ping']))],
   [3, ({ gateway }) => gateway.link.cut()],
   [3, ({ gateway, world }) => gateway.brokerLink.cut(world.pick(['publisher', 'subscriber']))],
   [2, ({ gateway }) => gateway.life.end('is killed')],
-  [1, ({ server, world, users }) => server.link?.kick(world.pick(users))],
+  [1, ({ server, world, users }) => server.link?.kick(world.pick(users), 'reset')],
+  [0.2, ({ server, world, users }) => server.deleteAccount(world.pick(users))],
   [1, ({ server, world }) => server.restart(world.between(200, 5_000))],
   [1, ({ broker, world }) => broker.crash(world.between(1_200, 5_000))],
   [1, ({ broker, world }) => broker.restart(world.between(1_200, 5_000))],
@@ -71,11 +82,19 @@ function draw(world: World): Act {
 function contactWrites({ world, witness, server, users, contacts }: Scene): void {
   const to = world.pick(users);
   const from = world.chance(0.1) ? world.pick(users) : world.pick(contacts);
-  if (from === to || !server.isUp || !server.accounts.get(from)!.clientOnline) return;
+  if (from === to || !server.isUp || !server.accounts.get(from)?.clientOnline) return;
   for (let count = world.chance(0.3) ? world.between(2, 5) : 1; count > 0; count--) {
     const message = witness.compose(`${from}/desk`, to, world.chance(0.05) ? 'none' : 'own');
-    server.chat(message, world.chance(0.2) ? `${to}/mqtt` : to);
+    server.chat(message, world.chance(0.3) ? `${to}/${world.pick(['mqtt', 'desk'])}` : to);
   }
+}
+
+/** The user's own legacy client. */
+function clientWrites({ world, witness, server, users, contacts }: Scene): void {
+  const user = world.pick(users);
+  if (!server.isUp || !server.accounts.get(user)?.clientOnline) return;
+  const to = world.pick(contacts);
+  server.chat(witness.compose(`${user}/desk`, to, 'own'), to);
 }
 
 function appWrites({ world, devices, contacts, users }: Scene): void {
@@ -86,9 +105,9 @@ function appWrites({ world, devices, contacts, users }: Scene): void {
 }
 
 /** The operator's request may be lost with the gateway: then it has happened or not. */
-export function move({ world, gateway, users, moves }: Scene, phase = world.pick(['legacy', 'mqtt', 'mqtt'])): void {
+export function move(scene: Scene, phase = scene.world.pick(phases), jid = scene.world.pick(scene.users)): void {
+  const { world, gateway, moves, witness } = scene;
   if (!gateway.isReady || !gateway.life.isAlive) return;
-  const jid = world.pick(users);
   const asked = { phase, done: false };
   const all = moves.get(jid) ?? [];
   moves.set(jid, all);
@@ -97,8 +116,9 @@ export function move({ world, gateway, users, moves }: Scene, phase = world.pick
   world.say('operator', () => `moves ${jid} to ${phase}`);
   void gateway.core.moves.request({ jid, phase, who: 'operator' }).then((answer) => {
     if (!life.isAlive) return;
-    if ('refused' in answer) world.broke(`the move of ${jid} was refused: ${answer.text}`);
+    if ('refused' in answer) return world.broke(`the move of ${jid} was refused: ${answer.text}`);
     asked.done = true;
+    if (!isOpenToApps(answer.phase)) witness.expected.delete(jid);
     world.say('operator', () => `is told: ${jid} is in ${phase}`);
   });
 }
@@ -121,7 +141,11 @@ export function finishByHand(scene: Scene): void {
 function byHand({ world, witness, gateway }: Scene, seq: number, act: 'retry' | 'return'): void {
   const { life, core } = gateway;
   const key = `k-${seq.toString(36)}`;
-  if (act === 'return') witness.byHand.add(key);
+  if (act === 'return') {
+    witness.byHand.add(key);
+    const entry = gateway.db.prepare('SELECT user, id FROM entry WHERE seq = ?').get(seq);
+    if (entry) witness.expected.get(String(entry.user))?.delete(String(entry.id));
+  }
   world.say('operator', () => `wants ${key} to be ${act === 'retry' ? 'retried' : 'returned'}`);
   void core.byHand.order({ act, key, who: 'operator' }).then((done) => {
     if (life.isAlive) world.say('operator', () => `is told: ${JSON.stringify(done)}`);

@@ -40,6 +40,10 @@ export class Witness {
   readonly published = new Map<string, number>();
   /** When a device's session with the broker began: what was published before is not promised to it. */
   readonly subscribed = new Map<string, number>();
+  /** What came to the gateway while its user's apps were served: epoch and number. */
+  readonly served = new Set<string>();
+  /** By user: messages that came to the gateway while the user's apps were served, and have not been rolled back since. */
+  readonly expected = new Map<string, Set<string>>();
   /** Messages the gateway returned, and the keys of their entries. */
   readonly returned = new Set<string>();
   readonly returnedKeys = new Set<string>();
@@ -64,6 +68,12 @@ export class Witness {
     const message: Message = { name, from, to, id: id === 'own' ? name : undefined, n, accepted: false };
     this.messages.set(name, message);
     return message;
+  }
+
+  expect(user: string, name: string): void {
+    const names = this.expected.get(user);
+    if (names) names.add(name);
+    else this.expected.set(user, new Set([name]));
   }
 
   saw(place: string, name: string, key?: string): void {

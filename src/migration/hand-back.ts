@@ -1,0 +1,102 @@
+// Handing back what only we have, and ending the session behind it, in the order that loses nothing.
+
+import type { Clock } from '../clock.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Log } from '../log.ts';
+import type { Failed, LegacyServer } from './server.ts';
+import type { User, Users } from './users.ts';
+
+export interface HandBackParts {
+  users: Users;
+  server: LegacyServer;
+  ledger: Ledger;
+  clock: Clock;
+  log: Log;
+}
+
+/**
+ * What becomes of an entry that was handed back: `returned`, it ends (a rollback); `copied`, it stays on its way to the app, as a copy
+ * (`dual`, the app has gone).
+ */
+export type HandedBack = 'returned' | 'copied';
+
+const page = 200;
+/** Live traffic may bring new stanzas while the last are handed back; so often we go round before detaching anyway. */
+const maxRounds = 100;
+
+/** Hands back, one after the other, what came to us alone and no app has acknowledged. */
+export async function giveBackAll(user: User, become: HandedBack, parts: HandBackParts): Promise<Failed | null> {
+  for (let after = 0; ; ) {
+    const entries = await parts.ledger.do('toReturn', { user: user.jid, after, limit: page });
+    for (const entry of entries) {
+      const failed = await giveBack(user, entry, become, parts);
+      if (failed) return failed;
+    }
+    if (entries.length < page) return null;
+    after = entries.at(-1)!.seq;
+  }
+}
+
+async function giveBack(
+  user: User,
+  entry: { seq: number; key: string; at: number; original: string },
+  become: HandedBack,
+  { server, ledger, clock, log }: HandBackParts,
+): Promise<Failed | null> {
+  const { seq, key, at: when, original: stanza } = entry;
+  const answer = await server.giveBack({ user: user.jid, key, at: when, stanza });
+  const at = clock.now();
+  if (answer.kind === 'processed') {
+    await ledger.do(become === 'returned' ? 'returned' : 'handedBack', { seqs: [seq], at });
+    return null;
+  }
+  if (answer.kind !== 'refused') return answer;
+  if (become === 'copied') {
+    // It stays with us, for the app.
+    log.warn({ event: 'return.refused', user: user.jid, key, condition: answer.condition, text: answer.text });
+    return null;
+  }
+  // Nobody but us has this message: the move waits here, and says so, until the server takes it.
+  if (answer.condition !== 'item-not-found') return answer;
+  log.error({ event: 'return.impossible', user: user.jid, key, text: 'the account is gone' });
+  await ledger.do('discard', { seqs: [seq], at, reason: 'the account is gone' });
+  return null;
+}
+
+/**
+ * Ends the session when nothing of the user's is left here that the server believes delivered: whatever arrives after
+ * the detach was written has n > h, and the server takes it back itself, behind all that was handed back before. `become` null: what
+ * came to us alone stays with us.
+ */
+export async function leave(user: User, become: HandedBack | null, parts: HandBackParts): Promise<Failed | null> {
+  const { server, users, clock } = parts;
+  // Asked to detach, the server may have taken things back already: they must not be handed back as well.
+  for (let round = 0; become && user.attached?.pending !== 'detach' && round < maxRounds; round++) {
+    const before = user.arrivals;
+    const failed = await giveBackAll(user, become, parts);
+    if (failed) return failed;
+    if (user.arrivals === before) break;
+  }
+  if (user.attached && user.attached.epoch === server.epoch) {
+    const failed = await detach(user, become, parts);
+    if (failed) return failed;
+  }
+  await users.change(user, (now) => (now.attached ? { attached: undefined } : null), clock.now());
+  return become && giveBackAll(user, become, parts);
+}
+
+async function detach(user: User, become: HandedBack | null, parts: HandBackParts): Promise<Failed | null> {
+  const { ledger, server, users, clock } = parts;
+  const { link, epoch } = server;
+  const leaving = ({ attached }: User) => (attached ? { attached: { ...attached, pending: 'detach' as const } } : null);
+  if (user.attached?.pending !== 'detach') await users.change(user, leaving, clock.now());
+  // Gone meanwhile, by itself or with its epoch: we have been told what was taken back.
+  if (user.attached?.epoch !== epoch) return null;
+  const answer = await server.detach(user.attached.jid);
+  if (answer.kind === 'lost' || answer.kind === 'wait') return answer;
+  if (answer.kind === 'detached') {
+    const ends = become === 'returned' ? 'discarded' : 'copy';
+    await ledger.do('takenBack', { user: user.jid, link, epoch, h: answer.h, at: clock.now(), become: ends });
+  }
+  return null;
+}
