@@ -1,7 +1,7 @@
 // The store's first verb: accept. Decides "repeat or new?" and writes the entry, in one commit (DESIGN §8).
 
 import type { DatabaseSync } from 'node:sqlite';
-import { accepted, copy, custodies, dead, lanes, sole } from './codes.ts';
+import { accepted, custodies, dead, lanes, sole } from './codes.ts';
 import type { Derived } from './derived.ts';
 import type { AcceptArgs } from './engine.ts';
 import type { Draft, Outcome } from './ledger.ts';

@@ -111,7 +111,7 @@ export class Devices {
   heard(user: string, client: string, presence: DevicePresence, found = false): Promise<void> {
     const owner = this.#owner(user);
     const before = owner.devices.get(client);
-    const wasOnline = before !== undefined && before.online && before.heard;
+    const wasOnline = before?.online === true && before.heard;
     const { online } = presence;
     const seenAt = found && before?.online === online ? before.seenAt : this.#clock.now();
     owner.devices.set(client, { ...presence, seenAt, statedAt: seenAt, heard: true });
