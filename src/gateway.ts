@@ -311,6 +311,7 @@ function listenToXmpp({ component, link }: Xmpp, core: Core, pressure: Pressure,
   link.onSkipped = ({ user, position, dir, name = 'message', ...skipped }, accepted) => {
     core.toMqtt.skipped({ name, ...skipped }, { user, position, dir, seen: false }, accepted);
   };
+  link.onMissed = (user, accepted) => core.missed(user, accepted);
   link.onUp = ({ resumed }) => {
     core.linkUp(resumed);
     ready();
