@@ -254,6 +254,7 @@ export class ToMqtt {
     metrics.refused.inc({ lane: 'toMqtt', reason: refusal.name });
     const { from = '', id, type } = stanza.attrs;
     const isLive =
+      stanza.name !== 'presence' &&
       !isCopy &&
       !arrival.dir &&
       type !== 'error' &&

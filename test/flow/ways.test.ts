@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Arrival } from '../../src/xmpp/session.ts';
-import { bob, type CoreStage, type CoreStageOptions, session, setCoreStage, startsAt } from './core-stage.ts';
+import { bob, type CoreStage, type CoreStageOptions, link, session, setCoreStage, startsAt } from './core-stage.ts';
 import { PlayedArchive } from './played-archive.ts';
 
 const second = 1_000;
@@ -252,6 +252,20 @@ describe('bad input', () => {
       { late: false, at: stage.now },
       { late: false, at: stage.now },
     ]);
+  });
+
+  test.each([
+    ['message', 1],
+    ['presence', 0],
+  ])('of what is over a limit, a contact’s %s is recorded, and answered %i times', async (name, times) => {
+    await set();
+    const from = 'alice@example.com/desk';
+    await new Promise<void>((accepted) => {
+      const arrival: Arrival = { user: bob, seen: false, position: { link, epoch: 'E', n: 1 } };
+      stage.core.toMqtt.skipped({ name, from, to: session, bytes: 2_000_000, reason: 'bytes' }, arrival, accepted);
+    });
+    expect(await stage.entries()).toMatchObject([{ state: 'dead', condition: 'policy-violation' }]);
+    expect(stage.sent.filter((stanza) => stanza.includes('type="error"'))).toHaveLength(times);
   });
 
   test('a message to the session of a user who was moved back is refused, recorded and answered', async () => {
