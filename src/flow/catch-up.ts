@@ -83,18 +83,23 @@ export class CatchUp {
   async #load(): Promise<void> {
     for (let after = ''; ; ) {
       const page = await this.#parts.ledger.do('marksToMend', { after, limit: loadPage });
-      for (const { user } of page) if (this.#mayAsk(user)) this.#waiting.add(user);
+      for (const { user } of page) if (this.#turnOf(user) !== 'never') this.#waiting.add(user);
       this.#pump();
       if (page.length < loadPage) return;
       after = page.at(-1)!.user;
     }
   }
 
-  /** Without a session, or with one that nobody sees, nothing is asked: the gap stays open until `available`. */
-  #mayAsk(jid: string): boolean {
+  /**
+   * Without a session, or with one that nobody sees, nothing is asked: the gap stays open until `available`. `soon`: how the session
+   * shows itself is being changed, and nobody says when that is over.
+   */
+  #turnOf(jid: string): 'now' | 'soon' | 'never' {
     const { users, sessions } = this.#parts;
-    const user = users.get(jid);
-    return !this.#stopped && user?.attached?.shown != null && users.isPublished(jid) && sessions.of(jid) !== undefined;
+    const attached = users.get(jid)?.attached;
+    if (this.#stopped || !attached || !users.isPublished(jid) || !sessions.of(jid)) return 'never';
+    if (attached.shown === undefined) return 'soon';
+    return attached.shown === null ? 'never' : 'now';
   }
 
   #pump(): void {
@@ -102,7 +107,9 @@ export class CatchUp {
       if (this.#stopped || this.#running.size >= concurrent) return;
       if (this.#running.has(user)) continue;
       this.#waiting.delete(user);
-      if (!this.#mayAsk(user)) continue;
+      const turn = this.#turnOf(user);
+      if (turn === 'soon') this.#lookAgain(user, firstRetryMs);
+      if (turn !== 'now') continue;
       this.#running.set(user, null);
       this.#retries.get(user)?.cancel();
       this.#retries.delete(user);
@@ -112,11 +119,15 @@ export class CatchUp {
 
   async #run(user: string): Promise<void> {
     let step: Step = 'again';
-    while (step === 'again' && this.#mayAsk(user)) step = await this.#step(user);
+    while (step === 'again' && this.#turnOf(user) === 'now') step = await this.#step(user);
     this.#running.delete(user);
     if (this.#stopped) return;
-    if (step === 'failed' && this.#mayAsk(user)) this.#later(user);
-    else this.#failures.delete(user);
+    if (step === 'failed' && this.#turnOf(user) === 'now') this.#later(user);
+    else {
+      this.#failures.delete(user);
+      // Broken off.
+      if (step !== 'done') this.#waiting.add(user);
+    }
     this.#pump();
   }
 
@@ -213,13 +224,16 @@ export class CatchUp {
   }
 
   #later(user: string): void {
-    const { clock } = this.#parts;
     const failures = this.#failures.get(user) ?? 0;
     this.#failures.set(user, failures + 1);
-    const delayMs = Math.min(lastRetryMs, firstRetryMs * 2 ** failures) * (0.5 + clock.random() / 2);
+    this.#lookAgain(user, Math.min(lastRetryMs, firstRetryMs * 2 ** failures) * (0.5 + this.#parts.clock.random() / 2));
+  }
+
+  #lookAgain(user: string, delayMs: number): void {
+    this.#retries.get(user)?.cancel();
     this.#retries.set(
       user,
-      clock.after(delayMs, () => this.available(user)),
+      this.#parts.clock.after(delayMs, () => this.available(user)),
     );
   }
 }

@@ -161,6 +161,24 @@ test('copies that the server could not queue open a gap, which the next session 
   expect(await bodies()).toEqual(['1', '2']);
 });
 
+test('a change of the session’s presence breaks no catch-up off', async () => {
+  await set();
+  await said(1, true);
+  for (let n = 2; n <= 250; n++) await said(n, false);
+  const { attached } = stage.core.users.get(bob)!;
+  // While the first page comes.
+  archive.refuse = () => {
+    if (archive.asked.length === 1) attached!.shown = undefined;
+    return null;
+  };
+  await new Promise<void>((accepted) => stage.core.missed(bob, accepted));
+  await vi.waitFor(async () => expect(await bodies()).toHaveLength(101));
+  expect((await mark())?.gapAt).toBeDefined();
+  attached!.shown = { show: 'xa' };
+  await closed();
+  expect(await bodies()).toHaveLength(250);
+});
+
 test('in dual, with the app away, the gap stays open until there is a session', async () => {
   await set({ phase: 'dual', isAttached: false });
   await said(1, true);
