@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Client, Refused, Unreachable } from './client.ts';
 import { type UserSummary, userPath } from './user-view.ts';
 
+/** Most moves take milliseconds; one that does not is asked about less and less often. */
+const firstPollMs = 20;
 const pollMs = 200;
 const restartMs = 30_000;
 
@@ -47,9 +49,10 @@ export class Mover {
     if (!user.moving && before?.version === user.version) return { kind: 'already', user };
     // One that the server refuses goes the way back first.
     const isUnderWay = () => user.moving && (user.phase === phase || user.moving.from === phase);
-    for (const until = Date.now() + waitMs; isUnderWay() && Date.now() < until; ) {
+    const until = Date.now() + waitMs;
+    for (let delayMs = firstPollMs; isUnderWay() && Date.now() < until; delayMs *= 2) {
       onStep(user);
-      await sleep(pollMs);
+      await sleep(Math.min(pollMs, delayMs));
       user = (await this.#find(jid)) ?? user;
     }
     if (user.phase !== phase) return { kind: 'failed', user, text: await this.#whyNot(user) };

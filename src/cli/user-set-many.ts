@@ -31,11 +31,12 @@ const shownRows = 40;
 
 export async function planMany(mover: Mover, jids: string[], phase: string, options: Options): Promise<void> {
   const rows: Planned[] = [];
+  let looked = 0;
   const progress = showProgress(() => 'nothing was changed');
   try {
     await forEach(jids, options.concurrency, async (jid, index) => {
       rows[index] = await planOne(mover, jid, phase);
-      progress.show(`looking: ${Object.keys(rows).length} of ${jids.length} …`);
+      progress.show(`looking: ${++looked} of ${jids.length} …`);
     });
   } finally {
     progress.end();
@@ -89,19 +90,22 @@ function printPlan(rows: Planned[], refused: Planned[], phase: string): void {
 
 export async function moveMany(mover: Mover, jids: string[], phase: string, options: Options): Promise<void> {
   const rows: Moved[] = [];
-  const underWay = new Set<string>();
-  const count = (result: Moved['result']) => rows.filter((row) => row?.result === result).length;
+  const counts: Record<Moved['result'], number> = { moved: 0, already: 0, failed: 0, moving: 0 };
+  let begun = 0;
+  let ended = 0;
   const state = () =>
-    `${Object.keys(rows).length} of ${jids.length}: ${count('moved')} moved, ${count('already')} there already, ${count('failed')} failed; ${underWay.size} under way`;
+    `${ended} of ${jids.length}: ${counts.moved} moved, ${counts.already} there already, ${counts.failed} failed; ${begun - ended} under way`;
   const progress = showProgress(
     () => `${state()}. What is under way goes on in the gateway; the same command again does the rest.`,
   );
   try {
     await forEach(jids, options.concurrency, async (jid, index) => {
-      underWay.add(jid);
+      begun++;
       progress.show(`${state()} …`);
-      rows[index] = await moveOne(mover, jid);
-      underWay.delete(jid);
+      const row = await moveOne(mover, jid);
+      rows[index] = row;
+      counts[row.result]++;
+      ended++;
       progress.show(`${state()} …`);
     });
   } finally {
