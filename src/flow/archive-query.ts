@@ -32,21 +32,27 @@ export function archiveQuery({ user, queryId, wish, max }: ArchiveQuery): Elemen
   return iq;
 }
 
-/** `unknown`: the archive has no message with the id that was named. `last`: the id of the page's last message, if it has any. */
-export type Page =
-  | { kind: 'page'; last?: string; isComplete: boolean }
-  | { kind: 'unknown' }
-  | { kind: 'failed'; condition: string };
+/**
+ * `unknown`: the archive has no message with the id that was named. `last`: the id of the page's last message, if it has any.
+ * `isRefusal`: asking again may not help; else there was no answer, or it says to wait.
+ */
+export type Page = { kind: 'page'; last?: string; isComplete: boolean } | NoPage;
+
+export interface NoPage {
+  kind: 'unknown' | 'failed';
+  condition: string;
+  isRefusal: boolean;
+}
 
 /** Reads the answer; null: there was none. */
 export function readPage(answer: Element | null): Page {
-  if (answer === null) return { kind: 'failed', condition: 'remote-server-timeout' };
+  if (answer === null) return { kind: 'failed', condition: 'remote-server-timeout', isRefusal: false };
   if (answer.attrs.type === 'error') {
-    const { condition } = readError(answer);
-    return condition === 'item-not-found' ? { kind: 'unknown' } : { kind: 'failed', condition };
+    const { condition, type } = readError(answer);
+    return { kind: condition === 'item-not-found' ? 'unknown' : 'failed', condition, isRefusal: type !== 'wait' };
   }
   const fin = childOf(answer, 'fin', NS_MAM);
-  if (!fin) return { kind: 'failed', condition: 'bad-request' };
+  if (!fin) return { kind: 'failed', condition: 'bad-request', isRefusal: true };
   const last = childOf(fin, 'set', NS_RSM)?.getChildText('last') || undefined;
   return { kind: 'page', last, isComplete: fin.attrs.complete === 'true' || last === undefined };
 }

@@ -6,7 +6,7 @@ import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LegacyServer } from '../migration/server.ts';
 import type { Users } from '../migration/users.ts';
-import { archiveQuery, type Page, Reading, readPage, type Wish } from './archive-query.ts';
+import { archiveQuery, type NoPage, type Page, Reading, readPage, type Wish } from './archive-query.ts';
 import type { Asks } from './asks.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -37,13 +37,16 @@ export interface CatchUpParts {
 
 /** What came of one step for one user. */
 type Step = 'done' | 'again' | 'failed';
+type Refused = Pick<NoPage, 'condition' | 'isRefusal'>;
 
 export class CatchUp {
   readonly #parts: CatchUpParts;
   readonly #waiting = new Set<string>();
   /** Users under way, with the query of each that has one. */
   readonly #running = new Map<string, Reading | null>();
+  /** In a row, of each user: what failed, and the refusals among it. */
   readonly #failures = new Map<string, number>();
+  readonly #refusals = new Map<string, number>();
   readonly #retries = new Map<string, Timer>();
   #stopped = false;
 
@@ -124,7 +127,7 @@ export class CatchUp {
     if (this.#stopped) return;
     if (step === 'failed' && this.#turnOf(user) === 'now') this.#later(user);
     else {
-      this.#failures.delete(user);
+      this.#succeeded(user);
       // Broken off.
       if (step !== 'done') this.#waiting.add(user);
     }
@@ -141,15 +144,14 @@ export class CatchUp {
     if (mark.gapAt === undefined) return this.#anchor(user);
     const { page, reading } = await this.#ask(user, mark.id ? { after: mark.id } : { since: mark.at - skewMs });
     if (page.kind === 'unknown') return this.#stepByTime(user, mark);
-    if (page.kind === 'failed') return this.#refused(user, mark, page.condition);
+    if (page.kind !== 'page') return this.#failed(user, mark, page);
     return this.#turn(user, mark, page, reading);
   }
 
   /** The archive has forgotten the place: it may have forgotten what came behind it, too. */
   async #stepByTime(user: string, mark: Mark): Promise<Step> {
     const { page, reading } = await this.#ask(user, { since: mark.at - forgottenSkewMs });
-    if (page.kind !== 'page')
-      return this.#refused(user, mark, page.kind === 'failed' ? page.condition : 'item-not-found');
+    if (page.kind !== 'page') return this.#failed(user, mark, page);
     const to = Math.max(mark.at, reading.firstAt ?? this.#parts.clock.now());
     return this.#turn(user, mark, page, reading, { from: mark.at, to, reason: 'mark-unknown' });
   }
@@ -164,12 +166,12 @@ export class CatchUp {
   ): Promise<Step> {
     const { last, isComplete } = page;
     // It would be asked for the same page for ever.
-    if (!isComplete && last === mark.id) return this.#refused(user, mark, 'bad-request');
+    if (!isComplete && last === mark.id) return this.#failed(user, mark, { condition: 'bad-request', isRefusal: true });
     const at = Math.max(mark.at, reading.place?.at ?? mark.at);
     const place = { id: last ?? (missed ? undefined : mark.id), at };
     const { gapAt } = mark;
     const isMoved = await this.#parts.ledger.do('caughtUp', { user, gapAt, place, missed, done: isComplete });
-    this.#failures.delete(user);
+    this.#succeeded(user);
     if (isMoved && missed) this.#report(user, missed);
     if (isMoved && isComplete) this.#parts.log.info({ event: 'catch-up.done', user, since: mark.gapAt });
     return 'again';
@@ -178,7 +180,7 @@ export class CatchUp {
   /** The mark of a user that has just been moved: what is in the archive already, the app asks for itself. */
   async #anchor(user: string): Promise<Step> {
     const { page, reading } = await this.#ask(user, 'end');
-    if (page.kind !== 'page') return page.kind === 'failed' ? 'failed' : 'done';
+    if (page.kind !== 'page') return this.#isRefused(user, page) ? 'done' : 'failed';
     if (page.last === undefined || !reading.place) return 'done';
     const place = { id: page.last, at: reading.place.at };
     await this.#parts.ledger.do('caughtUp', { user, place, done: true });
@@ -196,13 +198,23 @@ export class CatchUp {
     return { page, reading };
   }
 
-  #refused(user: string, mark: Mark, condition: string): Step | Promise<Step> {
-    const failures = this.#failures.get(user) ?? 0;
-    this.#parts.log.warn({ event: 'catch-up.failed', user, condition, attempt: failures + 1 });
-    // No answer is no refusal: the session, or the server, is slow.
-    if (condition === 'remote-server-timeout' || failures + 1 < maxRefusals) return 'failed';
-    this.#failures.delete(user);
+  #failed(user: string, mark: Mark, page: Refused): Step | Promise<Step> {
+    if (!this.#isRefused(user, page)) return 'failed';
+    this.#succeeded(user);
     return this.#giveUp(user, mark, { from: mark.at, to: this.#parts.clock.now(), reason: 'archive-refused' });
+  }
+
+  /** Whether there is no use in asking again. */
+  #isRefused(user: string, { condition, isRefusal }: Refused): boolean {
+    const refusals = (this.#refusals.get(user) ?? 0) + (isRefusal ? 1 : 0);
+    this.#refusals.set(user, refusals);
+    this.#parts.log.warn({ event: 'catch-up.failed', user, condition, refusals });
+    return refusals >= maxRefusals;
+  }
+
+  #succeeded(user: string): void {
+    this.#failures.delete(user);
+    this.#refusals.delete(user);
   }
 
   /** Nothing can be asked: from now on all is here again. */

@@ -170,7 +170,10 @@ export class ToMqtt {
     if (message.attrs.type === 'error') return this.#accept(user, brought, arrival, errorFields(message), accepted);
     const translation = this.#parts.mappings.toPayload(message);
     if (translation.qos === 1) return this.#accept(user, brought, arrival, translation, accepted);
-    if (brought.way === 'archive') return accepted();
+    if (brought.way === 'archive') {
+      this.#parts.metrics.copies.inc({ route: 'unwanted' });
+      return accepted();
+    }
     const copy = brought.way !== 'direct' || undefined;
     this.#passOn(user, translation.channel as InChannel, { ...translation.fields, direction: brought.direction, copy });
     accepted();

@@ -138,6 +138,29 @@ test('an archive that refuses is asked again, and after five times it is said th
   expect(gaps()).toMatchObject([{ reason: 'archive-refused' }]);
 });
 
+test('an archive that says to wait is asked until it answers', async () => {
+  await set();
+  await said(1, true);
+  await said(2, false);
+  let refusals = 0;
+  archive.refuse = () => (++refusals <= 7 ? 'resource-constraint' : null);
+  archive.errorType = 'wait';
+  stage.restartsServer();
+  await closed();
+  expect(await bodies()).toEqual(['1', '2']);
+  expect(gaps()).toEqual([]);
+});
+
+test('the end of an archive that refuses is asked for five times, and no more', async () => {
+  await set({ isAttached: false });
+  archive.refuse = () => 'forbidden';
+  stage.core.linkUp(true);
+  await vi.waitFor(() => expect(archive.asked).toHaveLength(5));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(archive.asked).toHaveLength(5);
+  expect(gaps()).toEqual([]);
+});
+
 test('a user just moved gets nothing of what is older: the mark is set to the archive’s end', async () => {
   await set({ isAttached: false });
   archive.add('s1', startsAt - 5_000 * second, chat(1));

@@ -17,6 +17,7 @@ export class PlayedArchive {
   readonly asked: string[] = [];
   /** Answers a query in its place. */
   refuse: ((query: Element) => string | null) | undefined;
+  errorType = 'cancel';
   /** No answer at all. */
   isMute = false;
 
@@ -55,7 +56,10 @@ export class PlayedArchive {
     const condition =
       this.refuse?.(query) ?? (after && !this.items.some(({ id }) => id === after) ? 'item-not-found' : null);
     if (condition) {
-      await reply('error', `<error type='cancel'><${condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`);
+      await reply(
+        'error',
+        `<error type='${this.errorType}'><${condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>`,
+      );
       return;
     }
     const behind = this.items
