@@ -5,7 +5,7 @@ import { subscriptionKey } from '../ledger/repeat.ts';
 import { subscriptionTypes } from '../mapping/language.ts';
 import type { User } from '../migration/users.ts';
 import { prepareBare } from '../xmpp/jid.ts';
-import type { Arrival } from '../xmpp/session.ts';
+import type { Arrival, Position } from '../xmpp/session.ts';
 
 /** Does a presence of this type concern a subscription? */
 export function isSubscription(type: unknown): boolean {
@@ -23,8 +23,15 @@ export function repeatOf(user: User, stanza: Element, { position }: Arrival): { 
   if (type === 'unsubscribe') return { renews: subscriptionKey({ user: user.jid, contact }) };
   if (type !== 'subscribe') return {};
   const archiveKey = subscriptionKey({ user: user.jid, contact, id });
-  const isTold = position !== undefined && user.attached?.epoch !== position.epoch;
-  return isTold ? { archiveKey } : { archiveKey, renews: archiveKey };
+  return isBeingMade(user, position) ? { archiveKey } : { archiveKey, renews: archiveKey };
+}
+
+/** Does this come to a session that is only being made? `pending`: what is asked of the server about it. */
+export function isBeingMade(
+  { attached }: { attached?: { epoch: string; pending?: string } },
+  position: Position | undefined,
+): boolean {
+  return position !== undefined && (attached?.epoch !== position.epoch || attached.pending === 'attach');
 }
 
 /** The key that is over when the user sends this: a contact that asks again after an answer asks anew. */

@@ -1,7 +1,7 @@
 // What makes a contact's request a new one, or one that the server tells again (RFC 6121 §3.1.3); rows of what comes, on a real store.
 
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { answeredBy, repeatOf } from '../../src/flow/subscriptions.ts';
+import { answeredBy, isBeingMade, repeatOf } from '../../src/flow/subscriptions.ts';
 import { parseStanza } from '../../src/xmpp/xml-reader.ts';
 import { accept, type Bench, engines } from '../ledger/bench.ts';
 
@@ -139,3 +139,17 @@ test('what was renewed stays so across a restart, and the entry itself stays', a
   expect((await accept(bench.ledger, { archiveKey })).kind).toBe('repeat');
   expect((await bench.ledger.do('entry', { key }))[0]?.state).toBe('accepted');
 });
+
+test.each([
+  ['no session', undefined, true],
+  ['one of an epoch that is over', { epoch: 'D' }, true],
+  ['one that is asked for', { epoch: 'E', pending: 'attach' }, true],
+  ['one that stands', { epoch: 'E' }, false],
+  ['one that is being ended', { epoch: 'E', pending: 'detach' }, false],
+])(
+  'what comes in an epoch in which the user has %s: is it for a session that is only being made?',
+  (_, attached, is) => {
+    expect(isBeingMade({ attached }, { link: 'L', epoch: 'E', n: 1 })).toBe(is);
+    expect(isBeingMade({ attached }, undefined)).toBe(false);
+  },
+);
