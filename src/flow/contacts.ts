@@ -17,6 +17,7 @@ import { delayOf, elementsOf } from '../xmpp/stanza.ts';
 import type { Asks } from './asks.ts';
 import { ContactView } from './contact-view.ts';
 import type { Sessions } from './sessions.ts';
+import { isBeingMade } from './subscriptions.ts';
 
 /** Of all users together; above it those are forgotten of whom no device is online, and asked for again when one comes. */
 const maxBytes = 64 * 1024 * 1024;
@@ -77,8 +78,7 @@ export class Contacts {
     const presence = { ...fields, at: formatAt(at) };
     const view = this.#view(user.jid);
     // This session is only being made: what was heard through another one counts no more.
-    const isNew = user.attached?.epoch !== position?.epoch || user.attached?.pending === 'attach';
-    if (position && isNew && view.making !== position.epoch) {
+    if (position && isBeingMade(user, position) && view.making !== position.epoch) {
       this.#empty(view);
       view.making = position.epoch;
     }

@@ -26,11 +26,8 @@ export function repeatOf(user: User, stanza: Element, { position }: Arrival): { 
   return isBeingMade(user, position) ? { archiveKey } : { archiveKey, renews: archiveKey };
 }
 
-/** Does this come to a session that is only being made? `pending`: what is asked of the server about it. */
-export function isBeingMade(
-  { attached }: { attached?: { epoch: string; pending?: string } },
-  position: Position | undefined,
-): boolean {
+/** Does this come to a session that is only being made? It is written down, with its epoch, before the server is asked for it. */
+export function isBeingMade({ attached }: Pick<User, 'attached'>, position: Position | undefined): boolean {
   return position !== undefined && (attached?.epoch !== position.epoch || attached.pending === 'attach');
 }
 

@@ -142,10 +142,10 @@ test('what was renewed stays so across a restart, and the entry itself stays', a
 
 test.each([
   ['no session', undefined, true],
-  ['one of an epoch that is over', { epoch: 'D' }, true],
-  ['one that is asked for', { epoch: 'E', pending: 'attach' }, true],
-  ['one that stands', { epoch: 'E' }, false],
-  ['one that is being ended', { epoch: 'E', pending: 'detach' }, false],
+  ['one of an epoch that is over', { jid: 'x', epoch: 'D' }, true],
+  ['one that is asked for', { jid: 'x', epoch: 'E', pending: 'attach' as const }, true],
+  ['one that stands', { jid: 'x', epoch: 'E' }, false],
+  ['one that is being ended', { jid: 'x', epoch: 'E', pending: 'detach' as const }, false],
 ])(
   'what comes in an epoch in which the user has %s: is it for a session that is only being made?',
   (_, attached, is) => {
