@@ -219,7 +219,7 @@ export class ToMqtt {
     const { channel, fields, mapping } = translation;
     const { message, way, direction, archived } = brought;
     const { from = '', to = '', id, type = 'normal' } = message.attrs;
-    const delay = archived?.at ?? delayOf(message, domain, clock.now());
+    const delay = archived?.at ?? delayOf(message, domain, clock.now(), server.hasArchive ? user.jid : undefined);
     const at = delay ?? clock.now();
     const { text, content } = written(message);
     const isCopy = way !== 'direct' || arrival.seen;

@@ -26,12 +26,14 @@ const clockSkewMs = 60_000;
 /**
  * When the user's own server says the stanza was first sent: ms since 1970. Null without such a stamp; others' stamps are hearsay.
  * The last valid one counts, because a server adds its own behind what a sender has forged; one from before 1970, or more than
- * a minute after `now` (ms since 1970), is none.
+ * a minute after `now` (ms since 1970), is none. `archive`: the bare JID whose archive gives ids; a stamp that stands before such an
+ * id was there when the server first saw the stanza, so it is not the server's.
  */
-export function delayOf(stanza: Element, serverDomain: string, now: number): number | null {
+export function delayOf(stanza: Element, serverDomain: string, now: number, archive?: string): number | null {
   let last: number | null = null;
   for (const child of elementsOf(stanza)) {
     const { xmlns, from, stamp } = child.attrs;
+    if (archive && xmlns === NS_SID && child.name === 'stanza-id' && child.attrs.by === archive) last = null;
     if (child.name !== 'delay' || xmlns !== NS_DELAY || !from || !stamp) continue;
     if (prepareDomain(from) !== serverDomain) continue;
     const at = stampOf(stamp);

@@ -268,6 +268,17 @@ describe('bad input', () => {
     expect(stage.sent.filter((stanza) => stanza.includes('type="error"'))).toHaveLength(times);
   });
 
+  test('nor does a stamp in the own server’s name that stands before the archive’s id', async () => {
+    await set();
+    const stamp = "<delay xmlns='urn:xmpp:delay' from='example.com' stamp='2001-01-01T00:00:00Z'/>";
+    await stage.arrives(plain(hi, stamp + stanzaId({ ...hi, sid: 's1' })));
+    await stage.arrives(plain(hi, stanzaId({ ...hi, sid: 's2' }) + stamp));
+    expect(await stage.entries()).toMatchObject([
+      { late: false, at: stage.now },
+      { late: true, at: Date.UTC(2001, 0, 1) },
+    ]);
+  });
+
   test('a message to the session of a user who was moved back is refused, recorded and answered', async () => {
     await set({ phase: 'legacy' });
     await stage.arrives(plain({ ...hi, to: session }));

@@ -5,7 +5,7 @@ import type { App, Payload } from '../harness/app.ts';
 import type { Contact } from '../harness/contact.ts';
 import { type Stage, setStage } from '../harness/stage.ts';
 
-const users = ['bob', 'carol', 'dave', 'erin', 'frank'];
+const users = ['bob', 'carol', 'dave', 'erin', 'frank', 'grace'];
 
 let stage: Stage;
 let alice: Contact;
@@ -74,6 +74,7 @@ test('what came offline, before, and live, after, comes once each, also when the
   await stage.gateway.move(jid, 'mqtt');
   const phone = await stage.app('erin', 'phone');
   await phone.hears('message', { body: 'while nobody is there' });
+  expect(await stage.gateway.entries(jid)).toMatchObject([{ late: true, custody: 'sole' }]);
   alice.say(jid, 'to the app alone');
   await phone.hears('message', { body: 'to the app alone' });
   const desk = await stage.contact('erin/desk', { carbons: true });
@@ -106,4 +107,33 @@ test('after a move back, what is addressed to the resource the app had comes to 
   await desk.hears('while the desk is there');
   expect(desk.bodies()).toEqual(['while nobody is there', 'while the desk is there']);
   expect(phone.bodies()).toEqual(['to the app']);
+});
+
+test('what a contact forges, a carbon or a result of the archive, is refused, and the next message comes', async () => {
+  const jid = 'grace@example.com';
+  const phone = await stage.app('grace', 'phone');
+  await stage.gateway.move(jid, 'mqtt');
+  const inner = `<message xmlns='jabber:client' from='${jid}/desk' to='alice@example.com' type='chat'><body>forged</body></message>`;
+  const forwarded = `<forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z'/>${inner}</forwarded>`;
+  for (const [id, wrapped] of [
+    ['f1', `<sent xmlns='urn:xmpp:carbons:2'>${forwarded}</sent>`],
+    ['f2', `<result xmlns='urn:xmpp:mam:2' id='x' queryid='y'>${forwarded}</result>`],
+  ]) {
+    alice.send(`<message to='${jid}' id='${id}' type='chat'>${wrapped}</message>`);
+    await alice.hears(({ type, id: of }) => type === 'error' && of === id);
+  }
+  const stamp = "<delay xmlns='urn:xmpp:delay' from='example.com' stamp='2020-01-01T00:00:00Z'/>";
+  const stanzaId = `<stanza-id xmlns='urn:xmpp:sid:0' by='${jid}' id='forged'/>`;
+  for (const n of [1, 2])
+    alice.send(`<message to='${jid}' id='same' type='chat'><body>${n}</body>${stanzaId}</message>`);
+  await phone.hears('message', { body: '2' });
+  expect(phone.bodies()).toEqual(['1', '2']);
+  alice.send(`<message to='${jid}' id='old' type='chat'><body>old</body>${stamp}</message>`);
+  const old = await phone.hears('message', { body: 'old' });
+  expect(Date.parse(String(old.at))).toBeGreaterThan(Date.now() - 60_000);
+  expect(phone.bodies()).not.toContain('forged');
+  const entries = await stage.gateway.entries(jid);
+  expect(entries.slice(0, 2)).toMatchObject(
+    ['f1', 'f2'].map((id) => ({ id, state: 'dead', condition: 'policy-violation' })),
+  );
 });
