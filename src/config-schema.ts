@@ -37,6 +37,8 @@ const folder = (description: string, properties: Record<string, Schema>, require
 
 const topicRoot = '^[^+#/$\\u0000][^+#/\\u0000]*(/[^+#/\\u0000]+)*$';
 const domain = '^[^\\s@/:]+$';
+/** XML 1.0 §2.2: what may stand in a stanza. */
+const xmlText = '^[\\t\\n\\r\\u0020-\\ud7ff\\ue000-\\ufffd\\u{10000}-\\u{10ffff}]+$';
 
 const component = folder(
   'The one connection to the legacy server (XEP-0114).',
@@ -218,7 +220,8 @@ export const schema: Schema = folder(
         description:
           'What a legacy client is told that is refused. A user that is locked out already keeps the text it has.',
         default: 'This account has moved to the new app.',
-        minLength: 1,
+        pattern: xmlText,
+        hint: 'a text without control characters',
       },
     }),
     ledger: folder('The ledger of accepted messages.', {

@@ -247,6 +247,12 @@ mqtt:
       'crossfade.yaml:7: xmpp.component.users.0: is no address (a list of addresses such as bot@gw.example.com)',
     ],
     [
+      'a text for legacy clients with a character that no stanza can carry',
+      withLine('migration: { legacyLoginText: "moved \\x01" }'),
+      {},
+      'crossfade.yaml:9: migration.legacyLoginText: does not fit (a text without control characters)',
+    ],
+    [
       'a domain that is none',
       least.replace('domain: example.com', 'domain: example..com'),
       {},

@@ -3,6 +3,7 @@
 import { Element } from 'ltx';
 import type { Clock, Timer } from '../clock.ts';
 import type { Log } from '../log.ts';
+import { isRefusal } from '../refusal.ts';
 import { Arrivals, type MissedHandler, type SkippedHandler } from './arrivals.ts';
 import { readEnvelope, readSkipped } from './attach-envelope.ts';
 import type { Answer, Component } from './component.ts';
@@ -11,7 +12,7 @@ import type { SendResult, StanzaHandler } from './session.ts';
 import { childOf, elementsOf } from './stanza.ts';
 import { readError, refusalOf, type StanzaError, sendResultOf } from './stanza-error.ts';
 import type { Skipped } from './stanza-limits.ts';
-import { forEnvelope, tag } from './xml-writer.ts';
+import { forEnvelope, tag, writeElement } from './xml-writer.ts';
 
 export type { SkippedArrival } from './arrivals.ts';
 
@@ -178,8 +179,10 @@ export class AttachLink {
   }
 
   /** Refuses legacy clients of the user, and ends those that are there, with this text. */
-  lock(user: string, text: string): Promise<SendResult> {
-    return this.#request(new Element('lock', { xmlns: NS_ATTACH, user, kick: '1' }).t(text).toString());
+  async lock(user: string, text: string): Promise<SendResult> {
+    const lock = writeElement(new Element('lock', { xmlns: NS_ATTACH, user, kick: '1' }).t(text));
+    if (isRefusal(lock)) return { kind: 'refused', condition: lock.condition, text: lock.text };
+    return this.#request(lock);
   }
 
   unlock(user: string): Promise<SendResult> {

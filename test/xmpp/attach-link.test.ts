@@ -56,8 +56,8 @@ test('after hello the link is up, and sessions can be attached, many at once', a
     { user: 'carol', resource: 'mqtt', carbons: false },
   ]);
   expect(results).toEqual([
-    { kind: 'attached', jid: bob },
-    { kind: 'attached', jid: 'carol@example.com/mqtt' },
+    { kind: 'attached', jid: bob, resumed: false },
+    { kind: 'attached', jid: 'carol@example.com/mqtt', resumed: false },
   ]);
   expect(iqs[0]?.children.join('')).toBe(
     `<attach xmlns="${NS_ATTACH}" user="bob" resource="mqtt" carbons="1"><presence xmlns="jabber:client"/></attach><attach xmlns="${NS_ATTACH}" user="carol" resource="mqtt"/>`,
@@ -192,6 +192,15 @@ describe('no envelope is what comes', () => {
     await until(() => others.length === 2);
     expect([others, heard, skipped, link.up]).toEqual([['stanza', 'skipped'], [], [], true]);
   });
+});
+
+test('a text that XML cannot carry locks nobody, and the connection lives on', async () => {
+  const { fake, link } = await attachStage();
+  await until(() => link.up);
+  expect(await link.lock('bob', 'moved \u0001')).toMatchObject({ kind: 'refused', condition: 'not-acceptable' });
+  // The played server does not know the command, but it can read it.
+  expect(await link.lock('bob', 'moved <to> & fro')).toMatchObject({ kind: 'refused', condition: 'bad-request' });
+  expect([link.up, fake.connections]).toEqual([true, 1]);
 });
 
 describe('what cannot be handed on is reported, acked, and blocks nothing:', () => {
