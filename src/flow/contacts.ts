@@ -200,20 +200,22 @@ export class Contacts {
     if (!sessions.of(user) || users.get(user)?.own) return true;
     const request = new Element('iq', { type: 'get' });
     request.c('query', { xmlns: NS_ROSTER });
+    const view = this.#view(user);
     const roster = await asks.ask(user, request);
-    const view = this.#views.get(user);
     if (roster === null) {
-      if (view?.isKnown) this.#publishSet(user);
+      if (view.isKnown) this.#publishSet(user);
       return false;
     }
     // With an error the server says that it keeps none: then there is nobody to probe.
     if (roster.attrs.type === 'error') log.warn({ event: 'roster.refused', user });
-    if (!view?.isKnown) {
+    if (!view.isKnown) {
       for (const contact of visibleContacts(roster)) {
         if (!(await asks.tell(user, new Element('presence', { type: 'probe', to: contact })))) return false;
       }
     }
-    this.#view(user).isKnown = true;
+    // Forgotten meanwhile, it says nothing of the session that is there now, if one is.
+    if (this.#views.get(user) !== view) return false;
+    view.isKnown = true;
     this.#publishSet(user);
     return true;
   }

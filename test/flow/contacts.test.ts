@@ -168,6 +168,16 @@ test('with no device online nothing is published, and all is kept for the next t
   expect(on.sets).toEqual([['alice@example.com/desk']]);
 });
 
+test('what the server answers when the session has gone is not taken for what the next session knows', async () => {
+  on.contacts.deviceOnline(bob);
+  on.contacts.forget(bob);
+  on.hasSession = false;
+  await on.settled();
+  on.contacts.deviceOnline(bob);
+  await on.settled();
+  expect(on.sets).toEqual([]);
+});
+
 test('a device that flaps ten times a second for ten seconds gets three sets, and the last has the last word', async () => {
   on.contacts.sessionUp(bob);
   on.devices = 0;
