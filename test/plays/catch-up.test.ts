@@ -54,7 +54,7 @@ describe('with an archive', () => {
     await stage.gateway.start();
     await phone.hears('message', { body: 'from the desk' });
     alice.say('bob@example.com', 'after');
-    await phone.hears('message', { body: 'after' });
+    await Promise.all([phone.hears('message', { body: 'after' }), desk.hears('after')]);
     expect(bodies(phone)).toEqual([
       'received before',
       'received meanwhile 1',
