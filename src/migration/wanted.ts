@@ -34,7 +34,7 @@ export function wanted({ phase, app, hasToSend, legacyLogin }: Situation): Wante
   if (phase === 'legacy') return { session: 'none', observe: false, lock: false };
   if (phase === 'shadow') return { session: 'none', observe: true, lock: false };
   const lock = phase === 'mqtt' && legacyLogin === 'deny';
-  if (app === 'unknown') return { session: 'unchanged', observe: 'unchanged', lock };
+  if (app === 'unknown') return { session: 'unchanged', observe: phase === 'dual' ? 'unchanged' : false, lock };
   if (app === 'here') return { session: 'here', observe: false, lock };
   if (phase === 'mqtt') return { session: 'away', observe: false, lock };
   return { session: hasToSend ? 'silent' : 'none', observe: true, lock };

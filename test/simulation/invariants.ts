@@ -24,12 +24,13 @@ export function checkReturned({ world, witness, gateway }: Scene, key: string, n
   if (row.custody !== 0 && !witness.rerouted.has(name)) world.broke(`${name} was returned and is a copy`);
 }
 
-/** In `dual` what is handed back when the app goes is still for the app. */
+/** What is handed back because the app of a user in `dual` has gone is still for the app; what an operator hands back is not. */
 export function staysForApp({ gateway }: Scene, key: string): boolean {
-  const user = gateway.db
-    .prepare('SELECT phase, moving FROM user WHERE jid = (SELECT user FROM entry WHERE seq = ?)')
+  const row = gateway.db
+    .prepare('SELECT phase, moving, condition FROM user JOIN entry ON user = jid WHERE seq = ?')
     .get(seqOf(key));
-  return user?.phase === 'dual' && (user.moving === null || JSON.parse(String(user.moving)).step === 'arrange');
+  if (!row || row.condition === 'returning' || row.phase === 'legacy' || row.phase === 'shadow') return false;
+  return row.moving === null || JSON.parse(String(row.moving)).step === 'arrange';
 }
 
 /** What was returned or discarded, or is just being handed back by an operator, is not published any more. */
@@ -206,8 +207,8 @@ function checkOrder({ world, witness, broker }: Scene, place: string): void {
 }
 
 /**
- * No repeat that an app honouring `key` would show: never the same content under two keys. Exceptions: no id and handed
- * back by the server (nothing tells it from a second message); the first went with a rollback and came again, the app's
+ * No repeat that an app honouring `key` would show: never the same content under two keys. Exceptions: no id, and handed
+ * back by the server or copied (nothing tells it from a second message); the first went with a rollback and came again, the app's
  * word for it not being on disk when the return was decided, or the server having kept a copy of its own; what an app
  * sent again after the server had refused it, since a refused id leaves no key; what an app sent to a user of ours twice,
  * the server having forgotten the key of the first with its epoch.
@@ -218,18 +219,18 @@ function checkKeys({ world, witness, gateway, server }: Scene, place: string): v
     'SELECT coalesce(app_acked_at, 9e15) >= ended_at AS free FROM entry WHERE seq = ? AND state > 5',
   );
   const isRefused = db.prepare('SELECT 1 FROM entry WHERE lane = 1 AND id = ? AND state = 4');
-  const isExcepted = (name: string, first: string) => {
+  const isExcepted = (name: string, first: string, where: string) => {
     const { id, from } = witness.messages.get(name)!;
     const ended = find.get(seqOf(first));
     if (ended && (ended.free === 1 || witness.returned.has(name) || witness.rerouted.has(name))) return true;
-    if (id === undefined) return witness.handedBack.has(name) || witness.toBoth.has(name);
+    if (id === undefined) return witness.handedBack.has(name) || witness.toBoth.has(name) || where !== place;
     return from.includes('/phone') && (server.epochs > 1 || isRefused.get(id) !== undefined);
   };
   for (const where of [place, `${place}/sent`]) {
     const keys = new Map<string, string>();
     for (const { name, key } of witness.at(where)) {
       const first = keys.get(name);
-      if (first !== undefined && !isExcepted(name, first)) world.broke(`${where} saw ${name} under two keys`);
+      if (first !== undefined && !isExcepted(name, first, where)) world.broke(`${where} saw ${name} under two keys`);
       keys.set(name, key!);
     }
   }

@@ -2,6 +2,7 @@
 
 import type { Core, Outside } from '../../src/core.ts';
 import type { Draft, Ledger, Outcome } from '../../src/ledger/ledger.ts';
+import type { LegacyServer } from '../../src/migration/server.ts';
 
 export type Sabotage = (outside: Outside, core: () => Core) => Outside;
 
@@ -28,6 +29,20 @@ function withAccept(outside: Outside, accept: Ledger['accept']): Outside {
   };
   return { ...outside, ledger: changed };
 }
+
+/** The same server, some of whose acts are others. */
+function withServer(outside: Outside, acts: Partial<LegacyServer>): Outside {
+  const server = new Proxy(outside.server, {
+    get(target, name) {
+      if (name in acts) return acts[name as keyof LegacyServer];
+      const value = Reflect.get(target, name);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  return { ...outside, server };
+}
+
+const processed = { kind: 'processed' } as const;
 
 /** What comes is acknowledged before it is on disk. */
 export const acknowledgesEarly: Sabotage = (outside) =>
@@ -91,3 +106,51 @@ export const sendsWithNewKeys: Sabotage = (outside) => {
   let count = 0;
   return { ...outside, sendAttached: (jid, stanza, key) => outside.sendAttached(jid, stanza, `${key}-${++count}`) };
 };
+
+/** Copies begin only when the session has ended. */
+export const detachesBeforeObserving: Sabotage = (outside) => {
+  const { server } = outside;
+  const late = new Set<string>();
+  return withServer(outside, {
+    async observe(user) {
+      late.add(user);
+      return processed;
+    },
+    async detach(jid) {
+      const answer = await server.detach(jid);
+      for (const user of late) void server.observe(user);
+      late.clear();
+      return answer;
+    },
+  });
+};
+
+/** Copies end before the session has begun. */
+export const unobservesTooEarly: Sabotage = (outside) => {
+  const { server } = outside;
+  return withServer(outside, {
+    async attach(user, shown) {
+      await server.unobserve(user);
+      return server.attach(user, shown);
+    },
+  });
+};
+
+/** Of what it has alone the gateway hands back nothing, and says it has. */
+export const handsNothingBack: Sabotage = (outside) => withServer(outside, { giveBack: async () => processed });
+
+/** What is handed back ends, in `dual`, too. */
+export const endsWhatItHandsBack: Sabotage = (outside) => {
+  const changed = withAccept(outside, (draft, copy) => outside.ledger.accept(draft, copy));
+  const { ledger } = changed;
+  const ask = ledger.do;
+  ledger.do = ((name: 'handedBack', args: { seqs: number[]; at: number }) =>
+    ask(name === 'handedBack' ? 'returned' : name, args)) as typeof ask;
+  return changed;
+};
+
+/** Whoever was locked out stays so. */
+export const forgetsToUnlock: Sabotage = (outside) => withServer(outside, { unlock: async () => processed });
+
+/** The first word of a show is the last. */
+export const showsOnlyOnce: Sabotage = (outside) => withServer(outside, { show: async () => processed });
