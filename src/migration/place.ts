@@ -94,10 +94,14 @@ export class Place {
     return isKept ? null : answer;
   }
 
+  /** The same the other way: that it may be gone is written down first, or after a crash we would count on it. */
   async #release(user: User, what: 'observed' | 'locked', ask: () => Answer): Promise<Failed | null> {
-    if (!user[what]) return null;
+    const { epoch } = this.#parts.server;
+    const now = user[what];
+    if (!now) return null;
     // With another epoch the server has forgotten it by itself.
-    if (user[what].epoch === this.#parts.server.epoch) {
+    if (now.epoch === epoch) {
+      if (!now.asked) await this.#write(user, () => ({ [what]: { epoch, asked: true } }));
       const answer = await ask();
       const isGone = answer.kind === 'refused' && answer.condition === 'item-not-found';
       if (answer.kind !== 'processed' && !isGone) return answer;

@@ -30,7 +30,7 @@ export interface Attached {
 /** Something the server was asked to keep for a user: written before it is asked, cleared after it was taken back. */
 export interface Kept {
   epoch: string;
-  /** Not answered yet: after a crash nobody knows. */
+  /** Asked for, or asked to be taken back, and not answered yet: after a crash nobody knows. */
   asked?: true;
 }
 

@@ -105,6 +105,18 @@ test('a detach without an answer is asked again before anything else, and nothin
   expect(await stage.states()).toEqual(['m1 discarded copy']);
 });
 
+test('while it is not known whether copies have ended, the row does not count on them', async () => {
+  const stage = await setStage();
+  await deviceHere(stage);
+  await deviceAway(stage);
+  await stage.move('dual');
+  expect(stage.user().observed).toEqual({ epoch: 'E1' });
+  stage.fails.set('unobserve', { kind: 'lost' });
+  await deviceHere(stage);
+  const [row] = await stage.ledger.do('users', { after: '', limit: 1 });
+  expect(JSON.parse(row?.observed ?? '')).toEqual({ epoch: 'E1', asked: true });
+});
+
 test('a move to a phase that is superseded twice while it drains goes on draining', async () => {
   const stage = await setStage();
   await deviceHere(stage);
