@@ -104,10 +104,15 @@ export class GatewayProcess {
     return (await this.api('GET', `/api/v1/users/${encodeURIComponent(jid)}`)).body;
   }
 
-  /** Up to 1000 entries of the user, the oldest first. */
+  /** All entries of the user, the oldest first. */
   async entries(jid: string): Promise<Record<string, unknown>[]> {
-    const { body } = await this.api('GET', `/api/v1/ledger?limit=1000&user=${encodeURIComponent(jid)}`);
-    return body.items as Record<string, unknown>[];
+    const all: Record<string, unknown>[] = [];
+    for (let cursor = ''; ; ) {
+      const { body } = await this.api('GET', `/api/v1/ledger?limit=1000&user=${encodeURIComponent(jid)}${cursor}`);
+      all.push(...(body.items as Record<string, unknown>[]));
+      if (body.next === null) return all;
+      cursor = `&cursor=${body.next}`;
+    }
   }
 
   /** What was done to the user, the oldest first. */
@@ -130,10 +135,15 @@ export class GatewayProcess {
 
   /** Resolves, with the user, once no move of its is under way. */
   async moved(jid: string): Promise<Record<string, unknown>> {
+    return await this.userWhen(jid, ({ moving }) => !moving);
+  }
+
+  /** Resolves, with the user, once it stands like that. */
+  async userWhen(jid: string, fits: (user: Record<string, unknown>) => boolean): Promise<Record<string, unknown>> {
     for (const deadline = Date.now() + 30_000; ; ) {
       const user = await this.user(jid);
-      if (!user.moving) return user;
-      if (Date.now() > deadline) throw new Error(`the move of ${jid} hangs: ${JSON.stringify(user)}`);
+      if (fits(user)) return user;
+      if (Date.now() > deadline) throw new Error(`waited in vain for ${jid}: ${JSON.stringify(user)}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }

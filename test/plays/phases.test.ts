@@ -202,22 +202,22 @@ test('contacts see the app come, go (after five seconds) and come back, and noth
   expect(shown).toEqual(['here', 'xa', 'here', 'unavailable']);
 });
 
-test('300 messages the app never took go back to the legacy client: in order, with their time, once, none that it took', async () => {
+test('1000 messages the app never took go back to the legacy client: in order, with their time, once, none that it took', async () => {
   const phone = await stage.app('kim', 'phone');
   await gateway.move('kim@example.com', 'mqtt');
   alice.say('kim@example.com', 'taken');
   await acknowledged(phone, 'kim@example.com', 'taken');
   await phone.leave();
-  const bodies = Array.from({ length: 300 }, (_, n) => `undelivered ${n}`);
+  const bodies = Array.from({ length: 1000 }, (_, n) => `undelivered ${n}`);
   for (const body of bodies) alice.say('kim@example.com', body);
-  await inLedger('kim@example.com', 301);
+  await inLedger('kim@example.com', 1001);
   const before = (await gateway.entries('kim@example.com')).map(({ at }) => Date.parse(String(at)));
   // So that "now" could not pass for the original time.
   await new Promise((resolve) => setTimeout(resolve, 2_500));
   await gateway.move('kim@example.com', 'legacy');
 
   const desk = await stage.contact('kim');
-  await desk.hears('undelivered 299');
+  await desk.hears('undelivered 999');
   alice.say('kim@example.com', 'the end');
   await desk.hears('the end');
   expect(desk.bodies('alice@example.com')).toEqual([...bodies, 'the end']);
@@ -226,7 +226,7 @@ test('300 messages the app never took go back to the legacy client: in order, wi
     return delay === null || Math.abs(delay - before[n + 1]!) >= oneSecondMs;
   });
   expect(wrong).toEqual([]);
-  expect((await gateway.entries('kim@example.com')).filter(({ state }) => state === 'returned')).toHaveLength(300);
+  expect((await gateway.entries('kim@example.com')).filter(({ state }) => state === 'returned')).toHaveLength(1000);
 });
 
 test('a rollback that is killed halfway goes on where it stood: nothing is lost, nothing comes twice', async () => {
