@@ -223,6 +223,14 @@ export const schema: Schema = folder(
         pattern: xmlText,
         hint: 'a text without control characters',
       },
+      attachWindow: {
+        type: 'integer',
+        description:
+          'Users that are worked on at the same time on the legacy server, so in a mass attach: more is faster, and makes legacy clients wait longer.',
+        default: 2,
+        minimum: 1,
+        maximum: 10_000,
+      },
     }),
     ledger: folder('The ledger of accepted messages.', {
       path: {

@@ -45,6 +45,8 @@ export interface Settings {
   legacyLogin: LegacyLogin;
   /** What a legacy client is told that may not log in. */
   lockText: string;
+  /** Users that reconcile works on at once. */
+  attachWindow: number;
   version: string;
 }
 
@@ -136,7 +138,7 @@ export class Core {
       left: (user: string) => this.#contacts.forget(user),
       ended: (user: string) => this.#ended(user),
     };
-    const policy = { legacyLogin, lockText };
+    const policy = { legacyLogin, lockText, attachWindow: settings.attachWindow };
     const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, ...policy, clock, log });
     const poke = (user: User) => {
       this.#reopened(user.jid);

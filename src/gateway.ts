@@ -182,7 +182,7 @@ export async function openOffline(config: Pick<Config, 'xmpp' | 'ledger'>, { log
 function offlineSettings({ xmpp }: Pick<Config, 'xmpp'>): Settings {
   // No app and no broker is heard of: no device may be forgotten, nothing settled, nothing dropped from the history.
   const never = { deviceDays: 36_500, brokerHorizonMs: 100 * 365 * dayMs, historyMs: 100 * 365 * dayMs };
-  const policy = { legacyLogin: 'allow' as const, lockText: '' };
+  const policy = { legacyLogin: 'allow' as const, lockText: '', attachWindow: 8 };
   const { domain, maxStanzaBytes, component } = xmpp;
   const rest = { ownUsers: component.users, root: 'offline', shadowRoot: 'offline', offlineWindow: 0, version };
   return { domain, maxStanzaBytes, ...rest, ...never, ...policy };
@@ -226,6 +226,7 @@ function settingsOf({ xmpp, mqtt, migration, ledger }: Config): Settings {
     historyMs: ledger.historyDays * dayMs,
     legacyLogin: migration.legacyLogin,
     lockText: migration.legacyLoginText,
+    attachWindow: migration.attachWindow,
     version,
   };
 }

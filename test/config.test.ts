@@ -66,7 +66,7 @@ describe('a configuration', () => {
         embeddedAccounts: [],
         allowOpenBroker: false,
       },
-      migration: { legacyLogin: 'allow', legacyLoginText: 'This account has moved to the new app.' },
+      migration: { legacyLogin: 'allow', legacyLoginText: 'This account has moved to the new app.', attachWindow: 2 },
       ledger: { path: join(folder, 'crossfade.sqlite'), historyDays: 7 },
       admin: { listen: { host: '127.0.0.1', port: 7400 } },
       webhook: { every: 30_000, timeout: 10_000 },

@@ -13,8 +13,6 @@ import { type Shown, shownAway } from './shown.ts';
 import type { User, Users } from './users.ts';
 import { type LegacyLogin, wanted } from './wanted.ts';
 
-/** So many users at once: more would make legacy clients wait (FACTS: the presence storm of a mass attach). */
-const concurrent = 8;
 const firstRetryMs = 1_000;
 const lastRetryMs = 30_000;
 
@@ -64,6 +62,8 @@ export interface Parts {
   legacyLogin: LegacyLogin;
   /** What a legacy client is told that may not log in. */
   lockText: string;
+  /** So many users at once: more would make legacy clients wait (docs/benchmarks.md, the storm of a mass attach). */
+  attachWindow: number;
   clock: Clock;
   log: Log;
 }
@@ -109,7 +109,7 @@ export class Reconcile {
 
   #run(): void {
     for (const user of this.#waiting) {
-      if (this.#stopped || !this.#parts.server.up || this.#busy.size >= concurrent) return;
+      if (this.#stopped || !this.#parts.server.up || this.#busy.size >= this.#parts.attachWindow) return;
       if (this.#busy.has(user)) continue;
       this.#waiting.delete(user);
       this.#busy.add(user);

@@ -68,7 +68,7 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
     ...{ published: async () => {}, sessionUp() {}, reopened() {} },
     ...{ available() {}, left() {}, hasToSend: () => false, hopeless: async () => {}, ended() {} },
   };
-  const policy = { legacyLogin: 'allow', lockText: 'moved' } as const;
+  const policy = { legacyLogin: 'allow', lockText: 'moved', attachWindow: 8 } as const;
   const reconcile = new Reconcile({
     ...{ users, devices, server, ledger, deliveries, ...policy },
     ...{ clock: systemClock, log: silentLog },

@@ -138,7 +138,7 @@ export class Gateway {
         deviceDays: 30,
       },
       ...{ brokerHorizonMs: horizonMs, historyMs: 7 * 86_400_000, version: '0' },
-      ...{ legacyLogin, lockText: 'moved' },
+      ...{ legacyLogin, lockText: 'moved', attachWindow: 8 },
     };
   }
 
