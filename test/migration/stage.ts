@@ -115,7 +115,7 @@ export async function setStage({ legacyLogin = 'allow' }: { legacyLogin?: Legacy
     hasToSend: (user: string) => toSend.has(user),
     hopeless: async (user: string) => void hopeless.push(user),
   };
-  const policy = { legacyLogin, lockText: 'moved' };
+  const policy = { legacyLogin, lockText: 'moved', attachWindow: 8 };
   const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, ...policy, clock, log });
   const moves = new Moves({ users, clock, domain: 'example.com', poke: (user) => reconcile.poke(user) });
   devices.onStatus = (name) => {
