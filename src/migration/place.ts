@@ -52,6 +52,7 @@ export class Place {
     // Before it is asked for: after a crash we must know that it may be there. And the row may still name one that has gone.
     const jid = server.jidOf(user.jid);
     await this.#write(user, () => ({ attached: { jid, epoch, shown, pending: 'attach' } }));
+    if (server.epoch !== epoch) return { kind: 'lost' };
     const answer = await server.attach(user.jid, shown);
     if (answer.kind === 'refused') await this.#write(user, () => ({ attached: undefined }));
     if (answer.kind !== 'attached') return answer;
@@ -87,6 +88,8 @@ export class Place {
     const now = user[what];
     if (now?.epoch === epoch && !now.asked) return null;
     if (now?.epoch !== epoch) await this.#write(user, () => ({ [what]: { epoch, asked: true } }));
+    // While the disk kept us waiting the server may have begun anew: what is asked of it now belongs to another epoch.
+    if (this.#parts.server.epoch !== epoch) return { kind: 'lost' };
     const answer = await ask();
     if (answer.kind === 'lost' || answer.kind === 'wait') return answer;
     const isKept = answer.kind === 'processed';
@@ -100,8 +103,8 @@ export class Place {
     const now = user[what];
     if (!now) return null;
     // With another epoch the server has forgotten it by itself.
-    if (now.epoch === epoch) {
-      if (!now.asked) await this.#write(user, () => ({ [what]: { epoch, asked: true } }));
+    if (now.epoch === epoch && !now.asked) await this.#write(user, () => ({ [what]: { epoch, asked: true } }));
+    if (now.epoch === this.#parts.server.epoch) {
       const answer = await ask();
       const isGone = answer.kind === 'refused' && answer.condition === 'item-not-found';
       if (answer.kind !== 'processed' && !isGone) return answer;
