@@ -89,7 +89,7 @@ const xmpp = folder(
         type: 'string',
         description: "The attached session's resource.",
         default: 'mqtt',
-        pattern: '^[^\\s/]{1,64}$',
+        pattern: '^[^\\s/\\p{Cc}\\p{Cs}]{1,64}$',
         hint: 'a short word such as mqtt',
       },
     }),

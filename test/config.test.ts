@@ -253,6 +253,12 @@ mqtt:
       'crossfade.yaml:9: migration.legacyLoginText: does not fit (a text without control characters)',
     ],
     [
+      'a resource with a character that no address can have',
+      least.replace('  component:', '  attach: { resource: "mq\\x01tt" }\n  component:'),
+      {},
+      'crossfade.yaml:4: xmpp.attach.resource: does not fit (a short word such as mqtt)',
+    ],
+    [
       'a domain that is none',
       least.replace('domain: example.com', 'domain: example..com'),
       {},
