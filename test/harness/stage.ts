@@ -24,7 +24,7 @@ export interface StageOptions {
   mqttAccounts?: string[];
   mosquitto?: Record<string, string | number | boolean>;
   /** Sections laid over the gateway's configuration. */
-  config?: { xmpp?: object; mqtt?: object; webhook?: object };
+  config?: { xmpp?: object; mqtt?: object; migration?: object; webhook?: object };
 }
 
 /** A message on the broker. */
@@ -126,6 +126,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
       ...{ url: mosquitto.url, username: gatewayName, password: gatewayPassword, brokerHorizon: '10s' },
       ...options.config?.mqtt,
     },
+    migration: options.config?.migration ?? {},
     ledger: { path: './crossfade.sqlite' },
     admin: { listen: '127.0.0.1:0' },
     ...(options.config?.webhook && { webhook: options.config.webhook }),
