@@ -144,10 +144,10 @@ export class Deliver {
     return obstacle ? { kind: 'closed', obstacle } : { kind: 'in-line' };
   }
 
-  /** Resolves once none of the user's entries is unanswered on this lane. */
-  async landed(lane: Lane, user: string): Promise<void> {
-    const isOut = () => [...this.#lanes[lane].flying].some(({ conversation }) => conversation.user === user);
-    while (!this.#stopped && isOut()) await this.#landing();
+  /** Is an entry of the user's unanswered on this lane? */
+  isOut(lane: Lane, user: string): boolean {
+    for (const { conversation } of this.#lanes[lane].flying) if (conversation.user === user) return true;
+    return false;
   }
 
   #committed(entry: Entry): void {
@@ -202,7 +202,12 @@ export class Deliver {
 
   async #turnPage(outbox: Outbox): Promise<void> {
     outbox.busy = true;
-    await outbox.page();
+    try {
+      await outbox.page();
+    } catch (error) {
+      this.#parts.log.error({ event: 'ledger.failed', error: String(error) });
+      this.#after(outbox, firstRetryMs, 'the ledger does not answer');
+    }
     outbox.busy = false;
     this.#pump(outbox);
     if (this.#landed.length > 0) this.#tellLanded();

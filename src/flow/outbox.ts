@@ -89,10 +89,16 @@ export class Outbox {
     this.#reading = true;
     this.#behind = false;
     this.#changed = false;
-    const entries = await this.#ledger.do('toSend', { ...this.conversation, after: 0, limit: maxQueued });
-    this.#reading = false;
-    if (this.#changed) return;
-    this.#queue = entries;
-    if (entries.length === maxQueued) this.#behind = true;
+    try {
+      const entries = await this.#ledger.do('toSend', { ...this.conversation, after: 0, limit: maxQueued });
+      if (this.#changed) return;
+      this.#queue = entries;
+      if (entries.length === maxQueued) this.#behind = true;
+    } catch (error) {
+      this.#behind = true;
+      throw error;
+    } finally {
+      this.#reading = false;
+    }
   }
 }
