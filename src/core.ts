@@ -129,7 +129,7 @@ export class Core {
     const onAcked = (user: string) => this.#acked(user);
     this.toXmpp = new ToXmpp({ ...shared, notices, onAcked, maxStanzaBytes });
     const deliveries = {
-      published: (user: string) => deliver.landed('toMqtt', user),
+      isPublishing: (user: string) => deliver.isOut('toMqtt', user),
       hasToSend: (user: string) => deliver.hasEntries('toXmpp', user),
       sessionUp: (user: string) => deliver.wake('toXmpp', user),
       available: (user: string) => this.#available(user),

@@ -24,6 +24,27 @@ const page = 200;
 /** Live traffic may bring new stanzas while the last are handed back; so often we go round before detaching anyway. */
 const maxRounds = 100;
 
+/** Nothing has failed; it takes its time, in which other users have their turn. `gotOn`: it goes on as soon as they had it. */
+export interface Pending {
+  kind: 'pending';
+  gotOn: boolean;
+  text: string;
+}
+
+/** One page of it; what is handed back as `returned` is no more among what is to be returned, so that the next call goes on behind it. */
+export async function giveBackSome(
+  user: User,
+  become: 'returned',
+  parts: HandBackParts,
+): Promise<Failed | Pending | null> {
+  const entries = await parts.ledger.do('toReturn', { user: user.jid, after: 0, limit: page });
+  for (const entry of entries) {
+    const failed = await giveBack(user, entry, become, parts);
+    if (failed) return failed;
+  }
+  return entries.length < page ? null : { kind: 'pending', gotOn: true, text: 'there is more to hand back' };
+}
+
 /** Hands back, one after the other, what came to us alone and no app has acknowledged. */
 export async function giveBackAll(user: User, become: HandedBack, parts: HandBackParts): Promise<Failed | null> {
   for (let after = 0; ; ) {

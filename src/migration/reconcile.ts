@@ -1,10 +1,11 @@
 // The one loop that brings the legacy server to what is wanted: for moves, restarts, lost sessions and apps that come and go.
 
-import type { Clock } from '../clock.ts';
+import type { Clock, Timer } from '../clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import type { Devices } from './devices.ts';
-import { leave } from './hand-back.ts';
+import { leave, type Pending } from './hand-back.ts';
+import { Line } from './line.ts';
 import { isOpenToApps } from './phase.ts';
 import { Place } from './place.ts';
 import { isRollingBack, rollBack } from './rollback.ts';
@@ -15,11 +16,16 @@ import { type LegacyLogin, wanted } from './wanted.ts';
 
 const firstRetryMs = 1_000;
 const lastRetryMs = 30_000;
+/** What has not failed and only takes its time is looked at again sooner, and told of when it has been looked at so often. */
+const firstLookMs = 50;
+const usualLooks = 5;
+/** With a million users most turns find nothing to do, and end at once: after so many, others in this process have theirs. */
+const turnsInARow = 200;
 
 /** What reconcile needs to know of the deliveries under way. */
 export interface Deliveries {
-  /** Resolves once nothing of the user's is between us and the broker. */
-  published(user: string): Promise<void>;
+  /** Something of the user's is between us and the broker. */
+  isPublishing(user: string): boolean;
   /** Entries of the user wait for a session. */
   hasToSend(user: string): boolean;
   /** The user's session can take stanzas now. */
@@ -70,10 +76,14 @@ export interface Parts {
 
 export class Reconcile {
   readonly #parts: Parts;
-  readonly #waiting = new Set<User>();
-  readonly #busy = new Set<User>();
+  readonly #line = new Line<User>();
+  /** Users that have their turn, and whether another one is due after it. */
+  readonly #busy = new Map<User, boolean>();
   readonly #setbacks = new Map<User, Setback>();
+  readonly #retries = new Map<User, Timer>();
   readonly #place: Place;
+  #inARow = 0;
+  #pause?: Timer;
   #stopped = false;
 
   constructor(parts: Parts) {
@@ -84,15 +94,15 @@ export class Reconcile {
 
   /** Something about this user may have changed; null: about all. */
   poke(user: User | null): void {
-    if (user) this.#waiting.add(user);
-    else for (const each of this.#parts.users.all()) if (mayDiffer(each)) this.#waiting.add(each);
+    if (user) this.#lineUp(user);
+    else for (const each of this.#parts.users.all()) if (mayDiffer(each)) this.#lineUp(each);
     this.#run();
   }
 
   workOn(user: User): Work {
     const setback = this.#setbacks.get(user);
     if (this.#busy.has(user)) return { kind: 'running', setback };
-    if (this.#waiting.has(user)) return { kind: this.#parts.server.up ? 'in-line' : 'link-down' };
+    if (this.#line.has(user)) return { kind: this.#parts.server.up ? 'in-line' : 'link-down' };
     return setback ? { kind: 'retrying', setback } : { kind: 'idle' };
   }
 
@@ -105,34 +115,58 @@ export class Reconcile {
 
   stop(): void {
     this.#stopped = true;
+    this.#pause?.cancel();
+    for (const timer of this.#retries.values()) timer.cancel();
+  }
+
+  #lineUp(user: User): void {
+    if (this.#busy.has(user)) this.#busy.set(user, true);
+    else this.#line.add(user);
   }
 
   #run(): void {
-    for (const user of this.#waiting) {
-      if (this.#stopped || !this.#parts.server.up || this.#busy.size >= this.#parts.attachWindow) return;
-      if (this.#busy.has(user)) continue;
-      this.#waiting.delete(user);
-      this.#busy.add(user);
+    while (this.#mayBegin()) {
+      const user = this.#line.take();
+      if (!user) return;
+      this.#busy.set(user, false);
       void this.#turn(user);
     }
   }
 
+  #mayBegin(): boolean {
+    const { server, attachWindow, clock } = this.#parts;
+    if (this.#stopped || this.#pause || !server.up || this.#busy.size >= attachWindow) return false;
+    if (this.#inARow++ < turnsInARow) return true;
+    this.#pause = clock.after(0, () => {
+      this.#pause = undefined;
+      this.#inARow = 0;
+      this.#run();
+    });
+    return false;
+  }
+
   async #turn(user: User): Promise<void> {
-    let failed: Failed | null;
+    this.#retries.get(user)?.cancel();
+    this.#retries.delete(user);
+    let left: Failed | Pending | null;
     try {
-      failed = await this.#bring(user);
+      left = await this.#bring(user);
     } catch (error) {
-      failed = { kind: 'wait', condition: 'internal-server-error', text: String(error) };
+      left = { kind: 'wait', condition: 'internal-server-error', text: String(error) };
     }
+    const isDue = this.#busy.get(user);
     this.#busy.delete(user);
     if (this.#stopped) return;
-    if (failed) this.#again(user, failed);
+    if (isDue) this.#line.add(user);
+    if (left && !hasGotOn(left)) this.#again(user, left);
     else this.#setbacks.delete(user);
+    // Behind the others.
+    if (left && hasGotOn(left)) this.#line.add(user);
     this.#run();
   }
 
-  /** Brings one user to what is wanted; answers with what failed, or null. */
-  async #bring(user: User): Promise<Failed | null> {
+  /** Brings one user to what is wanted; answers with what failed, or is not done yet, or null. */
+  async #bring(user: User): Promise<Failed | Pending | null> {
     const parts = { ...this.#parts, place: this.#place };
     if (user.own) return null;
     if (isRollingBack(user)) {
@@ -229,20 +263,36 @@ export class Reconcile {
     return null;
   }
 
-  #again(user: User, failed: Failed): void {
+  #again(user: User, left: Failed | Pending): void {
     const { clock, log, server } = this.#parts;
-    if (failed.kind === 'lost' && !server.up) {
-      this.#waiting.add(user);
+    if (left.kind === 'lost' && !server.up) {
+      this.#line.add(user);
       return;
     }
+    const isPending = left.kind === 'pending';
     const attempt = this.#setbacks.get(user)?.attempt ?? 0;
-    const delayMs = Math.min(lastRetryMs, firstRetryMs * 2 ** attempt) * (0.5 + clock.random() / 2);
-    const { condition, text } = failed.kind === 'lost' ? { condition: 'lost', text: 'the link broke' } : failed;
+    const firstMs = isPending ? firstLookMs : firstRetryMs;
+    const delayMs = Math.min(lastRetryMs, firstMs * 2 ** attempt) * (0.5 + clock.random() / 2);
+    const { condition, text } = reasonOf(left);
     const failedAt = clock.now();
     this.#setbacks.set(user, { attempt: attempt + 1, condition, text, failedAt, retryAt: failedAt + delayMs });
-    log.warn({ event: 'reconcile.retry', user: user.jid, delayMs: Math.round(delayMs), ...failed });
-    clock.after(delayMs, () => this.poke(user));
+    if (!isPending || attempt >= usualLooks)
+      log.warn({ event: 'reconcile.retry', user: user.jid, delayMs: Math.round(delayMs), condition, text });
+    // One for each user: whatever asks for a turn sooner, and in vain, adds none.
+    this.#retries.set(
+      user,
+      clock.after(delayMs, () => this.poke(user)),
+    );
   }
+}
+
+function hasGotOn(left: Failed | Pending): boolean {
+  return left.kind === 'pending' && left.gotOn;
+}
+
+function reasonOf(left: Failed | Pending): { condition: string; text: string } {
+  if (left.kind === 'lost') return { condition: 'lost', text: 'the link broke' };
+  return left.kind === 'pending' ? { condition: 'resource-constraint', text: left.text } : left;
 }
 
 /** Of users that were never moved the server keeps nothing. */

@@ -1,19 +1,15 @@
 // The way back from the apps, step by step, each written down before the next: after a crash the move goes on where it stood.
 
 import type { Clock } from '../clock.ts';
-import { giveBackAll, type HandBackParts, leave } from './hand-back.ts';
+import { giveBackSome, type HandBackParts, leave, type Pending } from './hand-back.ts';
 import { isOpenToApps } from './phase.ts';
 import type { Place } from './place.ts';
 import type { Deliveries } from './reconcile.ts';
 import type { Failed } from './server.ts';
 import { isReturning, type Step, type User } from './users.ts';
 
-const pollMs = 50;
-/** A drain holds a place among the users under way; so long, then others have their turn. */
-const maxPolls = 20;
-
-/** What a step answers: null = done; a failure = try again later. */
-type Done = Failed | null;
+/** What a step answers: null = done; else it is tried again later, and holds no place among the users under way until then. */
+type Done = Failed | Pending | null;
 
 export interface RollbackParts extends HandBackParts {
   place: Place;
@@ -26,11 +22,9 @@ type Back = (typeof order)[number];
 
 const run: Record<Back, (user: User, parts: RollbackParts) => Promise<Done>> = {
   drain,
-  stop: async (user, { deliveries }) => {
-    await deliveries.published(user.jid);
-    return null;
-  },
-  return: (user, parts) => giveBackAll(user, 'returned', parts),
+  stop: async ({ jid }, { deliveries }) =>
+    deliveries.isPublishing(jid) ? { kind: 'pending', gotOn: false, text: 'the broker has not answered' } : null,
+  return: (user, parts) => giveBackSome(user, 'returned', parts),
   detach,
   discard,
 };
@@ -84,20 +78,16 @@ async function prepare(user: User, step: Back, parts: RollbackParts): Promise<Do
 }
 
 /** What the apps were promised is sent; where the session is gone it is made again for that, without presence. */
-async function drain(user: User, parts: RollbackParts): Promise<Done> {
-  const { ledger, server, clock, deliveries, place } = parts;
+async function drain(user: User, { ledger, deliveries, place }: RollbackParts): Promise<Done> {
   const { version } = user;
-  for (let poll = 0; poll < maxPolls; poll++) {
-    if (user.version !== version || (await ledger.do('toXmppWaiting', { user: user.jid })) === 0) return null;
-    if (!server.up) return { kind: 'lost' };
-    if (!place.hasSession(user)) {
-      const failed = await place.show(user, null);
-      if (failed?.kind === 'refused') await deliveries.hopeless(user.jid, failed.condition, failed.text);
-      else if (failed) return failed;
-    }
-    await new Promise<void>((resolve) => clock.after(pollMs, resolve));
+  const waiting = await ledger.do('toXmppWaiting', { user: user.jid });
+  if (user.version !== version || waiting === 0) return null;
+  if (!place.hasSession(user)) {
+    const failed = await place.show(user, null);
+    if (failed?.kind === 'refused') await deliveries.hopeless(user.jid, failed.condition, failed.text);
+    else if (failed) return failed;
   }
-  return { kind: 'wait', condition: 'resource-constraint', text: 'messages of the app wait for the legacy server' };
+  return { kind: 'pending', gotOn: false, text: 'messages of the app wait for the legacy server' };
 }
 
 /** Copies begin before the session ends: the way to `shadow` leaves no gap. */

@@ -65,7 +65,7 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
   await devices.load();
   const server = playedServer(() => side);
   const deliveries = {
-    ...{ published: async () => {}, sessionUp() {}, reopened() {} },
+    ...{ isPublishing: () => false, sessionUp() {}, reopened() {} },
     ...{ available() {}, left() {}, hasToSend: () => false, hopeless: async () => {}, ended() {} },
   };
   const policy = { legacyLogin: 'allow', lockText: 'moved', attachWindow: 8 } as const;

@@ -24,6 +24,11 @@ export class TurnedClock implements Clock {
     return this.#now;
   }
 
+  /** How many tasks are still to be done. */
+  get planned(): number {
+    return this.#tasks.length;
+  }
+
   random(): number {
     return 0.5;
   }
@@ -68,19 +73,28 @@ export interface Stage {
   acts: string[];
   /** The next request of this kind fails so. */
   fails: Map<string, Failed>;
+  /** Every request of this kind fails so. */
+  alwaysFails: Map<string, Failed>;
   /** Entries towards the server that wait. */
   toSend: Set<string>;
+  /** Users of whom something is between us and the broker. */
+  publishing: Set<string>;
   hopeless: string[];
   server: { epoch: string; up: boolean };
   user(): User;
-  /** Asks for a move, and lets it come to its end. */
-  move(phase: Phase): Promise<void>;
+  /** Asks for a move, bob's unless said otherwise, and lets it come to its end. */
+  move(phase: Phase, jid?: string): Promise<void>;
   /** A message that came to the session alone. */
   arrives(id: string, draft?: Partial<Draft>): Promise<string>;
   states(): Promise<string[]>;
 }
 
-export async function setStage({ legacyLogin = 'allow' }: { legacyLogin?: LegacyLogin } = {}): Promise<Stage> {
+interface StageOptions {
+  legacyLogin?: LegacyLogin;
+  attachWindow?: number;
+}
+
+export async function setStage({ legacyLogin = 'allow', attachWindow = 8 }: StageOptions = {}): Promise<Stage> {
   const clock = new TurnedClock();
   const ledger = localLedger(new DatabaseSync(':memory:'));
   const log: Log = silentLog;
@@ -89,11 +103,13 @@ export async function setStage({ legacyLogin = 'allow' }: { legacyLogin?: Legacy
   const devices = new Devices({ clock, ledger, log, deviceDays: 30 });
   const acts: string[] = [];
   const fails = new Map<string, Failed>();
+  const alwaysFails = new Map<string, Failed>();
   const toSend = new Set<string>();
+  const publishing = new Set<string>();
   const hopeless: string[] = [];
   const ask = async <Answer>(kind: string, what: string, answer: Answer): Promise<Answer | Failed> => {
     acts.push(what === '' ? kind : `${kind} ${what}`);
-    const failed = fails.get(kind);
+    const failed = fails.get(kind) ?? alwaysFails.get(kind);
     fails.delete(kind);
     return failed ?? answer;
   };
@@ -111,11 +127,18 @@ export async function setStage({ legacyLogin = 'allow' }: { legacyLogin?: Legacy
     giveBack: ({ stanza }) => ask('return', stanza, processed),
   };
   const deliveries = {
-    ...{ published: async () => {}, sessionUp() {}, available() {}, left() {}, reopened() {}, ended() {} },
+    ...{
+      isPublishing: (user: string) => publishing.has(user),
+      sessionUp() {},
+      available() {},
+      left() {},
+      reopened() {},
+      ended() {},
+    },
     hasToSend: (user: string) => toSend.has(user),
     hopeless: async (user: string) => void hopeless.push(user),
   };
-  const policy = { legacyLogin, lockText: 'moved', attachWindow: 8 };
+  const policy = { legacyLogin, lockText: 'moved', attachWindow };
   const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, ...policy, clock, log });
   const moves = new Moves({ users, clock, domain: 'example.com', poke: (user) => reconcile.poke(user) });
   devices.onStatus = (name) => {
@@ -123,10 +146,10 @@ export async function setStage({ legacyLogin = 'allow' }: { legacyLogin?: Legacy
     if (user !== undefined) reconcile.poke(user);
   };
   return {
-    ...{ clock, ledger, users, devices, reconcile, acts, fails, toSend, hopeless, server },
+    ...{ clock, ledger, users, devices, reconcile, acts, fails, alwaysFails, toSend, publishing, hopeless, server },
     user: () => users.get(bob)!,
-    async move(phase) {
-      await moves.request({ jid: bob, phase, who: 'operator' });
+    async move(phase, jid = bob) {
+      await moves.request({ jid, phase, who: 'operator' });
       await clock.turn(100);
     },
     async arrives(id, draft) {
