@@ -40,7 +40,7 @@ async function forgotten(): Promise<void> {
 const bodies = (phone: App) => phone.all().map(({ body, direction }) => `${direction} ${body}`);
 
 describe('with an archive', () => {
-  beforeAll(() => set(['bob', 'carol'], true));
+  beforeAll(() => set(['bob', 'carol', 'erin'], true));
   afterAll(() => stage?.strike());
 
   test('after kill -9 of the gateway, longer than the server waits, the app gets what others had meanwhile, once', async () => {
@@ -91,6 +91,31 @@ describe('with an archive', () => {
       ['before', 'to nobody', 'the end', 'to the desk', 'after'].map((body) => `received ${body}`).sort(),
     );
     expect(bodies(phone).at(-1)).toBe('received after');
+  });
+
+  test('after kill -9 of the server, with the gateway there but slow, the app gets all that was archived, once', async () => {
+    const { phone } = await begin('erin');
+    const { pid } = stage.gateway;
+    const expected = ['before'];
+    for (const round of [1, 2]) {
+      process.kill(pid!, 'SIGSTOP');
+      const said = Array.from({ length: 40 }, (_, n) => `round ${round}, ${n}`);
+      expected.push(...said);
+      for (const body of said) alice.say('erin@example.com', body);
+      alice.say('alice@example.com', `fence ${round}`);
+      await alice.hears(`fence ${round}`);
+      await stage.prosody.kill9();
+      process.kill(pid!, 'SIGCONT');
+      const from = stage.gateway.log.items.length;
+      await stage.prosody.restart();
+      await stage.gateway.logged({ event: 'attach.up' }, from);
+      alice = await stage.contact(`alice/round${round}`);
+      await phone.hears('message', { body: said.at(-1)! });
+    }
+    alice.say('erin@example.com', 'after');
+    await phone.hears('message', { body: 'after' });
+    expect(phone.bodies().sort()).toEqual([...expected, 'after'].sort());
+    expect(stage.gateway.log.items.filter(({ event }) => event === 'gateway.gap')).toEqual([]);
   });
 });
 
