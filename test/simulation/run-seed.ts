@@ -122,9 +122,12 @@ function build(world: World, { sabotage }: Options): Scene {
     onChat({ epoch, n, user, load }) {
       const { devices, users } = scene.gateway.core;
       const isServed = isOpenToApps(users.get(user)?.phase ?? 'legacy') && devices.list(user).length > 0;
-      if (!isServed || !('chat' in load)) return;
+      if (!('chat' in load)) return;
+      const place = `${epoch}:${n}`;
+      // Sent again after a crash, it may find the user moved away meanwhile.
+      if (!isServed) return void witness.served.delete(place);
       witness.expect(user, load.chat.message.name);
-      witness.served.add(`${epoch}:${n}`);
+      witness.served.add(place);
     },
   });
   for (const jid of users) {
