@@ -65,11 +65,22 @@ export class Reading {
   place?: ArchivePlace;
   /** The first result's time. */
   firstAt?: number;
+  /** Resolves once it is known that results are left out. */
+  readonly cut: Promise<'cut'>;
   #open = 0;
   #settled: (() => void) | undefined;
+  #cut: () => void = () => {};
 
   constructor(wish: Wish) {
     this.wish = wish;
+    this.cut = new Promise((resolve) => {
+      this.#cut = () => resolve('cut');
+    });
+  }
+
+  /** The server says that copies for this user did not fit: results may be among them, and then so is the answer. */
+  isCut(): void {
+    this.#cut();
   }
 
   /** A result has come; the answer is to be called once it is on disk. */

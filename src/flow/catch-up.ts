@@ -48,6 +48,8 @@ export class CatchUp {
   readonly #failures = new Map<string, number>();
   readonly #refusals = new Map<string, number>();
   readonly #retries = new Map<string, Timer>();
+  /** Of users under way for whom the server's queue did not take a larger page. */
+  readonly #fitting = new Map<string, number>();
   #stopped = false;
 
   constructor(parts: CatchUpParts) {
@@ -73,6 +75,7 @@ export class CatchUp {
   /** Messages of the user may have been missed. Resolves when that is on disk. */
   async missed(user: string): Promise<void> {
     const { ledger, clock } = this.#parts;
+    this.#running.get(user)?.isCut();
     await ledger.do('gapOpened', { user, at: clock.now() });
     this.available(user);
   }
@@ -124,6 +127,7 @@ export class CatchUp {
     let step: Step = 'again';
     while (step === 'again' && this.#turnOf(user) === 'now') step = await this.#step(user);
     this.#running.delete(user);
+    this.#fitting.delete(user);
     if (this.#stopped) return;
     if (step === 'failed' && this.#turnOf(user) === 'now') this.#later(user);
     else {
@@ -187,15 +191,25 @@ export class CatchUp {
     return 'done';
   }
 
+  /** What the server's queue does not take of an answer is left out, and the answer's end with it: then a smaller page is asked for. */
   async #ask(user: string, wish: Wish): Promise<{ page: Page; reading: Reading }> {
-    const reading = new Reading(wish);
-    this.#running.set(user, reading);
-    const max = wish === 'end' ? 1 : Math.max(pageMin, pageMax >> (this.#failures.get(user) ?? 0));
-    const query = archiveQuery({ user, queryId: reading.queryId, wish, max });
-    const page = readPage(await this.#parts.asks.ask(user, query));
-    this.#running.set(user, null);
-    await reading.settled();
-    return { page, reading };
+    for (;;) {
+      const reading = new Reading(wish);
+      this.#running.set(user, reading);
+      const max = wish === 'end' ? 1 : this.#pageSize(user);
+      const query = archiveQuery({ user, queryId: reading.queryId, wish, max });
+      const answer = await Promise.race([this.#parts.asks.ask(user, query), reading.cut]);
+      this.#running.set(user, null);
+      await reading.settled();
+      if (answer !== 'cut') return { page: readPage(answer), reading };
+      if (max === 1) return { page: readPage(null), reading };
+      this.#fitting.set(user, max >> 1);
+    }
+  }
+
+  #pageSize(user: string): number {
+    const afterFailures = Math.max(pageMin, pageMax >> (this.#failures.get(user) ?? 0));
+    return Math.min(afterFailures, this.#fitting.get(user) ?? pageMax);
   }
 
   #failed(user: string, mark: Mark, page: Refused): Step | Promise<Step> {

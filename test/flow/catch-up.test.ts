@@ -184,6 +184,18 @@ test('copies that the server could not queue open a gap, which the next session 
   expect(await bodies()).toEqual(['1', '2']);
 });
 
+test('an answer that does not fit into the server’s queue is asked for in smaller pages until all has come, once', async () => {
+  await set();
+  await said(0, true);
+  for (let n = 1; n <= 30; n++) await said(n, false);
+  archive.room = 5;
+  await new Promise<void>((accepted) => stage.core.missed(bob, accepted));
+  await closed();
+  expect(await bodies()).toEqual(Array.from({ length: 31 }, (_, n) => String(n)));
+  expect(archive.asked.slice(0, 6)).toEqual(Array(6).fill('s0'));
+  expect(gaps()).toEqual([]);
+});
+
 test('a change of the session’s presence breaks no catch-up off', async () => {
   await set();
   await said(1, true);

@@ -20,6 +20,8 @@ export class PlayedArchive {
   errorType = 'cancel';
   /** No answer at all. */
   isMute = false;
+  /** So many stanzas of an answer find room in the server's queue; the rest is left out, and the server says so. */
+  room = Number.POSITIVE_INFINITY;
 
   add(id: string, at: number, message: string): Archived {
     const item = { id, at, message };
@@ -68,7 +70,8 @@ export class PlayedArchive {
     const page = after || start ? behind.slice(0, max) : behind.slice(-max);
     const complete = page.length === behind.length ? " complete='true'" : '';
     // Not awaited: results and answer come in one go.
-    for (const item of page) void stage.arrives(PlayedArchive.result(query.attrs.queryid, item));
+    for (const item of page.slice(0, this.room)) void stage.arrives(PlayedArchive.result(query.attrs.queryid, item));
+    if (page.length >= this.room) return void stage.core.missed(bob, () => {});
     const last = page.at(-1) ? `<last>${page.at(-1)?.id}</last>` : '';
     await reply('result', `<fin xmlns='${NS_MAM}'${complete}><set xmlns='${NS_RSM}'>${last}</set></fin>`);
   }

@@ -154,6 +154,15 @@ export class GatewayProcess {
     await promisify(execFile)('prlimit', ['--pid', String(this.#child?.pid), `--fsize=${limit}`]);
   }
 
+  /** It stands still, as on a machine that stalls; its connections stay. Until `resume`. */
+  pause(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child?.kill('SIGCONT');
+  }
+
   async stop(): Promise<void> {
     await this.#end('SIGTERM');
   }

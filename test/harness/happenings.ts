@@ -1,5 +1,7 @@
 // A list that grows by itself, of which one can wait for something: the events of a client, the lines of a log.
 
+import { Element } from 'ltx';
+
 export class Happenings<Item> {
   readonly items: Item[] = [];
   #closed = false;
@@ -28,7 +30,7 @@ export class Happenings<Item> {
       if (found !== undefined) return found;
       const leftMs = deadline - Date.now();
       if (leftMs <= 0 || this.#closed) {
-        const last = this.items.slice(-8).map((item) => JSON.stringify(item).slice(0, 400));
+        const last = this.items.slice(-8).map((item) => JSON.stringify(item, asText).slice(0, 400));
         throw new Error(
           `${what}: not seen${this.#closed ? ' before the end' : ''}; the last of ${this.items.length}:\n${last.join('\n')}`,
         );
@@ -50,4 +52,9 @@ export class Happenings<Item> {
   #wake(): void {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
+}
+
+/** An element names its parent and its children each other: it is shown as XML. */
+function asText(_key: string, value: unknown): unknown {
+  return value instanceof Element ? value.toString() : value;
 }
