@@ -170,7 +170,8 @@ function configurationPage(): string {
 # Configuration
 
 \`crossfade.yaml\` is YAML; crossfade.example.yaml is one to start from. Everything wrong with it is reported at once, each fault with
-its line and a hint; unknown keys are refused.
+its line and a hint; unknown keys are refused. It is read from the working folder, unless
+\`--config\` or the variable \`CROSSFADE_CONFIG\` names another.
 
 - **Environment.** Each key has a variable, which goes before the file. Lists are separated by commas. All that is required can
   come from the environment; then no file is needed.

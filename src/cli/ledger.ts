@@ -66,7 +66,7 @@ async function list(
     { title: 'accepted', cell: (entry: EntryItem) => shortTime(entry.acceptedAt) },
     { title: 'why', cell: ({ condition }: EntryItem) => condition },
   ];
-  await printList(pages, columns, { json, empty: 'no such entry' });
+  await printList(pages, columns, { json, empty: 'no entry fits' });
 }
 
 async function counts(options: GatewayOptions & { json?: boolean }): Promise<void> {

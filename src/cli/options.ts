@@ -6,7 +6,10 @@ import { Client } from './client.ts';
 import { findGateway, type GatewayOptions } from './settings.ts';
 
 export const configOption = () =>
-  new Option('-c, --config <file>', 'configuration (default: crossfade.yaml in this folder, if there is one)');
+  new Option(
+    '-c, --config <file>',
+    'configuration (default: CROSSFADE_CONFIG, else crossfade.yaml in this folder, if there is one)',
+  );
 
 /** For a command that asks the running gateway. */
 export function asksGateway(command: Command): Command {

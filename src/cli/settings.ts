@@ -16,9 +16,9 @@ export interface GatewayOptions {
 
 const standardFile = 'crossfade.yaml';
 
-/** `--config`, else crossfade.yaml in this folder if there is one; none: the environment alone. */
+/** `--config`, else CROSSFADE_CONFIG, else crossfade.yaml in this folder if there is one; none: the environment alone. */
 export function configFile(given: string | undefined): string | undefined {
-  return given ?? (existsSync(standardFile) ? standardFile : undefined);
+  return given ?? process.env.CROSSFADE_CONFIG ?? (existsSync(standardFile) ? standardFile : undefined);
 }
 
 /** The whole configuration, and the file it came from. Throws a ConfigFault, or a CliFault where there is no file. */

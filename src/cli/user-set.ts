@@ -63,6 +63,9 @@ async function set(words: string[], options: SetOptions): Promise<void> {
   const { file, match, reason, wait, timeout } = options;
   const phase = words.at(-1) ?? '';
   const named = words.slice(0, -1);
+  const isPhase = (word: string) => (phases as readonly string[]).includes(word);
+  if (!isPhase(phase) && named.some(isPhase))
+    throw new CliFault(exitCodes.usage, 'the phase is the last word: crossfade user set JID... PHASE');
   if (named.length === 0 && file === undefined && match === undefined)
     throw new CliFault(
       exitCodes.usage,

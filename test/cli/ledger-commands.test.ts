@@ -60,7 +60,7 @@ test('several are only listed, with the command that does it; --yes does it', as
   expect(done).toEqual({ code: 0, out: '2 entries discarded\n', err: '' });
   expect(await states([...keys, other])).toEqual(['discarded', 'discarded', 'dead']);
   expect(await run('discard', '--user', bob, '--reason', 'x', '--yes')).toEqual({
-    ...{ code: 0, out: '', err: 'no such entry\n' },
+    ...{ code: 0, out: '', err: 'no entry fits that can be discarded\n' },
   });
 });
 
@@ -90,7 +90,7 @@ test('return by a filter takes what nobody else has, in the order in which it ca
 
 test('--older chooses by age', async () => {
   const key = await dead();
-  expect((await run('retry', '--older', '1h')).err).toBe('no such entry\n');
+  expect((await run('retry', '--older', '1h')).err).toBe('no entry fits that can be accepted again\n');
   const twoHoursAgo = vi.spyOn(systemClock, 'now').mockReturnValue(Date.now() - 7_200_000);
   const old = await dead();
   twoHoursAgo.mockRestore();

@@ -86,6 +86,13 @@ test('without any configuration, run says where it looked', async () => {
   expect(err).toContain('There is no crossfade.yaml in this folder: name one with --config.');
 });
 
+test('CROSSFADE_CONFIG names the configuration, and --config another', async () => {
+  const env = { CROSSFADE_CONFIG: join(dir, 'crossfade.yaml') };
+  expect((await crossfade(['check'], { cwd: '/', env })).out).toContain('ok    configuration');
+  const { err } = await crossfade(['check', '--config', join(dir, 'faulty.yaml')], { cwd: '/', env });
+  expect(err).toContain('faulty.yaml:2: mqtt.url');
+});
+
 test('check: valid configuration and mappings, and no gateway running, is fine', async () => {
   const { code, out } = await crossfade(['check'], { cwd: dir });
   expect(code).toBe(0);

@@ -102,6 +102,7 @@ test('one user in a file is moved at once, as one that is named', async () => {
 
 const usage = [
   { args: ['mqtt'], code: 64, err: 'name the users, and as the last word the phase' },
+  { args: ['mqtt', 'bob@example.com'], code: 64, err: 'the phase is the last word' },
   { args: ['mqtt', '--file', 'none.txt'], code: 64, err: 'none.txt cannot be read (ENOENT)' },
   { args: ['mqtt', '--match', 'nobody*'], code: 1, err: 'no known user fits nobody*' },
   { args: ['bob@example.com', 'carol@example.com'], code: 64, err: 'there is no phase "carol@example.com"' },
