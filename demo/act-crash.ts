@@ -1,4 +1,4 @@
-// Act 4: a stream of messages both ways, and the gateway is killed with -9 in the middle.
+// Act 5: a stream of messages both ways, and the gateway is killed with -9 in the middle.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { alice, bob, bobSeen, type Cast } from './cast.ts';

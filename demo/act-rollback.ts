@@ -1,4 +1,4 @@
-// Act 5: the phone is lost with messages on their way, and the operator rolls Bob back.
+// Act 6: the phone is lost with messages on their way, and the operator rolls Bob back.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Element } from 'ltx';

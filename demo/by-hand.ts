@@ -1,9 +1,10 @@
 // After the story: the people stay, what they get is shown, and the reader is told what to try.
 
+import { createInterface } from 'node:readline';
 import { alice, bob, bobsPhone, type Cast, type Show } from './cast.ts';
 import { bare, say } from './people.ts';
 
-/** Bob's phone comes back, and Alice answers whoever writes to her. */
+/** Bob's phone comes back, Alice answers whoever writes to her, and says to Bob what is typed here. */
 export async function stay(cast: Cast): Promise<void> {
   const { talk } = cast;
   const phone = await bobsPhone(cast, true);
@@ -14,6 +15,9 @@ export async function stay(cast: Cast): Promise<void> {
   };
   explain(cast);
   talk.open();
+  let typed = 0;
+  const lines = createInterface({ input: process.stdin, terminal: false });
+  lines.on('line', (line) => void (line.trim() && say(cast.alice, bob, line, `typed-${++typed}`)));
 }
 
 function explain({ world, screen }: Show): void {
@@ -29,15 +33,18 @@ function explain({ world, screen }: Show): void {
   screen.fact('MQTT', `${broker.url}: user bob, password ${passwords.bob}, topics chat/bob/#`);
   screen.fact('HTTP', `${adminUrl}: /metrics, /openapi.json, /readyz, /api/v1/users`);
   screen.fact('its token', token);
-  screen.line('In another terminal; Alice answers whatever she gets, and what people get shows here:');
+  screen.line('What you type here, Alice writes to Bob. She answers whatever she gets. What people get shows here.');
+  screen.line('In another terminal:');
   screen.command(`export PATH="${dir}:$PATH"`);
   screen.command(`crossfade user set ${bob} mqtt --reason "my turn"`);
   const account = `-h 127.0.0.1 -p ${broker.port} -u bob -P ${passwords.bob}`;
   screen.command(`mqtt sub ${account} -t 'chat/bob/in/#' -v`);
   const payload = `{"id":"try-1","to":"${alice}","type":"chat","body":"Hello"}`;
   screen.command(`mqtt pub ${account} -q 1 -t chat/bob/out/message -m '${payload}'`);
-  screen.command('crossfade user list');
-  screen.command(`crossfade ledger list --user ${bob} --limit 1000`);
+  screen.command(`crossfade user show ${bob}`);
+  screen.command('crossfade ledger show try-1');
   screen.command(`curl -sS -H "Authorization: Bearer $(cat ${token})" ${adminUrl}/api/v1/users/${bob}`);
+  screen.line('The other phases: docs/operating.md, "How a cutover goes". Without a gateway:');
+  screen.command(`kill ${gateway.pid}; crossfade ledger return --all --offline; crossfade run`);
   screen.line();
 }

@@ -30,6 +30,8 @@ const againAfterMs = 2_000;
 export class Phone {
   /** What the user sees: received messages, each once, in the order of their coming. */
   readonly shown: InMessage[] = [];
+  /** What the user sent, from this or another device; each once. */
+  readonly mirrored: InMessage[] = [];
   /** What was refused, from in/error. */
   readonly refused: unknown[] = [];
   /** Repeats that the app dropped because it knew the key. */
@@ -113,7 +115,10 @@ export class Phone {
       return;
     }
     this.#keys.add(message.key);
-    if (message.direction !== 'received') return;
+    if (message.direction !== 'received') {
+      this.mirrored.push(message);
+      return;
+    }
     this.shown.push(message);
     this.onShown(message);
   }

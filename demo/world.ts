@@ -144,7 +144,7 @@ export class World {
     await mkdir(dir);
     try {
       const components = [{ domain, secret: componentSecret }];
-      this.#prosody = await startProsody({ accounts: this.passwords, components, dir });
+      this.#prosody = await startProsody({ accounts: this.passwords, components, dir, archive: true });
     } catch (error) {
       throw notInstalled(error, 'prosody') ?? error;
     }
@@ -189,10 +189,11 @@ export class World {
     await this.#shortcut('mqtt', join(checkout, 'node_modules', 'mqtt', 'build', 'bin', 'mqtt.js'));
   }
 
-  /** A command in the folder that runs there, where crossfade.yaml is. */
+  /** A command in the folder, with the demo's configuration and the caller's files. */
   async #shortcut(name: string, script: string): Promise<void> {
     const quote = (path: string) => `'${path.replaceAll("'", "'\\''")}'`;
-    const text = `#!/bin/sh\ncd ${quote(this.dir)} && exec ${quote(process.execPath)} ${quote(script)} "$@"\n`;
+    const config = `CROSSFADE_CONFIG=${quote(join(this.dir, 'crossfade.yaml'))}`;
+    const text = `#!/bin/sh\n${config} exec ${quote(process.execPath)} ${quote(script)} "$@"\n`;
     await writeFile(join(this.dir, name), text, { mode: 0o700 });
   }
 }

@@ -126,7 +126,8 @@ async function run(act: Act, keys: string[], options: Options): Promise<void> {
   const client = clientOf(options);
   if (keys.length === 1) return one(client, act, keys[0] ?? '', options);
   const entries = keys.length > 0 ? await named(client, keys) : await chosen(client, act, options);
-  if (entries.length === 0) return options.json ? printJson(result(act, [])) : note(`no entry fits that can be ${past[act]}`);
+  if (entries.length === 0)
+    return options.json ? printJson(result(act, [])) : note(`no entry fits that can be ${past[act]}`);
   if (options.yes) await doAll(client, act, entries, options);
   else plan(act, entries, options);
 }
