@@ -12,6 +12,8 @@ import type { Sessions } from './sessions.ts';
 
 /** So many users at once: the legacy server has its clients to serve. */
 const concurrent = 4;
+/** A user with a long gap has so many pages at a time; then it is the turn of others. */
+const pagesInARow = 10;
 const pageMax = 100;
 const pageMin = 10;
 const firstRetryMs = 1_000;
@@ -125,14 +127,15 @@ export class CatchUp {
 
   async #run(user: string): Promise<void> {
     let step: Step = 'again';
-    while (step === 'again' && this.#turnOf(user) === 'now') step = await this.#step(user);
+    for (let pages = 0; pages < pagesInARow && step === 'again' && this.#turnOf(user) === 'now'; pages++)
+      step = await this.#step(user);
     this.#running.delete(user);
     this.#fitting.delete(user);
     if (this.#stopped) return;
     if (step === 'failed' && this.#turnOf(user) === 'now') this.#later(user);
     else {
       this.#succeeded(user);
-      // Broken off.
+      // Broken off, or others are to have their turn.
       if (step !== 'done') this.#waiting.add(user);
     }
     this.#pump();
