@@ -69,7 +69,8 @@ export class AttachLink {
   /** The stanza is alone (parent null), its root without `xmlns`: `getNS()` gives undefined and means jabber:client. */
   onStanza: StanzaHandler = () => {};
   onSkipped: SkippedHandler = () => {};
-  onMissed: MissedHandler = (_user, accepted) => accepted();
+  /** Nobody listens: it stays unacknowledged and comes again, and the log says so. Accepted unheard, it would be lost without a trace. */
+  onMissed: MissedHandler = () => this.#log.error({ event: 'attach.unheard', link: this.name, what: 'missed' });
   onDetached: (detached: { jid: string; reason: string; h: number }) => void = () => {};
   readonly #component: Component;
   readonly #host: string;

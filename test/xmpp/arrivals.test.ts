@@ -90,6 +90,15 @@ describe('what cannot be handed on is reported, acked, and blocks nothing:', () 
     take();
     await until(() => fake.acked === 1);
   });
+
+  test('where nobody listens for places that were left out, they are not acked, and the log says so', async () => {
+    const { fake, link, lines } = await attachStage();
+    await until(() => link.up);
+    fake.deliver('bob@example.com', '', { missed: '1' });
+    const line = await until(() => lines.find(({ event }) => event === 'attach.unheard'));
+    expect(line).toMatchObject({ level: 'error', what: 'missed' });
+    expect(fake.acked).toBe(0);
+  });
 });
 
 test('of what is not handed on, type, address and way are known, so that nobody is answered who must not be', async () => {
