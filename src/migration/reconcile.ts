@@ -193,6 +193,8 @@ export class Reconcile {
     if (!lock) steps.push(() => place.unlock(user));
     if (observe) steps.push(() => place.observe(user));
     const isOver = session === 'none' || user.attached?.pending === 'detach';
+    // An attach without an answer: the name of the session has to be learned before it can be ended.
+    if (isOver && user.attached?.pending === 'attach') steps.push(() => place.show(user, null));
     if (user.attached && (isOver || (session === 'silent' && user.attached.shown !== null)))
       steps.push(() => this.#leave(user));
     if (session !== 'none') steps.push(() => place.show(user, shown));

@@ -90,3 +90,20 @@ test('a thousand users with nothing to do leave time for others in between', asy
   expect(stage.reconcile.workOn(last).kind).toBe('idle');
   expect(stage.acts).toEqual([]);
 });
+
+test('in dual a session whose name was never learned is asked for again, and ended by its name', async () => {
+  const stage = await setStage();
+  await stage.devices.heard(bob, 'phone', { online: true });
+  await stage.clock.turn(10);
+  stage.fails.set('attach', { kind: 'lost' });
+  await stage.move('dual');
+  expect(stage.user().attached).toMatchObject({ pending: 'attach' });
+  stage.alwaysFails.set('attach', busy);
+  await stage.devices.heard(bob, 'phone', { online: false });
+  await stage.clock.turn(6_000);
+  stage.alwaysFails.clear();
+  stage.acts.length = 0;
+  await stage.clock.turn(60_000);
+  expect(stage.acts).toEqual(['attach silent', 'detach']);
+  expect(stage.user()).toMatchObject({ attached: undefined, observed: { epoch: 'E1' } });
+});
