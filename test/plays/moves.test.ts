@@ -24,7 +24,7 @@ const rows: Row[] = phases
   .map((row, at) => ({ ...row, user: `u${at}` }));
 const wanderers = ['w1', 'w2', 'w3', 'w4'];
 const messages = 45;
-const manyMoves = 1_000;
+const manyMoves = 2_000;
 
 let stage: Stage;
 let alice: Contact;
@@ -54,7 +54,7 @@ test.concurrent.each(rows)('$from → $to under traffic, legacy client $desk', a
   await expectAll({ jid, phone, legacy, received, sent, hasDesk: desk === 'there' });
 });
 
-test('four users go back and forth a thousand times while everybody talks', { timeout: 180_000 }, async () => {
+test('four users go back and forth two thousand times while everybody talks', { timeout: 180_000 }, async () => {
   let seed = 20_261;
   const random = () => {
     seed = (seed * 16_807) % 2_147_483_647;
