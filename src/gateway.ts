@@ -2,12 +2,13 @@
 
 import { readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
-import { Element } from 'ltx';
+import type { Element } from 'ltx';
 import { startAdmin } from './admin/server.ts';
 import { adminToken } from './admin-token.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { Core, type Outside, type Settings } from './core.ts';
+import { legacyServer } from './flow/legacy-server.ts';
 import { Pressure } from './flow/pressure.ts';
 import type { SkippedStanza } from './flow/to-mqtt.ts';
 import type { Ledger } from './ledger/ledger.ts';
@@ -17,18 +18,14 @@ import { compile } from './mapping/compile.ts';
 import { load } from './mapping/load.ts';
 import { type Metrics, makeMetrics } from './metrics.ts';
 import { ReturnAll, type Stand, standOfAll } from './migration/return-all.ts';
-import type { LegacyServer } from './migration/server.ts';
-import type { Shown } from './migration/shown.ts';
 import type { Broker } from './mqtt/broker.ts';
 import { BrokerAccess } from './mqtt/broker-access.ts';
 import { encodeUser, makeTopics } from './mqtt/topic.ts';
-import { isRefusal } from './refusal.ts';
 import { Webhook } from './webhook.ts';
 import { AttachLink } from './xmpp/attach-link.ts';
 import { Component } from './xmpp/component.ts';
-import { parseJid, prepareBare } from './xmpp/jid.ts';
+import { prepareBare } from './xmpp/jid.ts';
 import { OwnDomain } from './xmpp/own-domain.ts';
-import { writeStanza } from './xmpp/xml-writer.ts';
 
 export interface Gateway {
   readonly adminUrl: string;
@@ -258,49 +255,6 @@ async function openXmpp({ xmpp }: Pick<Config, 'xmpp'>, ledger: Ledger, log: Log
     sendAttached: (jid, stanza, key) => link.send(jid, stanza, key),
     ownSession: (jid) => (component.online ? own.session(jid) : undefined),
     sendOwn: (stanza) => void component.send(stanza),
-  };
-}
-
-/** Priority 0: never above a legacy client, which without carbons would get nothing. */
-function presenceOf({ show, text }: Shown): string {
-  const presence = new Element('presence');
-  if (show) presence.c('show').t(show);
-  if (text) presence.c('status').t(text);
-  presence.c('priority').t('0');
-  const written = writeStanza(presence);
-  // An app may have put a character into its text that XML has not.
-  return isRefusal(written) ? presenceOf({ show }) : written;
-}
-
-/** The attach link as migration sees it. */
-function legacyServer(link: AttachLink, resource: string): LegacyServer {
-  const localOf = (user: string) => parseJid(user)?.local ?? '';
-  return {
-    get up() {
-      return link.up;
-    },
-    get epoch() {
-      return link.epoch;
-    },
-    get hasArchive() {
-      return link.hasArchive;
-    },
-    link: link.name,
-    jidOf: (user) => `${user}/${resource}`,
-    async attach(user, shown) {
-      const [answer] = await link.attach([
-        { user: localOf(user), resource, carbons: true, ...(shown && { presence: presenceOf(shown) }) },
-      ]);
-      return answer ?? { kind: 'lost' };
-    },
-    show: (jid, shown) => link.send(jid, presenceOf(shown), `p${crypto.randomUUID()}`),
-    detach: (jid) => link.detach(jid),
-    observe: (user) => link.observe(localOf(user)),
-    unobserve: (user) => link.unobserve(localOf(user)),
-    lock: (user, text) => link.lock(localOf(user), text),
-    unlock: (user) => link.unlock(localOf(user)),
-    giveBack: ({ user, key, at, stanza }) =>
-      link.giveBack({ to: user, key, stamp: new Date(at).toISOString(), stanza }),
   };
 }
 
