@@ -39,6 +39,7 @@ export interface ReturnAllParts {
 
 const pageSize = 100_000;
 const pollMs = 100;
+const movesAtOnce = 500;
 const none = { toReturn: 0, toDiscard: 0, toSend: 0, dead: 0 };
 
 /** Every user that is not wholly in `legacy`, or has anything open in the ledger; by JID. */
@@ -74,11 +75,14 @@ export class ReturnAll {
   async begin({ who, reason }: { who: string; reason: string }): Promise<void> {
     const { users, moves } = this.#parts;
     this.#before = await this.#counted();
-    for (const user of [...users.all()]) {
-      if (user.own || (user.phase === 'legacy' && !user.moving)) continue;
-      const answer = await moves.request({ jid: user.jid, phase: 'legacy', reason, who });
-      if (isRefusal(answer)) this.#refused.set(user.jid, answer.text);
-    }
+    const move = async ({ jid }: User) => {
+      const answer = await moves.request({ jid, phase: 'legacy', reason, who });
+      if (isRefusal(answer)) this.#refused.set(jid, answer.text);
+    };
+    const moved = [...users.all()].filter(({ own, phase, moving }) => !own && (phase !== 'legacy' || moving));
+    // Together: one after the other each would wait for a commit of its own.
+    for (let at = 0; at < moved.length; at += movesAtOnce)
+      await Promise.all(moved.slice(at, at + movesAtOnce).map(move));
   }
 
   /**
@@ -92,7 +96,7 @@ export class ReturnAll {
       const progress = await this.progress();
       onProgress(progress);
       if (progress.users === 0) return;
-      const text = JSON.stringify([progress, [...this.#unfinished()].map(({ moving }) => moving?.step)]);
+      const text = JSON.stringify([progress, this.#steps()]);
       if (text !== last) gotOnAt = clock.now();
       else if (clock.now() - gotOnAt >= patienceMs) return;
       last = text;
@@ -124,6 +128,13 @@ export class ReturnAll {
 
   *#unfinished(): Iterable<User> {
     for (const user of this.#parts.users.all()) if (user.moving && !this.#refused.has(user.jid)) yield user;
+  }
+
+  /** How many users stand at each step. */
+  #steps(): Record<string, number> {
+    const steps: Record<string, number> = {};
+    for (const { moving } of this.#unfinished()) steps[moving!.step] = (steps[moving!.step] ?? 0) + 1;
+    return steps;
   }
 
   #whyNot(user: User): string {

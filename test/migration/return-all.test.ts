@@ -118,3 +118,16 @@ test('what is for an address on the own domain has nobody to go back to, and its
   expect(await returnAll.progress()).toEqual({ users: 0, returned: 0, sent: 1 });
   expect(await returnAll.left()).toMatchObject([{ user: bot, toReturn: 1, why: 'has no legacy account' }]);
 });
+
+test('the moves of many users share their commits', async () => {
+  for (let n = 0; n < 100; n++) await users.change(users.add(`user${n}@example.com`, 0), () => ({ phase: 'mqtt' }), 0);
+  const ask = ledger.do.bind(ledger);
+  let [under, most] = [0, 0];
+  ledger.do = (async (...call: Parameters<typeof ask>) => {
+    most = Math.max(most, ++under);
+    return await ask(...call).finally(() => under--);
+  }) as typeof ledger.do;
+  await returnAll.begin({ who: 'operator', reason: 'the end' });
+  expect(poked).toHaveLength(102);
+  expect(most).toBe(102);
+});
