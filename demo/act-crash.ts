@@ -10,7 +10,7 @@ const streamMs = 3_000;
 /** `waves` go from Alice to the phone, `gulls` back. */
 export async function stream(cast: Cast, { waves, gulls }: { waves: number; gulls: number }): Promise<void> {
   const { screen, phone } = cast;
-  screen.act(`${waves} messages to the phone and ${gulls} back, with kill -9 of the gateway in the middle`);
+  screen.act(`${waves} messages to the phone, ${gulls} back, and kill -9 of the gateway amid them`);
   const before = { phone: phone.shown.length, alice: cast.alice.bodies().length };
   const atPhone = () => phone.shown.slice(before.phone).map(({ body = '' }) => body);
   const atAlice = () => cast.alice.bodies().slice(before.alice);

@@ -18,9 +18,7 @@ export async function rollBack(cast: Cast, notes: number): Promise<LegacyClient>
   screen.progress('the gateway gives the phone five seconds to come back …');
   await eventually(() => bobSeen(cast).show === 'xa');
   const after = seconds(performance.now() - lostAt);
-  screen.line(
-    `${after} after its connection broke, Alice sees Bob as "${bobSeen(cast).show}". She writes all the same:`,
-  );
+  screen.line(`${after} later Alice sees Bob as "${bobSeen(cast).show}". She writes all the same:`);
   const sentAt = await writeNotes(cast, notes);
   screen.line(`${notes} messages, ${betweenNotesMs / 1000} s apart, are in the ledger, and no app acknowledges them.`);
   await operate(cast, ['user', 'set', bob, 'legacy', '--reason', 'phone lost']);

@@ -25,16 +25,14 @@ function explain({ world, screen }: Show): void {
   const { adminUrl } = gateway;
   const token = `${dir}/crossfade.sqlite.token`;
   screen.act('Your turn: everything stays up until Ctrl-C');
-  screen.fact('XMPP', `127.0.0.1:${prosody.c2sPort}, without TLS: ${alice}, password ${passwords.alice}`);
-  screen.fact(
-    '',
-    `${''.padEnd(`127.0.0.1:${prosody.c2sPort}, without TLS:`.length)} ${bob}, password ${passwords.bob}`,
-  );
-  screen.fact('MQTT', `${broker.url}: user bob, password ${passwords.bob}, topics chat/bob/#`);
-  screen.fact('HTTP', `${adminUrl}: /metrics, /openapi.json, /readyz, /api/v1/users`);
+  screen.fact('XMPP', `127.0.0.1:${prosody.c2sPort}, without TLS`);
+  for (const jid of [alice, bob]) screen.fact('', `${jid}, password ${passwords[jid.split('@')[0]!]}`);
+  screen.fact('MQTT', `${broker.url}, topics chat/bob/#`);
+  screen.fact('', `user bob, password ${passwords.bob}`);
+  screen.fact('HTTP', `${adminUrl}: /metrics, /openapi.json, /readyz`);
   screen.fact('its token', token);
-  screen.line('What you type here, Alice writes to Bob. She answers whatever she gets. What people get shows here.');
-  screen.line('In another terminal:');
+  screen.line('What you type here, Alice writes to Bob, and she answers whatever she gets.');
+  screen.line('What people get shows here. In another terminal:');
   screen.command(`export PATH="${dir}:$PATH"`);
   screen.command(`crossfade user set ${bob} mqtt --reason "my turn"`);
   const account = `-h 127.0.0.1 -p ${broker.port} -u bob -P ${passwords.bob}`;

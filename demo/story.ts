@@ -80,7 +80,7 @@ async function moveToMqtt(cast: Cast): Promise<void> {
   screen.count({ what, actual: gatewayMs, atMost: 1000, unit: 'ms' });
   await cast.bob.stop();
   await eventually(() => bobSeen(cast).online.length === 1);
-  screen.line('Bob closes his laptop. Alice writes as ever, and his phone answers each message.');
+  screen.line('Bob closes his laptop. Alice writes as ever; his phone answers each message.');
 
   const [before, shownBefore] = [cast.alice.bodies().length, phone.shown.length];
   phone.onShown = ({ from, body }) => phone.send(from.split('/')[0]!, `yes, ${body}`);
@@ -122,6 +122,7 @@ async function account(cast: Cast, said: Said): Promise<void> {
   screen.count({ what: 'accepted towards XMPP, and settled', actual: toXmpp.settled ?? 0, expected: fromPhone });
   screen.count({ what: 'returned to the XMPP server', actual: toMqtt.returned ?? 0, expected: notes });
   screen.count({ what: 'refused for good', actual: (toMqtt.dead ?? 0) + (toXmpp.dead ?? 0), expected: 0 });
-  screen.line('Discarded: copies, and what the phone had and the ledger kept until the broker had saved it, too.');
+  screen.line('Discarded: copies, and what the phone had already, kept in the ledger until');
+  screen.line('the broker would have saved it, too.');
   await operate(cast, ['audit', '--user', bob]);
 }

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { runQuietly } from './command.mjs';
+import { inTurn } from './in-turn.mjs';
 import { findNode24 } from './node24.mjs';
 
 function packagesIn(file) {
@@ -53,26 +54,37 @@ export function npmEnvironment(checkout, { env = process.env, nodeFolder } = {})
 
 /** Resolves with true when all npm packages and a Node 24 are there. */
 export async function setUpNpm(checkout) {
-  const lock = () => packagesIn(join(checkout, 'package-lock.json'));
-  const complete = () => isInstalled(lock(), packagesIn(join(checkout, 'node_modules', '.package-lock.json')));
+  if (isComplete(checkout)) return hasNode24(checkout);
+  return await inTurn(join(checkout, '.setup.lock'), () => install(checkout));
+}
 
-  if (!complete()) {
+const lockOf = (checkout) => packagesIn(join(checkout, 'package-lock.json'));
+
+function isComplete(checkout) {
+  return isInstalled(lockOf(checkout), packagesIn(join(checkout, 'node_modules', '.package-lock.json')));
+}
+
+async function install(checkout) {
+  // Another set-up may have done it meanwhile.
+  if (!isComplete(checkout)) {
     const options = { cwd: checkout, env: npmEnvironment(checkout) };
     const what = 'installing the npm packages and Node 24';
-    if (!(await runQuietly(what, npmCommand(lock() !== undefined), options))) return false;
+    if (!(await runQuietly(what, npmCommand(lockOf(checkout) !== undefined), options))) return false;
   }
-  const node = findNode24(checkout);
-  if (node === undefined) {
-    console.error(`setup: Node 24 is missing: the npm package "node" is there, but its install script has not run, or its
-binary does not run on this system. Run this, or install Node 24 by other means:
-  npm rebuild node --ignore-scripts=false`);
-    return false;
-  }
-  if (complete()) return true;
+  if (!hasNode24(checkout)) return false;
+  if (isComplete(checkout)) return true;
   // Run by an old Node, npm silently leaves out optional packages that ask for a newer one, vitest's among them.
-  const env = npmEnvironment(checkout, { nodeFolder: dirname(node) });
+  const env = npmEnvironment(checkout, { nodeFolder: dirname(findNode24(checkout)) });
   return runQuietly('adding the packages that need Node 24', [...npmCommand(false), '--no-save'], {
     cwd: checkout,
     env,
   });
+}
+
+function hasNode24(checkout) {
+  if (findNode24(checkout) !== undefined) return true;
+  console.error(`setup: Node 24 is missing: the npm package "node" is there, but its install script has not run, or its
+binary does not run on this system. Run this, or install Node 24 by other means:
+  npm rebuild node --ignore-scripts=false`);
+  return false;
 }
