@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import type { PresenceMappings } from '../mapping/compile.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Devices } from '../migration/devices.ts';
+import { Line } from '../migration/line.ts';
 import type { User, Users } from '../migration/users.ts';
 import type { Broker } from '../mqtt/broker.ts';
 import { formatAt } from '../mqtt/message.ts';
@@ -51,9 +52,10 @@ export class Contacts {
   #bytes = 0;
   /** When a user was last given a set; a timer while the next one waits. */
   readonly #sets = new Map<string, { at: number; next?: Timer }>();
-  /** Users whose contacts are to be asked for, in turn; those whose server did not answer stay in `#unanswered`. */
-  readonly #toAsk = new Set<string>();
-  readonly #unanswered = new Set<string>();
+  /** Users whose contacts are to be asked for, in turn. */
+  readonly #toAsk = new Line<string>();
+  /** Users to be asked for when the link comes back, or where the server did not answer, after a while. */
+  readonly #unanswered = new Map<string, Timer | null>();
   readonly #attempts = new Map<string, number>();
   #asking = 0;
   #stopped = false;
@@ -65,6 +67,7 @@ export class Contacts {
   stop(): void {
     this.#stopped = true;
     for (const { next } of this.#sets.values()) next?.cancel();
+    for (const timer of this.#unanswered.values()) timer?.cancel();
   }
 
   /** A contact, or another resource of the user, is there or has gone. */
@@ -107,12 +110,15 @@ export class Contacts {
     const view = this.#view(user);
     if (view.isKnown || this.#parts.users.get(user)?.own) this.#publishSet(user);
     else if (this.#parts.sessions.of(user)) this.#ask(user);
-    else this.#unanswered.add(user);
+    else if (!this.#unanswered.has(user)) this.#unanswered.set(user, null);
   }
 
   /** The link to the server stands, and all sessions with it. */
   linkResumed(): void {
-    for (const user of this.#unanswered) this.#ask(user);
+    for (const [user, timer] of this.#unanswered) {
+      timer?.cancel();
+      this.#ask(user);
+    }
     this.#unanswered.clear();
   }
 
@@ -123,6 +129,9 @@ export class Contacts {
     this.#views.delete(user);
     this.#sets.get(user)?.next?.cancel();
     this.#sets.delete(user);
+    this.#unanswered.get(user)?.cancel();
+    this.#unanswered.delete(user);
+    this.#attempts.delete(user);
   }
 
   #view(user: string): ContactView {
@@ -157,9 +166,9 @@ export class Contacts {
   }
 
   #next(): void {
-    for (const user of this.#toAsk) {
-      if (this.#stopped || this.#asking >= concurrent) return;
-      this.#toAsk.delete(user);
+    while (!this.#stopped && this.#asking < concurrent) {
+      const user = this.#toAsk.take();
+      if (user === undefined) return;
       this.#asking++;
       void this.#learnSafely(user).then((isDone) => {
         this.#asking--;
@@ -172,13 +181,15 @@ export class Contacts {
 
   /** A server that does not answer is asked more and more rarely, or when the link comes back. */
   #later(user: string): void {
-    if (this.#unanswered.has(user)) return;
+    if (this.#stopped || this.#unanswered.has(user)) return;
     const attempt = this.#attempts.get(user) ?? 0;
     this.#attempts.set(user, attempt + 1);
-    this.#unanswered.add(user);
-    this.#parts.clock.after(Math.min(lastRetryMs, firstRetryMs * 2 ** attempt), () => {
-      if (this.#unanswered.delete(user)) this.#ask(user);
-    });
+    const delayMs = Math.min(lastRetryMs, firstRetryMs * 2 ** attempt);
+    const task = () => {
+      this.#unanswered.delete(user);
+      this.#ask(user);
+    };
+    this.#unanswered.set(user, this.#parts.clock.after(delayMs, task));
   }
 
   async #learnSafely(user: string): Promise<boolean> {

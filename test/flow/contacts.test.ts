@@ -91,6 +91,11 @@ class Setting {
     });
   }
 
+  /** How many tasks are still to be done. */
+  get planned(): number {
+    return this.#timers.size;
+  }
+
   get sets(): string[][] {
     return this.published.flatMap(({ contacts }) =>
       Array.isArray(contacts) ? [contacts.map(({ from }) => from)] : [],
@@ -153,6 +158,22 @@ test('a server that does not answer is asked again, more and more rarely', async
   on.roster = `<item jid='alice@example.com' subscription='to'/>`;
   await on.turn(10_000);
   expect([on.asked, on.probed, on.sets]).toEqual([3, ['probe alice@example.com'], [[]]]);
+});
+
+test('a new session is asked as if none had failed before, and a stop leaves no retry behind', async () => {
+  on.roster = null;
+  on.contacts.sessionUp(bob);
+  await on.settled();
+  await on.turn(10_000);
+  await on.turn(20_000);
+  expect(on.asked).toBe(3);
+  on.contacts.forget(bob);
+  on.contacts.sessionUp(bob);
+  await on.settled();
+  await on.turn(10_000);
+  expect([on.asked, on.planned]).toEqual([5, 1]);
+  on.contacts.stop();
+  expect(on.planned).toBe(0);
 });
 
 test('with no device online nothing is published, and all is kept for the next that comes', async () => {
