@@ -216,7 +216,8 @@ export interface Pile {
 
 /**
  * The operations, each atomic and in the order they were called; all that change something resolve once it is on disk.
- * Ended entries (settled, returned, discarded) lose their body; `returned` and `discarded` lose their repeat keys as well.
+ * Ended entries (settled, returned, discarded) lose their body; `returned` and `discarded` lose their repeat keys as well, unless an
+ * app has acknowledged them.
  */
 export interface Operations {
   /** toMqtt: PUBACK came → acked. toXmpp: the server's result came → settled. */

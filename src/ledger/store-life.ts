@@ -97,22 +97,33 @@ export function lifeOperations(db: DatabaseSync, tally: Tally, derived: Derived,
   };
 }
 
-/** Ends an entry: the body goes; `returned` and `discarded` lose their repeat keys too, so the message may come again. */
+/**
+ * Ends an entry: the body goes; `returned` and `discarded` lose their repeat keys too, so the message may come again, unless an app
+ * has acknowledged it: then whatever copy the server still has of it is a repeat.
+ */
 export function ender(db: DatabaseSync, tally: Tally, derived: Derived) {
   const dropBody = db.prepare('DELETE FROM body WHERE seq = ?');
-  const keysOf = db.prepare('SELECT archive_key, content_key, request_key FROM entry WHERE seq = ?');
+  const keysToLose = db.prepare(
+    'SELECT archive_key, content_key, request_key FROM entry WHERE seq = ? AND app_acked_at IS NULL',
+  );
+  const loseKeys = db.prepare(
+    'UPDATE entry SET archive_key = NULL, content_key = NULL, request_key = NULL, request_digest = NULL WHERE seq = ?',
+  );
   const settle = db.prepare(
     `UPDATE entry SET state = ${settled}, acked_at = ?, ended_at = ?, attempts = attempts + ? WHERE seq = ?`,
   );
   const leave = db.prepare(
-    `UPDATE entry SET state = ?, ended_at = ?, condition = coalesce(?, condition),
-       archive_key = NULL, content_key = NULL, request_key = NULL, request_digest = NULL WHERE seq = ?`,
+    'UPDATE entry SET state = ?, ended_at = ?, condition = coalesce(?, condition) WHERE seq = ?',
   );
   return (row: Standing, to: typeof settled | typeof returned | typeof discarded, at: number, reason?: string) => {
     if (to === settled) settle.run(at, at, row.state === accepted ? 1 : 0, row.seq);
     else {
-      derived.forgot(row.seq, keysOf.get(row.seq)!);
       leave.run(to, at, reason ?? null, row.seq);
+      const keys = keysToLose.get(row.seq);
+      if (keys) {
+        derived.forgot(row.seq, keys);
+        loseKeys.run(row.seq);
+      }
     }
     dropBody.run(row.seq);
     derived.ended(row.user, row.seq);

@@ -241,6 +241,18 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
     },
   );
 
+  test.each(['returned', 'discardRest'] as const)(
+    'an entry that an app has acknowledged keeps its keys when it ends by %s, so that the server’s copies of it are repeats',
+    async (end) => {
+      const { seq, key } = await accept(bench.ledger, { archiveKey: archive, contentKey: content, late: true });
+      await bench.ledger.do('appAcked', { user: 'bob@example.com', keys: [key], at: 1 });
+      if (end === 'returned') await bench.ledger.do('returned', { seqs: [seq], at: 2 });
+      else await bench.ledger.do('discardRest', { user: 'bob@example.com', at: 2, reason: 'test' });
+      expect((await accept(bench.ledger, { archiveKey: archive })).kind).toBe('repeat');
+      expect((await accept(bench.ledger, { contentKey: content, late: true })).kind).toBe('repeat');
+    },
+  );
+
   test('a settled entry keeps its keys until it is forgotten', async () => {
     const { seq } = await accept(bench.ledger, out('a'));
     await bench.ledger.do('answered', { seq, at: 10 });
