@@ -95,14 +95,17 @@ export class EntriesIn {
     const isCopy = way !== 'direct' || arrival.seen;
     const custody: Custody = isCopy || type === 'groupchat' || copyChannels.includes(channel) ? 'copy' : 'sole';
     const payload = { ...fields, id: id ?? key, key, at: formatAt(at), direction, copy: isCopy || undefined };
-    const peer = direction === 'sent' ? to : from;
+    const other = direction === 'sent' ? to : from;
+    const peer = prepareBare(other) ?? other;
     // What the apps have sent is in the ledger already, under the name their session was asked for.
     const sender = from === user.attached?.jid ? sessions.jidOf(user) : from;
     const stanzaId = server.hasArchive ? (archived?.id ?? archiveIdOf(message, user.jid, arrival.sid)) : undefined;
+    // What a user writes to itself the archive has twice, as sent and as received: its ids would make two of it, its own id does not.
+    const isNoteToSelf = id !== undefined && peer === user.jid;
     return {
       lane: 'toMqtt',
       user: user.jid,
-      peer: prepareBare(peer) ?? peer,
+      peer,
       channel,
       id: id ?? key,
       custody,
@@ -112,7 +115,8 @@ export class EntriesIn {
       place: stanzaId !== undefined && !archived ? { id: stanzaId, at } : undefined,
       position: arrival.position,
       archiveKey:
-        translation.archiveKey ?? (stanzaId && archiveKey({ user: user.jid, by: user.jid, stanzaId, from: sender })),
+        translation.archiveKey ??
+        (stanzaId && !isNoteToSelf ? archiveKey({ user: user.jid, by: user.jid, stanzaId, from: sender }) : undefined),
       contentKey: contentKey({ user: user.jid, from: sender, channel, type, id, children: content }),
       topic: topics.toUser(user.jid, channel as InChannel),
       payload: JSON.stringify(payload),

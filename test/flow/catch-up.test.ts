@@ -267,6 +267,20 @@ test('two messages with the same id and words stay two, whichever of them came l
   expect(await bodies()).toEqual(['1', '1', '1']);
 });
 
+test('what the app writes to its own user, which the archive has twice, is shown once', async () => {
+  await set();
+  await said(1, true);
+  const note = (more = '') =>
+    `<message xmlns='jabber:client' from='${session}' to='${bob}' type='chat' id='a1'><body>a1</body>${more}</message>`;
+  await stage.says({ id: 'a1', to: bob, body: 'a1', type: 'chat' });
+  archive.add('s2', stage.now, note());
+  archive.add('s3', stage.now, note());
+  await stage.arrives(note(`<stanza-id xmlns='urn:xmpp:sid:0' by='${bob}' id='s3'/>`));
+  stage.restartsServer();
+  await closed();
+  expect((await stage.shown()).map(({ id }) => id)).toEqual(['m1', 'a1']);
+});
+
 test('what the app and a legacy device have said is not told again by the archive', async () => {
   await set();
   await said(1, true);
