@@ -5,12 +5,21 @@ import type { GiveBack, LegacyServer as Server } from '../../src/migration/serve
 import { nameOfShown, type Shown } from '../../src/migration/shown.ts';
 import { AckWindow } from '../../src/xmpp/ack-window.ts';
 import type { Arrival, SendResult } from '../../src/xmpp/session.ts';
+import type { ArchiveQuery } from './archive.ts';
 import type { Frame, Load } from './frame.ts';
 import type { LegacyServer } from './legacy-server.ts';
 import type { Life } from './life.ts';
 import { Connection } from './pipe.ts';
 import type { Link } from './server-link.ts';
-import { carbonStanza, chatStanza, noiseStanza, readChat } from './stanzas.ts';
+import {
+  carbonStanza,
+  chatStanza,
+  finStanza,
+  noiseStanza,
+  readArchiveQuery,
+  readChat,
+  resultStanza,
+} from './stanzas.ts';
 import type { World } from './world.ts';
 
 export const linkName = 'gw.example.com/example.com';
@@ -24,6 +33,8 @@ export interface LinkParts {
   receive(stanza: Element, arrival: Arrival, accepted: () => void): void;
   /** A chat message comes to the parts under test. */
   onChat(frame: Frame): void;
+  /** Copies of the user's were left out. */
+  onMissed(user: string, accepted: () => void): void;
   onUp(resumed: boolean): void;
   onDetached(jid: string, h: number, reason: string): void;
   /** The server was told that it may forget everything up to h. */
@@ -32,7 +43,6 @@ export interface LinkParts {
 
 export class AttachLink implements Server {
   readonly link = linkName;
-  readonly hasArchive = false;
   readonly #parts: LinkParts;
   #connection: Connection | null = null;
   #welcomed = false;
@@ -52,6 +62,10 @@ export class AttachLink implements Server {
 
   get epoch(): string {
     return this.#epoch;
+  }
+
+  get hasArchive(): boolean {
+    return this.#parts.server.settings.hasArchive;
   }
 
   jidOf(user: string): string {
@@ -75,7 +89,7 @@ export class AttachLink implements Server {
       const resumed = server.link !== null && server.link.epoch === this.#epoch;
       const link = resumed ? server.link! : server.newLink();
       if (resumed) this.#processAck(link, h);
-      const welcome = { epoch: link.epoch, h: link.acked, resumed };
+      const welcome = { epoch: link.epoch, h: link.queue.acked, resumed };
       connection.down(() => this.#welcome(welcome));
       link.connect(connection, {
         hear: (frame) => this.#hear(frame),
@@ -132,8 +146,9 @@ export class AttachLink implements Server {
 
   sendAttached(jid: string, stanza: string, key: string): Promise<SendResult> {
     const chat = readChat(stanza, this.#parts.server.witness);
-    const what = `send ${chat?.message.name ?? 'an answer'} as ${jid}`;
-    return this.#ask(what, (link) => link.send(jid, key, chat)) as Promise<SendResult>;
+    const query = chat ? null : readArchiveQuery(stanza);
+    const what = `send ${chat?.message.name ?? (query ? asked(query) : 'an answer')} as ${jid}`;
+    return this.#ask(what, (link) => link.send(jid, key, chat ?? query)) as Promise<SendResult>;
   }
 
   #ask<Answer extends { kind: string }>(
@@ -194,6 +209,7 @@ export class AttachLink implements Server {
     const window = this.#window;
     if (window.has(n)) return;
     if ('taken' in load) return this.#accepted(window, n);
+    if ('missed' in load) return this.#parts.onMissed(user, () => this.#accepted(window, n));
     const arrival = { user, seen, dir, position: { link: linkName, epoch, n } };
     const stanza = stanzaOf(load, user, jid, n);
     this.#parts.onChat(frame);
@@ -229,11 +245,19 @@ export class AttachLink implements Server {
 
   #processAck(link: Link, h: number): void {
     this.#parts.onAcknowledged(link.epoch, h);
-    link.ack(h);
+    link.queue.ack(h);
   }
 }
 
-function stanzaOf(load: Exclude<Load, { taken: true }>, user: string, jid: string, n: number): Element {
+function stanzaOf(load: Exclude<Load, { taken: true } | { missed: true }>, user: string, jid: string, n: number) {
   if ('noise' in load) return noiseStanza(load.noise, jid, n);
-  return load.carbon ? carbonStanza(load.chat, load.carbon, user, jid) : chatStanza(load.chat);
+  if ('fin' in load) return finStanza(load.fin, user, jid);
+  const { chat, carbon, result } = load;
+  if (result) return resultStanza(chat, result, jid);
+  return carbon ? carbonStanza(chat, carbon, user, jid) : chatStanza(chat);
+}
+
+function asked({ after, start, max }: ArchiveQuery): string {
+  const from = after ?? (start === undefined ? 'the end' : new Date(start).toISOString());
+  return `a query for ${max} of the archive from ${from}`;
 }

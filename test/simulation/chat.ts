@@ -8,6 +8,8 @@ export interface Chat {
   from?: string;
   /** As addressed: bare or full JID. */
   to: string;
+  /** The id that this user's archive has given it (XEP-0359); no other user sees it. */
+  archived?: { by: string; id: string };
   /** Set once it was stored: its original time, whole seconds (XEP-0203). */
   stamp?: number;
 }

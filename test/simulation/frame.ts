@@ -3,9 +3,27 @@
 import type { Chat } from './chat.ts';
 
 /**
- * What `<d>` carries: a chat message, as itself or in a carbon; something small that needs no record; or nothing (taken back).
+ * What `<d>` carries: a chat message, as itself, in a carbon or in a result of the archive; the answer to an archive query; something
+ * small that needs no record; or nothing (taken back, or copies that did not fit).
  */
-export type Load = { chat: Chat; carbon?: 'sent' | 'received' } | { noise: 'presence' | 'ping' } | { taken: true };
+export type Load =
+  | { chat: Chat; carbon?: 'sent' | 'received'; result?: Result }
+  | { fin: Fin }
+  | { noise: 'presence' | 'ping' }
+  | { taken: true }
+  | { missed: true };
+
+export interface Result {
+  queryId: string;
+  id: string;
+  at: number;
+}
+
+/** `last`: of the page, if it has any. */
+export interface Fin {
+  iqId: string;
+  answer: { isComplete: boolean; last?: string } | 'item-not-found';
+}
 
 export interface Frame {
   epoch: string;
@@ -25,6 +43,11 @@ export interface LinkEnd {
 }
 
 export function nameOf(load: Load): string {
-  if ('chat' in load) return `${load.carbon ? `a carbon (${load.carbon}) of ` : ''}${load.chat.message.name}`;
+  if ('chat' in load) {
+    const way = load.carbon ? `a carbon (${load.carbon}) of ` : load.result ? `the archive's ${load.result.id}: ` : '';
+    return way + load.chat.message.name;
+  }
+  if ('fin' in load) return `the end of the page: ${JSON.stringify(load.fin.answer)}`;
+  if ('missed' in load) return 'nothing, but copies were left out';
   return 'noise' in load ? load.noise : 'nothing';
 }

@@ -37,6 +37,8 @@ export interface GatewayParts {
   onAcknowledged(epoch: string, h: number): void;
   onMoved(user: string, phase: string): void;
   onFailed(user: string): void;
+  /** The gateway says that messages of this time may be missing. */
+  onGap(user: string, from: number, to: number): void;
   onStarted(): void;
   onChat(frame: Frame): void;
 }
@@ -55,6 +57,7 @@ const questions = [
   'users',
   'devices',
   'getMeta',
+  'mark',
 ];
 /** Errors in the log that belong to the faults we make. */
 const expectedErrors = ['ledger.unwritable', 'return.impossible'];
@@ -96,6 +99,7 @@ export class Gateway {
       position: () => ledger.do('position', { link: this.link.link }),
       receive: (stanza, arrival, accepted) => core.toMqtt.receive(stanza, arrival, accepted),
       onUp: (resumed) => core.linkUp(resumed),
+      onMissed: (user, accepted) => core.missed(user, accepted),
       onDetached: (jid, h, reason) => core.detached(jid, h, reason),
     });
     this.brokerLink = new BrokerLink({
@@ -162,11 +166,13 @@ export class Gateway {
   }
 
   #log(): Log {
-    const { world, onMoved, onFailed } = this.#parts;
+    const { world, onMoved, onFailed, onGap } = this.#parts;
     const hear = (fields: { event: string; [field: string]: unknown }) => {
       world.say('gateway', () => `log ${JSON.stringify(fields)}`);
       if (fields.event === 'user.moved') onMoved(String(fields.user), String(fields.phase));
       if (fields.event === 'move.failed') onFailed(String(fields.user));
+      if (fields.event === 'gateway.gap')
+        onGap(String(fields.user), Date.parse(String(fields.from)), Date.parse(String(fields.to)));
     };
     const error = (fields: { event: string; [field: string]: unknown }) => {
       hear(fields);

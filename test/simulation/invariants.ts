@@ -1,6 +1,7 @@
 // What must be true, whatever happened. Each check says in its comment what it promises and which exceptions it knows.
 
 import { bare } from './chat.ts';
+import { checkPromised, checkTold } from './invariants-archive.ts';
 import { checkServer } from './invariants-server.ts';
 import type { Scene } from './scenario.ts';
 import type { Sight } from './witness.ts';
@@ -58,9 +59,9 @@ export function checkMoved({ world, gateway, moves }: Scene, user: string, phase
 /** Record, then answer: what the server may forget is on disk. Of copies nobody here wants there is no record. */
 export function checkAcknowledged({ world, witness, gateway, server }: Scene, epoch: string, h: number): void {
   let last = 0;
-  for (const { n, load, dir } of server.link!.queue.values()) {
+  for (const { n, load, dir } of server.link!.queue.frames.values()) {
     if (n > h || !('chat' in load)) continue;
-    const isCopy = dir !== undefined || load.carbon !== undefined;
+    const isCopy = dir !== undefined || load.carbon !== undefined || load.result !== undefined;
     if (!isCopy || witness.served.has(`${epoch}:${n}`)) last = Math.max(last, n);
   }
   const row = gateway.db.prepare('SELECT epoch, n FROM link').get();
@@ -80,7 +81,11 @@ export function checkEnd(scene: Scene): void {
   checkPhases(scene);
   checkServer(scene);
   for (const user of scene.users) checkReceived(scene, user);
-  for (const user of scene.users) checkExpected(scene, user);
+  for (const user of scene.users) {
+    checkExpected(scene, user);
+    checkPromised(scene, user, new Set(sightsOf(scene, user).map(({ name }) => name)));
+  }
+  checkTold(scene);
   for (const contact of scene.contacts) checkSent(scene, contact);
   for (const device of scene.devices) {
     checkOrder(scene, device.place);
@@ -139,6 +144,8 @@ function checkReceived(scene: Scene, user: string): void {
       const isStored = server.accounts.get(user)!.offline.some(({ message }) => message.name === name);
       // There an operator has put it: for the legacy client, or for the next session.
       if (isStored && witness.byHand.has(name)) continue;
+      // It lies there for the next session; or it is in the archive at best, and checkPromised says whether the apps should have it.
+      if ((isStored && witness.overflowed.has(name)) || witness.lost.has(name)) continue;
       world.broke(`${name} is lost${isStored ? ': it lies in offline storage' : ''}`);
     }
     const isOwn = from.startsWith(`${user.slice(0, user.indexOf('@'))}@`);
@@ -192,7 +199,7 @@ function checkSent(scene: Scene, contact: string): void {
 
 /**
  * An app sees a contact's messages in the order they were sent (an app's own order is that of its repeats). Exceptions:
- * what was stored or handed back on its way comes late, with its original time; a device is promised nothing published
+ * what was stored or handed back on its way, or is brought from the archive, comes late, with its original time; a device is promised nothing published
  * before its session with the broker, and what died with the broker comes to it again only if no other device has it.
  */
 function checkOrder({ world, witness, broker }: Scene, place: string): void {
@@ -201,6 +208,7 @@ function checkOrder({ world, witness, broker }: Scene, place: string): void {
     const message = witness.messages.get(name)!;
     if (message.from.includes('/phone') || witness.stored.has(name)) continue;
     const published = witness.published.get(key!)!;
+    if (witness.fromArchive.get(name)! <= published) continue;
     if (published <= witness.subscribed.get(place)!) continue;
     if (broker.deaths.some((death) => published <= death && death <= at)) continue;
     const before = last.get(message.from);
@@ -210,7 +218,7 @@ function checkOrder({ world, witness, broker }: Scene, place: string): void {
 }
 
 /**
- * No repeat that an app honouring `key` would show: never the same content under two keys. Exceptions: no id, and handed
+ * No repeat that an app honouring `key` would show: never the same content under two keys. Exceptions: neither id nor archive, and handed
  * back by the server or copied (nothing tells it from a second message); the first went with a rollback and came again, the app's
  * word for it not being on disk when the return was decided, or the server having kept a copy of its own; what an app
  * sent again after the server had refused it, since a refused id leaves no key; what an app sent to a user of ours twice,
@@ -226,8 +234,9 @@ function checkKeys({ world, witness, gateway, server }: Scene, place: string): v
     const { id, from } = witness.messages.get(name)!;
     const ended = find.get(seqOf(first));
     if (ended && (ended.free === 1 || witness.returned.has(name) || witness.rerouted.has(name))) return true;
-    if (id === undefined) return witness.handedBack.has(name) || witness.toBoth.has(name) || where !== place;
-    return from.includes('/phone') && (server.epochs > 1 || isRefused.get(id) !== undefined);
+    if (id === undefined && !server.settings.hasArchive)
+      return witness.handedBack.has(name) || witness.toBoth.has(name) || where !== place;
+    return from.includes('/phone') && (server.epochs > 1 || isRefused.get(id ?? null) !== undefined);
   };
   for (const where of [place, `${place}/sent`]) {
     const keys = new Map<string, string>();

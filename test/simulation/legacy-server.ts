@@ -1,7 +1,8 @@
 // A model of the legacy server beside its link: accounts, legacy clients, offline storage, and where a message goes.
 
+import { Archive } from './archive.ts';
 import { bare, type Chat, toSeconds } from './chat.ts';
-import { type AttachedSession, type Host, Link } from './server-link.ts';
+import { type AttachedSession, type Host, Link, type ServerSettings } from './server-link.ts';
 import type { Message, Witness } from './witness.ts';
 import type { World } from './world.ts';
 
@@ -17,6 +18,7 @@ export interface Account {
   /** The server has ended the session by itself, and there is no other yet. */
   isKicked: boolean;
   offline: Chat[];
+  archive: Archive | null;
 }
 
 export class LegacyServer implements Host {
@@ -27,19 +29,25 @@ export class LegacyServer implements Host {
   isUp = true;
   /** How often it has lost its memory of our sessions. */
   epochs = 0;
-  readonly settings: { resumeTimeoutMs: number };
+  readonly settings: ServerSettings;
   /** Something the gateway asked for has changed what the server keeps for a user. */
   onChanged: (account: Account) => void = () => {};
+  /** A message for the user is in the archive from now on. */
+  onArchived: (account: Account, name: string) => void = () => {};
+  /** What was for the session alone died with the server. */
+  onLost: (user: string, name: string) => void = () => {};
 
-  constructor(world: World, witness: Witness, settings: { resumeTimeoutMs: number }) {
+  constructor(world: World, witness: Witness, settings: ServerSettings) {
     this.world = world;
     this.witness = witness;
     this.settings = settings;
   }
 
   addAccount(jid: string, { clientOnline, priority }: { clientOnline: boolean; priority: number }): void {
+    const { hasArchive, pageMax } = this.settings;
     const nothing = { session: null, observer: null, isLocked: false, isKicked: false, offline: [] };
-    this.accounts.set(jid, { jid, priority, clientOnline, ...nothing });
+    const archive = hasArchive ? new Archive(jid, pageMax) : null;
+    this.accounts.set(jid, { jid, priority, clientOnline, archive, ...nothing });
   }
 
   /** A legacy client sends. */
@@ -52,11 +60,21 @@ export class LegacyServer implements Host {
   route(chat: Chat, session?: AttachedSession): void {
     chat.message.accepted = true;
     const sender = this.accounts.get(bare(chat.message.from));
-    if (sender) this.#copySent(sender, chat, session);
+    if (sender) this.#copySent(sender, this.#archive(sender, chat), session);
     const account = this.accounts.get(bare(chat.to));
     if (!account) return;
-    this.#observe(account, chat, 'in');
-    this.#deliver(account, chat);
+    const archived = this.#archive(account, chat);
+    this.#observe(account, archived, 'in');
+    this.#deliver(account, archived);
+  }
+
+  /** The message with the id it has in this account's archive, without the one of another's. */
+  #archive(account: Account, chat: Chat): Chat {
+    const { jid, archive } = account;
+    if (!archive) return chat;
+    const id = archive.add(chat, this.world.now);
+    this.onArchived(account, chat.message.name);
+    return { ...chat, archived: { by: jid, id } };
   }
 
   /** What the user sends goes to observers, and to the user's other resources as carbons. */
@@ -80,8 +98,7 @@ export class LegacyServer implements Host {
     const toSession = isFull ? chat.to === session?.jid : visible !== null && (!clientOnline || priority <= 0);
     const isForSession = session !== null && toSession;
     const isForClient = clientOnline && (isFull ? !isForSession : priority >= 0 || !visible);
-    if (isForSession) {
-      session.link.push(session, { chat }, isForClient);
+    if (isForSession && session.link.push(session, { chat }, isForClient)) {
       if (!isForClient) return;
       this.witness.toBoth.add(chat.message.name);
     } else if (visible && isForClient) {
@@ -137,10 +154,12 @@ export class LegacyServer implements Host {
     this.link?.kick(jid, 'deleted');
   }
 
-  /** The first presence of an attached session: offline storage is flushed to it, once and in order. */
+  /** The first presence of an attached session: offline storage is flushed to it, once and in order. What does not fit stays. */
   available(session: AttachedSession): void {
     const account = this.accounts.get(session.user)!;
-    for (const chat of account.offline.splice(0)) session.link.push(session, { chat }, false);
+    const overflow = account.offline.splice(0).filter((chat) => !session.link.push(session, { chat }, false));
+    account.offline.push(...overflow);
+    for (const { message } of overflow) this.witness.overflowed.add(message.name);
   }
 
   sessionUp(session: AttachedSession): void {
@@ -160,8 +179,11 @@ export class LegacyServer implements Host {
     return this.link;
   }
 
-  /** The end of an epoch: sessions, observes and locks are gone, then what was not acknowledged goes back to its users, in order. */
-  endLink(reason: string): void {
+  /**
+   * The end of an epoch: sessions, observes and locks are gone, then what was not acknowledged goes back to its users, in order, or
+   * (`forgets`) is lost.
+   */
+  endLink(reason: string, forgets = false): void {
     const { link } = this;
     if (!link) return;
     this.link = null;
@@ -170,15 +192,15 @@ export class LegacyServer implements Host {
       if (account.observer === link) account.observer = null;
       account.isLocked = false;
     }
-    link.end();
+    link.end(forgets);
   }
 
-  /** An orderly restart: nothing is lost, but epoch and sessions are gone. */
-  restart(downMs: number): void {
+  /** Orderly: nothing is lost, but epoch and sessions are gone. Killed: what it had only in memory is lost, too. */
+  restart(downMs: number, how: 'orderly' | 'killed' = 'orderly'): void {
     if (!this.isUp) return;
     this.isUp = false;
-    this.world.say('server', () => `restarts, away for ${downMs} ms`);
-    this.endLink('restart');
+    this.world.say('server', () => `${how === 'killed' ? 'is killed' : 'restarts'}, away for ${downMs} ms`);
+    this.endLink('restart', how === 'killed');
     for (const { jid, clientOnline } of this.accounts.values()) {
       if (clientOnline) this.world.after(downMs + 1, () => this.clientOnline(jid));
       this.clientOffline(jid);

@@ -13,6 +13,7 @@ import {
   checkReturned,
   staysForApp,
 } from './invariants.ts';
+import { noteLoss, notePromise } from './invariants-archive.ts';
 import { checkAway, checkCovered } from './invariants-server.ts';
 import { LegacyServer } from './legacy-server.ts';
 import { MqttBroker } from './mqtt-broker.ts';
@@ -67,6 +68,7 @@ function build(world: World, { sabotage }: Options): Scene {
   const witness = new Witness(world);
   const server = new LegacyServer(world, witness, {
     resumeTimeoutMs: world.chance(0.3) ? 10_000 : 3_600_000,
+    ...drawArchive(world),
   });
   const users = ['bob@example.com', 'carol@example.com'].slice(0, world.chance(0.5) ? 1 : 2);
   const contacts = ['alice@example.com', 'dave@example.com'];
@@ -91,6 +93,8 @@ function build(world: World, { sabotage }: Options): Scene {
     gateway: Gateway;
   };
   server.onChanged = (account) => checkCovered(scene, account);
+  server.onArchived = (account, name) => notePromise(scene, account, name);
+  server.onLost = (user, name) => noteLoss(scene, user, name);
   scene.gateway = new Gateway({
     ...{ world, server, broker, sabotage },
     settings: {
@@ -113,20 +117,27 @@ function build(world: World, { sabotage }: Options): Scene {
     },
     onAcknowledged: (epoch, h) => checkAcknowledged(scene, epoch, h),
     onMoved: (user, phase) => checkMoved(scene, user, phase),
-    onFailed: (user) => witness.expected.delete(user),
+    onFailed: (user) => witness.forget(user),
+    onGap: (user, from, to) => witness.gaps.push({ user, from, to }),
     // A move may have begun whose answer nobody heard.
     onStarted() {
       for (const { jid, phase, moving } of scene.gateway.core.users.all())
-        if (moving || !isOpenToApps(phase)) witness.expected.delete(jid);
+        if (moving || !isOpenToApps(phase)) witness.forget(jid);
     },
     onChat({ epoch, n, user, load }) {
+      if (!('chat' in load)) return;
+      const { name } = load.chat.message;
+      // Whether it answers a question that is still open nobody outside knows.
+      if (load.result) {
+        if (!witness.fromArchive.has(name)) witness.fromArchive.set(name, world.now);
+        return;
+      }
       const { devices, users } = scene.gateway.core;
       const isServed = isOpenToApps(users.get(user)?.phase ?? 'legacy') && devices.list(user).length > 0;
-      if (!('chat' in load)) return;
       const place = `${epoch}:${n}`;
       // Sent again after a crash, it may find the user moved away meanwhile.
       if (!isServed) return void witness.served.delete(place);
-      witness.expect(user, load.chat.message.name);
+      witness.expect(user, name);
       witness.served.add(place);
     },
   });
@@ -141,6 +152,14 @@ function build(world: World, { sabotage }: Options): Scene {
     }
   }
   return scene;
+}
+
+/** Half of the servers have an archive; of those some give small pages, have little room in their queue, or forget what is old. */
+function drawArchive(world: World) {
+  const hasArchive = world.chance(0.5);
+  const pageMax = world.pick([2, 3, 50]);
+  const isTight = hasArchive && pageMax < 50 && world.chance(0.4);
+  return { hasArchive, pageMax, maxUnacked: isTight ? world.pick([5, 12]) : 20_000, forgets: world.chance(0.3) };
 }
 
 /**
@@ -192,8 +211,10 @@ function undelivered({ gateway, server, users }: Scene): string | null {
     const user = gateway.core.users.get(jid);
     if (user?.moving) return `${jid} is moving: ${JSON.stringify(user.moving)}`;
   }
-  if (server.link && server.link.acked < server.link.n)
-    return `the link has unacknowledged stanzas up to ${server.link.n}`;
+  const gaps = gateway.db.prepare('SELECT user FROM mark WHERE gap_at IS NOT NULL').all();
+  if (gaps.length > 0) return `gaps are open: ${JSON.stringify(gaps)}`;
+  if (server.link && server.link.queue.acked < server.link.queue.n)
+    return `the link has unacknowledged stanzas up to ${server.link.queue.n}`;
   return null;
 }
 

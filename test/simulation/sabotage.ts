@@ -1,7 +1,7 @@
 // Faults put into the gateway on purpose, each where it meets the outside: the invariants must find every one.
 
 import type { Core, Outside } from '../../src/core.ts';
-import type { Draft, Ledger, Outcome } from '../../src/ledger/ledger.ts';
+import type { Draft, Ledger, Operations, Outcome } from '../../src/ledger/ledger.ts';
 import type { LegacyServer } from '../../src/migration/server.ts';
 
 export type Sabotage = (outside: Outside, core: () => Core) => Outside;
@@ -28,6 +28,18 @@ function withAccept(outside: Outside, accept: Ledger['accept']): Outside {
     close: () => ledger.close(),
   };
   return { ...outside, ledger: changed };
+}
+
+/** What a sabotage makes of a request to the ledger. */
+type Changed = { [Name in keyof Operations]?: (ask: Ledger['do'], args: Parameters<Operations[Name]>[0]) => unknown };
+
+/** The same ledger, some of whose requests are others. */
+function withDo(outside: Outside, changes: Changed): Outside {
+  const changed = withAccept(outside, (draft, copy) => outside.ledger.accept(draft, copy));
+  const { ledger } = changed;
+  const ask = ledger.do;
+  ledger.do = ((name: keyof Operations, args: never) => changes[name]?.(ask, args) ?? ask(name, args)) as typeof ask;
+  return changed;
 }
 
 /** The same server, some of whose acts are others. */
@@ -140,17 +152,41 @@ export const unobservesTooEarly: Sabotage = (outside) => {
 export const handsNothingBack: Sabotage = (outside) => withServer(outside, { giveBack: async () => processed });
 
 /** What is handed back ends, in `dual`, too. */
-export const endsWhatItHandsBack: Sabotage = (outside) => {
-  const changed = withAccept(outside, (draft, copy) => outside.ledger.accept(draft, copy));
-  const { ledger } = changed;
-  const ask = ledger.do;
-  ledger.do = ((name: 'handedBack', args: { seqs: number[]; at: number }) =>
-    ask(name === 'handedBack' ? 'returned' : name, args)) as typeof ask;
-  return changed;
-};
+export const endsWhatItHandsBack: Sabotage = (outside) =>
+  withDo(outside, { handedBack: (ask, args) => ask('returned', args) });
 
 /** Whoever was locked out stays so. */
 export const forgetsToUnlock: Sabotage = (outside) => withServer(outside, { unlock: async () => processed });
 
 /** The first word of a show is the last. */
 export const showsOnlyOnce: Sabotage = (outside) => withServer(outside, { show: async () => processed });
+
+/** After one page of the archive the gap is taken to be closed. */
+export const readsOnePage: Sabotage = (outside) =>
+  withDo(outside, { caughtUp: (ask, args) => (args.done ? undefined : ask('caughtUp', { ...args, done: true })) });
+
+/** Neither a lost session nor copies that were left out open a gap: the mark moves on over what is missing. */
+export const movesMarksOverGaps: Sabotage = (outside) => withDo(outside, { gapOpened: async () => undefined });
+
+/** A new epoch leaves the marks as they are. */
+export const overlooksNewEpochs: Sabotage = (outside) =>
+  withDo(outside, {
+    async epochBegan(ask, args) {
+      await ask('epochBegan', args);
+      for (const { user, mark } of await ask('marksToMend', { after: '', limit: 1_000 }))
+        if (mark.gapAt !== undefined) await ask('caughtUp', { user, gapAt: mark.gapAt, place: mark, done: true });
+    },
+  });
+
+/** The archive's ids are not looked at. */
+export const forgetsArchiveIds: Sabotage = (outside) =>
+  withAccept(outside, (draft, copy) =>
+    outside.ledger.accept((key) => ({ ...draft(key), archiveKey: undefined }), copy),
+  );
+
+/** A gap is closed without a word where there is no archive. */
+export const concealsGaps: Sabotage = (outside) =>
+  withDo(outside, {
+    caughtUp: (ask, args) =>
+      args.missed ? ask('caughtUp', { ...args, missed: undefined }).then(() => false) : undefined,
+  });

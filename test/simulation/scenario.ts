@@ -50,6 +50,8 @@ const acts: [number, Act][] = [
   [1, ({ server, world, users }) => server.link?.kick(world.pick(users), 'reset')],
   [0.2, ({ server, world, users }) => server.deleteAccount(world.pick(users))],
   [1, ({ server, world }) => server.restart(world.between(200, 5_000))],
+  [1, ({ server, world }) => server.restart(world.between(200, 5_000), 'killed')],
+  [1, expire],
   [1, ({ broker, world }) => broker.crash(world.between(1_200, 5_000))],
   [1, ({ broker, world }) => broker.restart(world.between(1_200, 5_000))],
   [1, fillDisk],
@@ -118,7 +120,7 @@ export function move(scene: Scene, phase = scene.world.pick(phases), jid = scene
     if (!life.isAlive) return;
     if ('refused' in answer) return world.broke(`the move of ${jid} was refused: ${answer.text}`);
     asked.done = true;
-    if (!isOpenToApps(answer.phase)) witness.expected.delete(jid);
+    if (!isOpenToApps(answer.phase)) witness.forget(jid);
     world.say('operator', () => `is told: ${jid} is in ${phase}`);
   });
 }
@@ -150,6 +152,15 @@ function byHand({ world, witness, gateway }: Scene, seq: number, act: 'retry' | 
   void core.byHand.order({ act, key, who: 'operator' }).then((done) => {
     if (life.isAlive) world.say('operator', () => `is told: ${JSON.stringify(done)}`);
   });
+}
+
+/** A user's archive forgets its oldest messages, on servers that do so. */
+function expire({ world, server, users }: Scene): void {
+  const archive = server.accounts.get(world.pick(users))?.archive;
+  if (!archive || !server.settings.forgets) return;
+  const count = world.between(1, archive.size);
+  world.say('server', () => `forgets ${count} of ${archive.size} archived messages`);
+  archive.trim(count);
 }
 
 function fillDisk({ world, gateway }: Scene): void {

@@ -3,9 +3,11 @@
 import type { Timer } from '../../src/clock.ts';
 import { nameOfShown, type Shown } from '../../src/migration/shown.ts';
 import type { SendResult } from '../../src/xmpp/session.ts';
+import type { ArchiveQuery } from './archive.ts';
 import { type Chat, toSeconds } from './chat.ts';
-import { type Frame, type LinkEnd, type Load, nameOf } from './frame.ts';
+import { type Fin, type LinkEnd, type Load, nameOf } from './frame.ts';
 import type { Account } from './legacy-server.ts';
+import { isCopy, LinkQueue, type Queued } from './link-queue.ts';
 import type { Connection } from './pipe.ts';
 import type { Witness } from './witness.ts';
 import type { World } from './world.ts';
@@ -17,14 +19,26 @@ export interface AttachedSession {
   link: Link;
 }
 
+export interface ServerSettings {
+  resumeTimeoutMs: number;
+  hasArchive: boolean;
+  /** The archive's oldest messages expire. */
+  forgets: boolean;
+  /** So many results of the archive at once. */
+  pageMax: number;
+  /** So many stanzas may wait for the gateway's acknowledgement. */
+  maxUnacked: number;
+}
+
 /** The server around its link. */
 export interface Host {
   readonly world: World;
   readonly witness: Witness;
-  readonly settings: { resumeTimeoutMs: number };
+  readonly settings: ServerSettings;
   readonly link: Link | null;
   readonly accounts: Map<string, Account>;
   onChanged(account: Account): void;
+  onLost(user: string, name: string): void;
   endLink(reason: string): void;
   available(session: AttachedSession): void;
   sessionUp(session: AttachedSession): void;
@@ -34,18 +48,10 @@ export interface Host {
   giveBack(jid: string, chat: Chat, when: number): boolean;
 }
 
-interface Queued extends Frame {
-  /** None: a copy. */
-  session: AttachedSession | null;
-  at: number;
-}
-
 export class Link {
   readonly epoch: string;
   readonly #server: Host;
-  n = 0;
-  acked = 0;
-  readonly queue = new Map<number, Queued>();
+  readonly queue: LinkQueue;
   readonly #sessions = new Map<string, AttachedSession>();
   readonly #ended = new Map<string, { h: number; untold: string | null }>();
   readonly #keys = new Set<string>();
@@ -58,6 +64,11 @@ export class Link {
   constructor(server: Host, epoch: string) {
     this.#server = server;
     this.epoch = epoch;
+    const { world, settings } = server;
+    this.queue = new LinkQueue({
+      ...{ world, epoch, maxUnacked: settings.maxUnacked },
+      write: (frame) => this.#numbered(frame),
+    });
   }
 
   /** After the welcome: what is not acknowledged follows again. */
@@ -68,7 +79,7 @@ export class Link {
     connection.onEnd(() => this.#lost(connection));
     for (const [jid, { h, untold }] of this.#ended)
       if (untold !== null) connection.down(() => end.hearDetached(jid, h, untold));
-    for (const frame of this.queue.values()) this.#write(frame);
+    for (const frame of this.queue.frames.values()) this.#write(frame);
   }
 
   #lost(connection: Connection): void {
@@ -87,32 +98,33 @@ export class Link {
     this.#connection!.down(() => end.hear(sent));
   }
 
-  push(session: AttachedSession, load: Load, seen: boolean): void {
-    this.#queue({ user: session.user, jid: session.jid, seen, load, session });
-  }
-
-  /** What `observe` sees. */
-  pushCopy(user: string, chat: Chat, dir: 'in' | 'out'): void {
-    this.#queue({ user, jid: user, seen: false, dir, load: { chat }, session: null });
-  }
-
-  noise(user: string, noise: 'presence' | 'ping'): void {
-    for (const session of this.#sessions.values()) if (session.user === user) this.push(session, { noise }, false);
-  }
-
-  #queue(what: Omit<Queued, 'epoch' | 'n' | 'at'>): void {
-    const frame: Queued = { ...what, epoch: this.epoch, n: ++this.n, at: this.#server.world.now };
+  #numbered(frame: Queued): void {
     const { n, dir, jid, seen, load } = frame;
-    this.queue.set(n, frame);
     const how = `${seen ? ' (seen)' : ''}${dir ? ` (observed ${dir})` : ''}`;
     this.#server.world.say('server', () => `d n=${n} ${nameOf(load)} for ${jid}${how}`);
     this.#write(frame);
   }
 
-  /** Cumulative. */
-  ack(h: number): void {
-    for (let n = this.acked + 1; n <= h; n++) this.queue.delete(n);
-    this.acked = Math.max(this.acked, h);
+  /** False where it does not fit and nobody else has it: the session does not take it. */
+  push(session: AttachedSession, load: Load, seen: boolean): boolean {
+    const { user, jid } = session;
+    const frame = { user, jid, seen, load, session };
+    if (!this.queue.isFull) {
+      this.queue.add(frame);
+      return true;
+    }
+    if ('chat' in load) this.queue.miss(user);
+    return isCopy(frame);
+  }
+
+  /** What `observe` sees. */
+  pushCopy(user: string, chat: Chat, dir: 'in' | 'out'): void {
+    if (this.queue.isFull) this.queue.miss(user);
+    else this.queue.add({ user, jid: user, seen: false, dir, load: { chat }, session: null });
+  }
+
+  noise(user: string, noise: 'presence' | 'ping'): void {
+    for (const session of this.#sessions.values()) if (session.user === user) this.push(session, { noise }, false);
   }
 
   attach(user: string, shown: Shown | null): Attached | typeof noAccount {
@@ -167,23 +179,41 @@ export class Link {
     return { kind: 'processed' };
   }
 
-  send(jid: string, key: string, chat: Chat | null): SendResult {
+  send(jid: string, key: string, chat: Chat | ArchiveQuery | null): SendResult {
     const session = this.#sessions.get(jid);
     if (!session) return gone;
     if (this.#keys.has(key)) return { kind: 'processed' };
     if (this.#server.world.isRough && this.#server.world.chance(0.02)) {
       return { kind: 'wait', condition: 'resource-constraint', text: 'busy' };
     }
-    if (chat?.message.from.startsWith('carol@') && chat.message.n === 3) {
+    if (chat && 'message' in chat && chat.message.from.startsWith('carol@') && chat.message.n === 3) {
       return { kind: 'refused', condition: 'not-acceptable', text: 'carol sends no third message' };
     }
     this.#keys.add(key);
-    if (!chat) return { kind: 'processed' };
+    if (chat && 'message' in chat) this.#say(session, chat);
+    else if (chat) this.#answer(session, chat);
+    return { kind: 'processed' };
+  }
+
+  #say(session: AttachedSession, chat: Chat): void {
     if (this.#sent.has(chat.message.name))
       this.#server.world.broke(`${chat.message.name} was sent twice in epoch ${this.epoch}`);
     this.#sent.add(chat.message.name);
-    this.#server.route({ ...chat, from: jid }, session);
-    return { kind: 'processed' };
+    this.#server.route({ ...chat, from: session.jid }, session);
+  }
+
+  /** XEP-0313: the results, then the iq's; all of them, or the answer does not fit either. */
+  #answer(session: AttachedSession, query: ArchiveQuery): void {
+    const { world, accounts, witness } = this.#server;
+    if (!session.shown) world.broke(`${session.jid} asked the archive before its first presence: no flush any more`);
+    const page = accounts.get(session.user)!.archive!.page(query);
+    const isPage = page !== 'item-not-found';
+    for (const { id, at, chat } of isPage ? page.items : []) {
+      witness.toBoth.add(chat.message.name);
+      this.push(session, { chat, result: { queryId: query.queryId, id, at } }, false);
+    }
+    const answer: Fin['answer'] = isPage ? { isComplete: page.isComplete, last: page.items.at(-1)?.id } : page;
+    this.push(session, { fin: { iqId: query.iqId, answer } }, false);
   }
 
   giveBack(user: string, key: string, chat: Chat, when: number): SendResult {
@@ -215,40 +245,53 @@ export class Link {
     if (account) account.isKicked = true;
     this.#finish(session, reason);
     const end = this.#end;
-    const h = this.acked;
+    const h = this.queue.acked;
     if (end) this.#connection!.down(() => end.hearDetached(session.jid, h, reason));
   }
 
   #finish(session: AttachedSession, untold: string | null): void {
     this.#sessions.delete(session.jid);
-    this.#ended.set(session.jid, { h: this.acked, untold });
+    this.#ended.set(session.jid, { h: this.queue.acked, untold });
     this.#server.sessionDown(session);
     this.#reroute(
-      [...this.queue.values()].filter((frame) => frame.session === session),
+      this.queue.take((frame) => frame.session === session),
       untold !== null,
     );
+    this.queue.tellMissed();
   }
 
-  end(): void {
+  /** `forgets`: the server dies, and what it had in memory only is gone. */
+  end(forgets: boolean): void {
     this.#expiry?.cancel();
     this.#connection?.cut();
     this.#expiry?.cancel();
     for (const session of this.#sessions.values()) this.#server.sessionDown(session);
     this.#sessions.clear();
-    this.#reroute([...this.queue.values()], true);
+    const taken = this.queue.take(() => true);
+    if (forgets) for (const frame of taken) this.#lose(frame);
+    else this.#reroute(taken, true);
   }
 
-  /** Takes frames out of the queue; their numbers stay, as empty `<d/>`. What another resource has seen is not given back. */
+  /** What another resource has seen is not given back, nor are copies of what is kept elsewhere: the gateway is told to look there. */
   #reroute(frames: Queued[], unasked: boolean): void {
+    const { witness } = this.#server;
     for (const frame of frames) {
       const { load } = frame;
-      frame.load = { taken: true };
-      // Copies of what is kept elsewhere are not given back.
-      if ('chat' in load) this.#server.witness.expected.get(frame.user)?.delete(load.chat.message.name);
-      if (!('chat' in load) || load.carbon || frame.dir || frame.seen) continue;
-      this.#server.witness.countHandedBack(load.chat.message.name, unasked);
-      this.#server.giveBack(frame.user, load.chat, toSeconds(frame.at));
+      if (!('chat' in load)) continue;
+      witness.expected.get(frame.user)?.delete(load.chat.message.name);
+      if (!isCopy(frame)) {
+        witness.countHandedBack(load.chat.message.name, unasked);
+        this.#server.giveBack(frame.user, load.chat, toSeconds(frame.at));
+      } else if (frame.session) this.queue.miss(frame.user);
     }
+  }
+
+  #lose(frame: Queued): void {
+    const { witness } = this.#server;
+    if (!('chat' in frame.load)) return;
+    const { name } = frame.load.chat.message;
+    witness.expected.get(frame.user)?.delete(name);
+    if (!isCopy(frame)) this.#server.onLost(frame.user, name);
   }
 }
 

@@ -44,6 +44,18 @@ export class Witness {
   readonly served = new Set<string>();
   /** By user: messages that came to the gateway while the user's apps were served, and have not been rolled back since. */
   readonly expected = new Map<string, Set<string>>();
+  /** By user: messages in the user's archive that the apps are to get. */
+  readonly promised = new Map<string, Set<string>>();
+  /** Messages an archive result of which came to the gateway: they come late. When the first did. */
+  readonly fromArchive = new Map<string, number>();
+  /** Messages for the attached session alone that died with the server. */
+  readonly lost = new Set<string>();
+  /** Of those, the ones that are nowhere else. */
+  untold: { user: string; name: string; at: number }[] = [];
+  /** Times of which the gateway says that messages may be missing. */
+  readonly gaps: { user: string; from: number; to: number }[] = [];
+  /** Messages that did not fit into the server's queue and lie in offline storage. */
+  readonly overflowed = new Set<string>();
   /** Messages the gateway returned, and the keys of their entries. */
   readonly returned = new Set<string>();
   readonly returnedKeys = new Set<string>();
@@ -71,9 +83,18 @@ export class Witness {
   }
 
   expect(user: string, name: string): void {
-    const names = this.expected.get(user);
-    if (names) names.add(name);
-    else this.expected.set(user, new Set([name]));
+    addTo(this.expected, user, name);
+  }
+
+  promise(user: string, name: string): void {
+    addTo(this.promised, user, name);
+  }
+
+  /** The user's apps are not served any more: nothing of before is promised to them. */
+  forget(user: string): void {
+    this.expected.delete(user);
+    this.promised.delete(user);
+    this.untold = this.untold.filter((one) => one.user !== user);
   }
 
   saw(place: string, name: string, key?: string): void {
@@ -93,4 +114,10 @@ export class Witness {
     if (unasked) this.rerouted.set(name, (this.rerouted.get(name) ?? 0) + 1);
     this.#world.say('server', () => `takes ${name} back`);
   }
+}
+
+function addTo(sets: Map<string, Set<string>>, user: string, name: string): void {
+  const names = sets.get(user);
+  if (names) names.add(name);
+  else sets.set(user, new Set([name]));
 }
