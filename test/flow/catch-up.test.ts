@@ -270,12 +270,10 @@ test('two messages with the same id and words stay two, whichever of them came l
 test('what the app writes to its own user, which the archive has twice, is shown once', async () => {
   await set();
   await said(1, true);
-  const note = (more = '') =>
-    `<message xmlns='jabber:client' from='${session}' to='${bob}' type='chat' id='a1'><body>a1</body>${more}</message>`;
+  const note = `<message xmlns='jabber:client' from='${session}' to='${bob}' type='chat' id='a1'><body>a1</body></message>`;
   await stage.says({ id: 'a1', to: bob, body: 'a1', type: 'chat' });
-  archive.add('s2', stage.now, note());
-  archive.add('s3', stage.now, note());
-  await stage.arrives(note(`<stanza-id xmlns='urn:xmpp:sid:0' by='${bob}' id='s3'/>`));
+  archive.add('s2', stage.now, note);
+  archive.add('s3', stage.now, note);
   stage.restartsServer();
   await closed();
   expect((await stage.shown()).map(({ id }) => id)).toEqual(['m1', 'a1']);
