@@ -73,7 +73,9 @@ test('it answers from the first moment, makes the token, keeps the ledger for it
   gateway.kill('SIGTERM');
   const [code] = await once(gateway, 'close');
   expect(code).toBe(0);
-  expect(events.slice(-2)).toEqual(['gateway.stopping', 'gateway.stopped']);
+  // In between a try to connect may come to its end.
+  expect(events.at(-1)).toBe('gateway.stopped');
+  expect(events.filter((event) => event === 'gateway.stopping')).toHaveLength(1);
   expect(readFileSync(file, 'utf8')).toMatch(/^[A-Za-z0-9_-]{43}\n$/);
 });
 
