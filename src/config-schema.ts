@@ -211,14 +211,14 @@ export const schema: Schema = folder(
       legacyLogin: {
         type: 'string',
         description:
-          'Whether a user in phase `mqtt` may still log in with a legacy client. `deny`: it is refused, and one that is logged in is ended; every other phase lets it in again.',
-        enum: ['allow', 'deny'],
+          'Whether a user in phase `mqtt` may still log in with a legacy client. `notify`: it may, and is told once that the account has moved. `deny`: it is refused, and one that is logged in is ended; every other phase lets it in again. `crossfade user set --legacy-login` sets it for single users.',
+        enum: ['allow', 'notify', 'deny'],
         default: 'allow',
       },
       legacyLoginText: {
         type: 'string',
         description:
-          'What a legacy client is told that is refused. A user that is locked out already keeps the text it has.',
+          'What a legacy client is told with `notify` and `deny`, for example where to get the new app. A user that is locked out already keeps the text it has.',
         default: 'This account has moved to the new app.',
         pattern: xmlText,
         hint: 'a text without control characters',

@@ -38,7 +38,7 @@ export interface Config {
     embeddedAccounts: string[];
     allowOpenBroker: boolean;
   };
-  migration: { legacyLogin: 'allow' | 'deny'; legacyLoginText: string; attachWindow: number };
+  migration: { legacyLogin: 'allow' | 'notify' | 'deny'; legacyLoginText: string; attachWindow: number };
   ledger: { path: string; historyDays: number };
   admin: { listen: { host: string; port: number }; token?: string };
   /** Milliseconds. */

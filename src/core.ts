@@ -8,6 +8,7 @@ import { ByHand } from './flow/by-hand.ts';
 import { CatchUp } from './flow/catch-up.ts';
 import { Contacts } from './flow/contacts.ts';
 import { Deliver } from './flow/deliver.ts';
+import { LegacyLogins } from './flow/legacy-logins.ts';
 import type { Holdup } from './flow/road.ts';
 import { MqttRoad, XmppRoad } from './flow/roads.ts';
 import { type SessionKinds, Sessions } from './flow/sessions.ts';
@@ -33,7 +34,9 @@ import { prepareBare } from './xmpp/jid.ts';
 export interface Settings {
   /** The users' domain. */
   domain: string;
-  /** Bare JIDs on the component's own domain. */
+  /** The component's own domain. */
+  component: string;
+  /** Bare JIDs on it. */
   ownUsers: readonly string[];
   root: string;
   shadowRoot: string;
@@ -43,7 +46,7 @@ export interface Settings {
   brokerHorizonMs: number;
   historyMs: number;
   legacyLogin: LegacyLogin;
-  /** What a legacy client is told that may not log in. */
+  /** What a legacy client is told that may not log in, or has come although its user has moved. */
   lockText: string;
   /** Users that reconcile works on at once. */
   attachWindow: number;
@@ -122,9 +125,11 @@ export class Core {
     this.#wake = outside.webhook && new Wake({ ...shared, ...outside.webhook });
     this.#catchUp = new CatchUp({ ...shared, server, asks });
     const onMessage = (user: string) => this.#wake?.look(user);
+    const ownSession = () => outside.ownSession(settings.component);
+    const logins = new LegacyLogins({ ...shared, legacyLogin, text: lockText, ownSession });
     const toMqtt = new ToMqtt({
       ...{ ...shared, domain, answers, asks, server, shadow, onMessage },
-      ...{ contacts: this.#contacts, catchUp: this.#catchUp },
+      ...{ contacts: this.#contacts, catchUp: this.#catchUp, logins },
     });
     const onAcked = (user: string) => this.#acked(user);
     this.toXmpp = new ToXmpp({ ...shared, notices, onAcked, maxStanzaBytes });

@@ -181,7 +181,8 @@ function offlineSettings({ xmpp }: Pick<Config, 'xmpp'>): Settings {
   const never = { deviceDays: 36_500, brokerHorizonMs: 100 * 365 * dayMs, historyMs: 100 * 365 * dayMs };
   const policy = { legacyLogin: 'allow' as const, lockText: '', attachWindow: 8 };
   const { domain, maxStanzaBytes, component } = xmpp;
-  const rest = { ownUsers: component.users, root: 'offline', shadowRoot: 'offline', offlineWindow: 0, version };
+  const own = { component: component.domain, ownUsers: component.users };
+  const rest = { ...own, root: 'offline', shadowRoot: 'offline', offlineWindow: 0, version };
   return { domain, maxStanzaBytes, ...rest, ...never, ...policy };
 }
 
@@ -213,6 +214,7 @@ export const version: string = JSON.parse(readFileSync(findPackageJSON('..', imp
 function settingsOf({ xmpp, mqtt, migration, ledger }: Config): Settings {
   return {
     domain: xmpp.domain,
+    component: xmpp.component.domain,
     ownUsers: xmpp.component.users,
     root: mqtt.root,
     shadowRoot: mqtt.shadowRoot,

@@ -7,6 +7,7 @@ import type { Work } from '../migration/reconcile.ts';
 import type { LegacyServer } from '../migration/server.ts';
 import { nameOfShown } from '../migration/shown.ts';
 import type { Kept, User } from '../migration/users.ts';
+import { legacyLogins } from '../migration/wanted.ts';
 import { count, flag, rfc3339, type Schema, shape, text, time } from './route.ts';
 
 /** Why entries of a conversation are not on their way, as flow/road has it. */
@@ -61,6 +62,11 @@ export const summaryProperties = {
     required: ['jid', 'shown'],
   },
   app: { type: 'string', enum: ['none', 'away', 'here', 'unknown'] },
+  legacyLogin: {
+    type: ['string', 'null'],
+    enum: [...legacyLogins, null],
+    description: 'What was set for this user; null: what the configuration says.',
+  },
   acks: { type: 'boolean', description: "The user's apps acknowledge with out/ack." },
   changedAt: {
     ...time,
@@ -145,6 +151,10 @@ export const userShape = shape({
   linkUp: { type: 'boolean', description: 'The attach link to the legacy server stands.' },
   observed: { type: 'boolean', description: 'The server sends copies of what the user sends and receives.' },
   locked: { type: 'boolean', description: 'The server refuses legacy clients of the user.' },
+  notifiedAt: {
+    ...orNull(time),
+    description: 'When a legacy client was told that the user has moved (legacy login notify).',
+  },
   work: workShape,
   lastMove: orNull(moveShape),
   archive: {
@@ -171,7 +181,7 @@ export const userShape = shape({
 
 /** In lists, and while a move is waited for: costs the ledger nothing. */
 export function summarize({ devices }: { devices: Devices }, user: User) {
-  const { jid, phase, version, moving = null, attached, acks, changedAt } = user;
+  const { jid, phase, version, moving = null, attached, legacyLogin = null, acks, changedAt } = user;
   return {
     jid,
     phase,
@@ -183,6 +193,7 @@ export function summarize({ devices }: { devices: Devices }, user: User) {
         ? { jid: attached.jid, shown: attached.shown === undefined ? null : nameOfShown(attached.shown) }
         : null,
     app: devices.statusOf(jid),
+    legacyLogin,
     acks,
     changedAt: changedAt === 0 ? null : rfc3339(changedAt),
   };
@@ -209,6 +220,7 @@ export async function viewUser(parts: UserViewParts, user: User) {
     linkUp: parts.server.up,
     observed: isKept(parts, user.observed),
     locked: isKept(parts, user.locked),
+    notifiedAt: timeOf(user.notifiedAt),
     work: viewWork(parts.workOn(user)),
     lastMove: lastMoveIn(audit, user),
     archive: mark && viewMark(mark),

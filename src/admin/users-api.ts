@@ -3,6 +3,7 @@
 import type { Moves } from '../migration/moves.ts';
 import { phases } from '../migration/phase.ts';
 import type { User, Users } from '../migration/users.ts';
+import { legacyLogins } from '../migration/wanted.ts';
 import { isRefusal, type Refusal, refuse } from '../refusal.ts';
 import { makeGlob } from './glob.ts';
 import { type Answer, type Asked, listOf, paging, type Route, shape } from './route.ts';
@@ -33,6 +34,19 @@ const phaseChange = {
     },
   },
   required: ['phase', 'reason'],
+  additionalProperties: false,
+};
+
+const loginChange = {
+  type: 'object',
+  properties: {
+    legacyLogin: {
+      type: ['string', 'null'],
+      description: `One of ${legacyLogins.join(', ')}; null: what the configuration says.`,
+    },
+    reason: { type: 'string', minLength: 1, maxLength: 1000, description: 'Why; kept in the audit.' },
+  },
+  required: ['legacyLogin', 'reason'],
   additionalProperties: false,
 };
 
@@ -92,6 +106,15 @@ export function usersRoutes(parts: UsersParts): Route[] {
       },
       handle: (asked) => move(parts, asked),
     },
+    {
+      method: 'PUT',
+      path: `${path}/legacy-login`,
+      summary: "Sets what becomes of a user's legacy clients in phase mqtt; makes the user known.",
+      params: jidParameter,
+      body: loginChange,
+      answers: { 200: { description: 'Written down; the server follows within a second.', schema: summaryShape } },
+      handle: (asked) => steer(parts, asked),
+    },
   ];
 }
 
@@ -109,6 +132,14 @@ async function move(parts: UsersParts, { params, body }: Asked): Promise<Answer 
   if (isRefusal(user)) return user;
   const view = summarize(parts, user);
   return { status: view.moving && !body.dryRun ? 202 : 200, body: view };
+}
+
+async function steer(parts: UsersParts, { params, body }: Asked): Promise<Answer | Refusal> {
+  const jid = preparedUser(parts, params.jid ?? '');
+  if (isRefusal(jid)) return jid;
+  const legacyLogin = body.legacyLogin === null ? null : String(body.legacyLogin);
+  const user = await parts.moves.steer({ jid, legacyLogin, reason: String(body.reason), who: operator });
+  return isRefusal(user) ? user : { status: 200, body: summarize(parts, user) };
 }
 
 function preparedUser({ prepare }: UsersParts, jid: string): string | Refusal {

@@ -35,6 +35,7 @@ export function explainUser(user: UserView, now = Date.now()): string[] {
     explainMove(user, now),
     explainWork(user, now),
     explainServer(user),
+    explainLogins(user, now),
     explainApp(user, now),
     explainWaiting(user),
     explainLast(user, now),
@@ -81,6 +82,20 @@ function explainServer({ attached, observed, locked, linkUp, phase }: UserView):
   return linkUp
     ? 'On the legacy server there is nothing for this user at the moment.'
     : 'The link to the legacy server is down.';
+}
+
+const logins: Record<string, string> = {
+  allow: 'may log in',
+  notify: 'may log in, and are told once that the user has moved',
+  deny: 'may not log in while the user is in phase mqtt',
+};
+
+/** What was set for this user alone; the rest is in the configuration. */
+function explainLogins({ legacyLogin, notifiedAt }: UserView, now: number): string | null {
+  const parts: string[] = [];
+  if (legacyLogin !== null) parts.push(`Legacy clients of this user ${logins[legacyLogin] ?? legacyLogin}.`);
+  if (notifiedAt !== null) parts.push(`One was told of the move ${ago(notifiedAt, now)}.`);
+  return parts.length === 0 ? null : parts.join(' ');
 }
 
 function explainApp({ app, devices, acks }: UserView, now: number): string {

@@ -8,6 +8,8 @@ export interface UserSummary {
   /** `shown` is null while it is being changed. */
   attached: { jid: string; shown: string | null } | null;
   app: string;
+  /** Null: what the configuration says. */
+  legacyLogin: string | null;
   acks: boolean;
   /** Null for addresses that the configuration declares. */
   changedAt: string | null;
@@ -39,6 +41,7 @@ export interface UserView extends UserSummary {
   linkUp: boolean;
   observed: boolean;
   locked: boolean;
+  notifiedAt: string | null;
   work: {
     state: string;
     attempt?: number;

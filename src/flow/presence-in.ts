@@ -8,6 +8,7 @@ import type { Arrival } from '../xmpp/session.ts';
 import type { Contacts } from './contacts.ts';
 import { bring } from './copies.ts';
 import { type EntriesIn, errorFields } from './entries-in.ts';
+import type { LegacyLogins } from './legacy-logins.ts';
 import { routeOf } from './route.ts';
 import { isSubscription, repeatOf } from './subscriptions.ts';
 
@@ -16,6 +17,7 @@ export interface PresenceInParts {
   mappings: PresenceMappings;
   ledger: Ledger;
   contacts: Contacts;
+  logins: LegacyLogins;
   entries: EntriesIn;
   fault: (error: unknown) => void;
 }
@@ -28,7 +30,7 @@ export class PresenceIn {
   }
 
   receive(stanza: Element, arrival: Arrival, accepted: () => void): void {
-    const { contacts, users, mappings, ledger, entries, fault } = this.#parts;
+    const { contacts, logins, users, mappings, ledger, entries, fault } = this.#parts;
     const user = users.get(arrival.user);
     const { type, id } = stanza.attrs;
     // Not of a user that is served, or was until its rollback is done.
@@ -40,6 +42,7 @@ export class PresenceIn {
     }
     if (!isSubscription(type)) {
       contacts.heard(user, stanza, arrival);
+      logins.heard(user, stanza);
       return accepted();
     }
     // While a rollback is under way: the server has it, and tells the legacy client.

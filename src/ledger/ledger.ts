@@ -154,6 +154,8 @@ export interface UserRow {
   attached?: string;
   observed?: string;
   locked?: string;
+  legacyLogin?: string;
+  notifiedAt?: number;
   /** A first out/ack makes acks required for good. */
   acks: boolean;
   changedAt: number;

@@ -30,8 +30,8 @@ function userRows(db: DatabaseSync, marks: Marks): Pick<Users, 'acks' | 'users' 
     `SELECT user.*, EXISTS (SELECT 1 FROM acking WHERE acking.user = jid) AS acks FROM user WHERE jid > ? ORDER BY jid LIMIT ?`,
   );
   const put = db.prepare(
-    `INSERT OR REPLACE INTO user (jid, phase, version, moving, attached, observed, locked, changed_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT OR REPLACE INTO user (jid, phase, version, moving, attached, observed, locked, legacy_login, notified_at, changed_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   // Only ever set: a row read before the first ack and written after it must not take it back.
   const putAcks = db.prepare('INSERT OR IGNORE INTO acking (user) VALUES (?)');
@@ -47,7 +47,8 @@ function userRows(db: DatabaseSync, marks: Marks): Pick<Users, 'acks' | 'users' 
     users: ({ after, limit }) => users.all(after, limit).map(userRow),
     putUser({ row, audit, mark }) {
       const { jid, phase, version, moving = null, attached = null, observed = null, locked = null, changedAt } = row;
-      put.run(jid, phase, version, moving, attached, observed, locked, changedAt);
+      const { legacyLogin = null, notifiedAt = null } = row;
+      put.run(jid, phase, version, moving, attached, observed, locked, legacyLogin, notifiedAt, changedAt);
       if (row.acks) putAcks.run(row.jid);
       if (mark === 'begin') marks.began(jid, changedAt);
       else if (mark === 'end') marks.ended(jid);
@@ -70,6 +71,8 @@ function userRow(row: Record<string, SQLOutputValue>): UserRow {
     attached: text(row.attached),
     observed: text(row.observed),
     locked: text(row.locked),
+    legacyLogin: text(row.legacy_login),
+    notifiedAt: row.notified_at === null ? undefined : Number(row.notified_at),
     acks: row.acks === 1,
     changedAt: Number(row.changed_at),
   };

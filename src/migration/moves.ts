@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts';
 import { type Refusal, refuse } from '../refusal.ts';
 import { isOpenToApps, isPhase, type Phase, phases } from './phase.ts';
 import type { Change, User, Users } from './users.ts';
+import { type LegacyLogin, legacyLogins } from './wanted.ts';
 
 export interface MoveRequest {
   /** Prepared bare JID. */
@@ -12,6 +13,11 @@ export interface MoveRequest {
   reason?: string;
   /** The name behind the admin token. */
   who: string;
+}
+
+export interface SteerRequest extends Pick<MoveRequest, 'jid' | 'reason' | 'who'> {
+  /** For this user; null: what the configuration says. */
+  legacyLogin: string | null;
 }
 
 export class Moves {
@@ -47,6 +53,21 @@ export class Moves {
     const note = { who, what: 'user.move', reason, detail: phase };
     const changed = await this.#users.change(user, (now) => begin(now, phase as Phase), this.#clock.now(), note);
     if (changed) this.#poke(user);
+    return user;
+  }
+
+  /** What becomes of this user's legacy clients in phase `mqtt`; counts at once, and a notice that was given may be given again. */
+  async steer({ jid, legacyLogin, reason, who }: SteerRequest): Promise<User | Refusal> {
+    const isKnown = legacyLogin === null || (legacyLogins as readonly string[]).includes(legacyLogin);
+    const refusal = isKnown
+      ? this.#refusal(jid, 'mqtt')
+      : refuse('bad-request', `there is no legacy login "${legacyLogin}"; choose one of ${legacyLogins.join(', ')}`);
+    if (refusal) return refusal;
+    const user = this.#users.get(jid) ?? this.#users.add(jid, this.#clock.now());
+    const next = (legacyLogin ?? undefined) as LegacyLogin | undefined;
+    const decide = (now: User) => (now.legacyLogin === next ? null : { legacyLogin: next, notifiedAt: undefined });
+    const note = { who, what: 'user.legacy-login', reason, detail: legacyLogin ?? 'default' };
+    if (await this.#users.change(user, decide, this.#clock.now(), note)) this.#poke(user);
     return user;
   }
 

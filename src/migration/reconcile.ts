@@ -65,6 +65,7 @@ export interface Parts {
   server: LegacyServer;
   ledger: Ledger;
   deliveries: Deliveries;
+  /** Of users for whom nothing else is set. */
   legacyLogin: LegacyLogin;
   /** What a legacy client is told that may not log in. */
   lockText: string;
@@ -205,8 +206,8 @@ export class Reconcile {
 
   /** The table, with `unchanged` as what is there. */
   #target(user: User): { session: 'none' | 'silent' | 'shown'; shown: Shown | null; observe: boolean; lock: boolean } {
-    const { devices, legacyLogin, deliveries } = this.#parts;
-    const { phase, attached } = user;
+    const { devices, deliveries } = this.#parts;
+    const { phase, attached, legacyLogin = this.#parts.legacyLogin } = user;
     const situation = { phase, hasToSend: deliveries.hasToSend(user.jid), legacyLogin };
     let target = wanted({ ...situation, app: devices.statusOf(user.jid) });
     const isNothing = !attached || (phase === 'mqtt' && attached.shown === null);

@@ -3,6 +3,7 @@
 import type { AuditRow, Ledger, UserRow } from '../ledger/ledger.ts';
 import { isOpenToApps, type Phase } from './phase.ts';
 import type { Shown } from './shown.ts';
+import type { LegacyLogin } from './wanted.ts';
 
 /** The steps of a move, in order: those of a rollback, then the one of every move, bringing the server to what is wanted. */
 export type Step = 'drain' | 'stop' | 'return' | 'detach' | 'discard' | 'arrange';
@@ -44,6 +45,10 @@ export interface User {
   observed?: Kept;
   /** The server refuses legacy clients of the user. */
   locked?: Kept;
+  /** Set for this user; absent: what the configuration says. */
+  legacyLogin?: LegacyLogin;
+  /** When a legacy client of the user was told that it has moved (`notify`); once in each stay in `mqtt`. */
+  notifiedAt?: number;
   /** Its apps acknowledge with `out/ack`. */
   acks: boolean;
   changedAt: number;
@@ -53,7 +58,9 @@ export interface User {
   own?: true;
 }
 
-export type Change = Partial<Pick<User, 'phase' | 'moving' | 'attached' | 'observed' | 'locked'>>;
+export type Change = Partial<
+  Pick<User, 'phase' | 'moving' | 'attached' | 'observed' | 'locked' | 'legacyLogin' | 'notifiedAt'>
+>;
 /** Who did what and why, for the audit. */
 export type Note = Pick<AuditRow, 'who' | 'what' | 'reason' | 'detail'>;
 
@@ -115,6 +122,7 @@ export class Users {
     const mine = (async () => {
       await before;
       const change = decide(user);
+      if (change?.phase !== undefined && user.notifiedAt !== undefined) change.notifiedAt = undefined;
       if (change) await this.#write(user, change, at, audit);
       if (this.#losses.get(user) !== losses) forgetSession(user);
       return change !== null;
@@ -177,6 +185,8 @@ function fromRow(row: UserRow): User {
     attached: row.attached === undefined ? undefined : JSON.parse(row.attached),
     observed: row.observed === undefined ? undefined : JSON.parse(row.observed),
     locked: row.locked === undefined ? undefined : JSON.parse(row.locked),
+    ...(row.legacyLogin !== undefined && { legacyLogin: row.legacyLogin as LegacyLogin }),
+    ...(row.notifiedAt !== undefined && { notifiedAt: row.notifiedAt }),
     acks: row.acks,
     changedAt: row.changedAt,
     arrivals: 0,
@@ -192,6 +202,8 @@ function toRow(user: User): UserRow {
     attached: user.attached && JSON.stringify(user.attached),
     observed: user.observed && JSON.stringify(user.observed),
     locked: user.locked && JSON.stringify(user.locked),
+    legacyLogin: user.legacyLogin,
+    notifiedAt: user.notifiedAt,
     acks: user.acks,
     changedAt: user.changedAt,
   };

@@ -8,8 +8,9 @@ import type { Phase } from './phase.ts';
  */
 export type AppStatus = 'none' | 'away' | 'here' | 'unknown';
 
-/** Whether a user in phase `mqtt` may still log in with a legacy client. */
-export type LegacyLogin = 'allow' | 'deny';
+/** Whether a user in phase `mqtt` may still log in with a legacy client; `notify`: it may, and is told once that it has moved. */
+export type LegacyLogin = 'allow' | 'notify' | 'deny';
+export const legacyLogins: readonly LegacyLogin[] = ['allow', 'notify', 'deny'];
 
 export interface Situation {
   phase: Phase;

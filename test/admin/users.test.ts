@@ -73,6 +73,8 @@ test('one user is shown with devices, times and what waits, in exactly the docum
     linkUp: true,
     observed: false,
     locked: false,
+    legacyLogin: null,
+    notifiedAt: null,
     work: { state: 'idle' },
     lastMove: {
       ...{ to: 'legacy', who: 'admin', reason: 'made known', outcome: 'done' },
@@ -138,7 +140,17 @@ test('…/phase tells phase and move, and no more', async () => {
   await move(side.url, 'bob@example.com', { phase: 'mqtt', reason: 'pilot' });
   await vi.waitUntil(async () => (await get(`${bob}/phase`)).body.moving === null);
   const { body } = await get(`${bob}/phase`);
-  expect(Object.keys(body)).toEqual(['jid', 'phase', 'version', 'moving', 'attached', 'app', 'acks', 'changedAt']);
+  expect(Object.keys(body)).toEqual([
+    'jid',
+    'phase',
+    'version',
+    'moving',
+    'attached',
+    'app',
+    'legacyLogin',
+    'acks',
+    'changedAt',
+  ]);
   expect((await get('/api/v1/users/nobody@example.com/phase')).status).toBe(404);
 });
 

@@ -181,3 +181,25 @@ test('Ctrl-C says what was done, what goes on and how to go on; the same command
   expect(again.code).toBe(0);
   expect(phases().every((one) => one.endsWith(' mqtt'))).toBe(true);
 });
+
+test('--legacy-login steers the legacy clients of one user, alone or with a move, and of many only with --yes', async () => {
+  const alone = await set(['bob@example.com', '--legacy-login', 'deny']);
+  expect(alone).toMatchObject({
+    code: 0,
+    out: 'bob@example.com: legacy clients may not log in while the user is in phase mqtt\n',
+  });
+  const moved = await set(['bob@example.com', 'mqtt', '--legacy-login', 'default']);
+  expect(moved.out).toBe(
+    'bob@example.com: what the configuration says about legacy clients counts again\nbob@example.com is in phase mqtt\n',
+  );
+  const many = ['bob@example.com', 'carol@example.com'];
+  const listed = await set([...many, '--legacy-login', 'notify']);
+  expect(listed.out).toBe('Legacy login would be set to notify for 2 users.\n');
+  expect(listed.err).toContain('--legacy-login notify');
+  const logins = () => many.map((jid) => side.users.get(jid)?.legacyLogin);
+  expect(logins()).toEqual([undefined, undefined]);
+  const done = await set([...many, 'eve@example.org', '--legacy-login', 'notify', '--yes']);
+  expect(done).toMatchObject({ code: 1, err: expect.stringContaining('eve@example.org is not on example.com') });
+  expect(logins()).toEqual(['notify', 'notify']);
+  expect((await set(['bob@example.com', '--legacy-login', 'forbid'])).code).not.toBe(0);
+});

@@ -14,7 +14,7 @@ const plain: UserView = {
   ...{ attached: null, changedAt: null, linkUp: true, observed: false, locked: false, work: { state: 'idle' } },
   ...{ lastMove: null, devices: [], waiting: { toMqtt: 0, toXmpp: 0 }, conversations: [], more: false },
   lastEntries: { toMqtt: null, toXmpp: null },
-  archive: null,
+  ...{ archive: null, legacyLogin: null, notifiedAt: null },
 };
 const talk: ConversationItem = {
   ...{ lane: 'toMqtt', peer: 'alice@example.com', accepted: 0, sent: 0, acked: 0, parked: 0, dead: 0, sole: 0 },
@@ -27,6 +27,8 @@ const moving = { from: 'mqtt', step: 'return' };
 const sentences: [over: Partial<UserView>, told: string][] = [
   [{}, 'bob@example.com is in phase mqtt: the app has the conversation.'],
   [{ phase: 'shadow' }, 'and nobody notices.'],
+  [{ legacyLogin: 'deny' }, 'Legacy clients of this user may not log in while the user is in phase mqtt.'],
+  [{ notifiedAt: before(120) }, 'One was told of the move 2 minutes ago.'],
   [{ lastMove: pilot }, 'The last move, to mqtt, was asked for 3 minutes ago by admin (pilot), and is done.'],
   [
     { lastMove: { ...pilot, outcome: 'failed', why: 'there is no such account' } },

@@ -174,6 +174,7 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
       offlineWindow: 500,
     },
     ...{ deviceDays: 30, brokerHorizonMs: 1_000_000, historyMs: 7 * 86_400_000, version: '0' },
+    component: 'gw.example.com',
     ...{ legacyLogin: 'allow' as const, lockText: 'moved', attachWindow: 8 },
   };
   const begin = async () => {

@@ -142,6 +142,7 @@ export class Gateway {
         deviceDays: 30,
       },
       ...{ brokerHorizonMs: horizonMs, historyMs: 7 * 86_400_000, version: '0' },
+      component: 'gw.example.com',
       ...{ legacyLogin, lockText: 'moved', attachWindow: 8 },
     };
   }
