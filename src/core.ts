@@ -119,7 +119,8 @@ export class Core {
 
     const shared = { users, devices, mappings, topics, ledger, broker, sessions, clock, metrics, log, fault };
     const shadow = new Observer({ domain, shadowRoot: settings.shadowRoot, mappings, broker, clock, metrics, log });
-    this.byHand = new ByHand({ ledger, users, server, deliver, notices, clock });
+    const isWorkedOn = (user: User) => this.#reconcile.workOn(user).kind === 'running';
+    this.byHand = new ByHand({ ledger, users, server, deliver, notices, isWorkedOn, clock });
     const asks = new Asks({ sessions, clock });
     this.#contacts = new Contacts({ ...shared, domain, asks, mappings: mappings.presence });
     this.#wake = outside.webhook && new Wake({ ...shared, ...outside.webhook });

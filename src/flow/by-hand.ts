@@ -3,7 +3,7 @@
 import type { Clock } from '../clock.ts';
 import type { AuditNote, EntryView, Ledger, Retried, State, TakenOut } from '../ledger/ledger.ts';
 import type { LegacyServer } from '../migration/server.ts';
-import type { Users } from '../migration/users.ts';
+import type { User, Users } from '../migration/users.ts';
 import type { AppNotices } from './app-notices.ts';
 import type { Deliver } from './deliver.ts';
 
@@ -33,6 +33,8 @@ export interface ByHandParts {
   server: LegacyServer;
   deliver: Deliver;
   notices: AppNotices;
+  /** Something is being done about this user on the legacy server. */
+  isWorkedOn: (user: User) => boolean;
   clock: Clock;
 }
 
@@ -48,6 +50,7 @@ const whyNotRetried: Record<Exclude<Retried, 'done'>, string> = {
   absent: 'it has been forgotten',
   'not-so': 'it is neither parked nor dead',
   'no-body': 'it was refused as it came, so there is no body to send',
+  returning: 'it is being handed back, and the legacy side may have it: return it again, or discard it',
   repeated: 'the app has sent the same id again, and that entry stands for it',
 };
 
@@ -104,8 +107,11 @@ export class ByHand {
   async #giveBack(entry: EntryView, order: Order): Promise<string | null> {
     const { ledger, users, server, clock } = this.#parts;
     const { seq } = entry;
-    if (users.get(entry.user)?.own) return 'an address on the component’s own domain has no legacy account';
-    if (users.get(entry.user)?.moving) return `${entry.user} is being moved; a move to legacy hands back by itself`;
+    const owner = users.get(entry.user);
+    if (owner?.own) return 'an address on the component’s own domain has no legacy account';
+    if (owner?.moving) return `${entry.user} is being moved; a move to legacy hands back by itself`;
+    // Its session may be ending, which hands back, too.
+    if (owner && this.#parts.isWorkedOn(owner)) return `${entry.user} is just being attached or detached; try again`;
     if (!server.up) return 'the link to the legacy server is down';
     const taken = await ledger.do('takeOut', { seq, at: clock.now() });
     if (taken.kind !== 'taken') return whyNotTaken[taken.kind];

@@ -182,7 +182,7 @@ export interface AuditRow {
 export type AuditNote = Omit<AuditRow, 'id'>;
 
 /** What came of an operator's `retry`; `repeated`: the app has sent the same id again, and that entry stands for it. */
-export type Retried = 'done' | 'absent' | 'not-so' | 'no-body' | 'repeated';
+export type Retried = 'done' | 'absent' | 'not-so' | 'no-body' | 'repeated' | 'returning';
 
 /** An entry that `takeOut` has taken out of delivery, or why it has not. */
 export type TakenOut =

@@ -32,6 +32,7 @@ interface Row extends Standing {
   id: string | null;
   has_body: number;
   original: string | null;
+  condition: string | null;
   /** Its place on the link. */
   n: number | null;
 }
@@ -91,7 +92,7 @@ function whyNotReturn(row: Row): Exclude<TakenOut['kind'], 'taken'> | null {
 
 function finder(db: DatabaseSync): (seq: number) => Row | undefined {
   const row = db.prepare(
-    `SELECT entry.seq, user, lane, state, custody, at, app_acked_at, id, n, body.seq IS NOT NULL AS has_body, original
+    `SELECT entry.seq, user, lane, state, custody, at, app_acked_at, id, n, condition, body.seq IS NOT NULL AS has_body, original
        FROM entry LEFT JOIN body USING (seq) WHERE entry.seq = ?`,
   );
   return (seq) => row.get(seq) as unknown as Row | undefined;
@@ -129,6 +130,8 @@ function retryOperation(
     if (!row) return 'absent';
     if (row.state !== parked && row.state !== dead) return 'not-so';
     if (!row.has_body) return 'no-body';
+    // An operator's wish: the server may have it. That it has not, only its own answer says.
+    if (line && row.condition === returning) return 'returning';
     if (row.lane === toXmpp && row.id !== null) {
       // It lost its key when it was refused; whoever has the id now is the app's own second attempt.
       const key = requestKey({ user: row.user, id: row.id });

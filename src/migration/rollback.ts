@@ -42,9 +42,10 @@ export async function rollBack(user: User, parts: RollbackParts): Promise<Done> 
   const { version } = user;
   for (const step of order) {
     if (user.moving?.step !== step) continue;
+    const wasOpen = isOpenToApps(user.phase);
     const failed = (await prepare(user, step, parts)) ?? (await run[step](user, parts));
     if (failed) return failed;
-    await goOn(user, step, version, parts);
+    await goOn(user, step, { version, wasOpen }, parts);
     if (isSuperseded(user, version)) return null;
   }
   return null;
@@ -55,13 +56,22 @@ function isSuperseded(user: User, version: number): boolean {
   return user.version !== version && !isReturning(user);
 }
 
-/** Writes the next step down; a move in the other direction that came meanwhile begins after the last one. */
-async function goOn(user: User, step: Back, version: number, { users, clock }: RollbackParts): Promise<void> {
+/**
+ * Writes the next step down; a move in the other direction that came meanwhile begins after the last one. Whether the last one ends
+ * what is left depends on the direction: where that has changed under it, it is done again.
+ */
+async function goOn(
+  user: User,
+  step: Back,
+  { version, wasOpen }: { version: number; wasOpen: boolean },
+  { users, clock }: RollbackParts,
+): Promise<void> {
   const next = order[order.indexOf(step) + 1];
   await users.change(
     user,
     (now) => {
       if (now.moving?.step !== step || isSuperseded(now, version)) return null;
+      if (step === 'discard' && isOpenToApps(now.phase) !== wasOpen) return null;
       const { hasReturned, ...moving } = now.moving;
       if (!next) return { moving: { ...moving, step: 'arrange' } };
       return { moving: { ...moving, step: next, hasReturned: next === 'return' || hasReturned } };

@@ -17,7 +17,7 @@ import { Devices } from '../../src/migration/devices.ts';
 import { Moves } from '../../src/migration/moves.ts';
 import { Reconcile } from '../../src/migration/reconcile.ts';
 import type { GiveBack, LegacyServer } from '../../src/migration/server.ts';
-import { Users } from '../../src/migration/users.ts';
+import { type User, Users } from '../../src/migration/users.ts';
 import type { Broker } from '../../src/mqtt/broker.ts';
 import { makeTopics } from '../../src/mqtt/topic.ts';
 import { Report } from '../../src/shadow/report.ts';
@@ -41,6 +41,8 @@ export interface AdminSide {
   readonly health: { component: boolean; attach: boolean; mqtt: boolean; ledger: boolean };
   /** May be replaced. Default: the session is made at once. */
   attach: Attach;
+  /** May be replaced. Default: done at once. */
+  show: LegacyServer['show'];
   /** What the apps were told, as JSON. */
   readonly published: { topic: string; payload: string }[];
   /** What was handed back, in order. */
@@ -85,7 +87,8 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
   await deliver.start();
   const topics = makeTopics({ root: 'chat', domain: 'example.com', prepare: prepareBare });
   const notices = new AppNotices({ broker: playedBroker(() => side), topics, clock: systemClock });
-  const byHand = new ByHand({ ledger, users, server, deliver, notices, clock: systemClock });
+  const isWorkedOn = (user: User) => reconcile.workOn(user).kind === 'running';
+  const byHand = new ByHand({ ledger, users, server, deliver, notices, isWorkedOn, clock: systemClock });
   const health = { component: true, attach: true, mqtt: true, ledger: true };
   const report = new Report(systemClock.now());
   const admin = await startAdmin({
@@ -104,6 +107,7 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
   const side: AdminSide = {
     ...{ url: admin.url, dir, users, devices, ledger, health, report },
     attach: async (user) => ({ kind: 'attached', jid: `${user}/mqtt` }),
+    show: async () => ({ kind: 'processed' }),
     givenBack: [],
     published: [],
     giveBack: async () => ({ kind: 'processed' }),
@@ -148,7 +152,7 @@ function playedServer(side: () => AdminSide): LegacyServer {
     link: 'played',
     jidOf: (user) => `${user}/mqtt`,
     attach: (user) => side().attach(user),
-    show: async () => ({ kind: 'processed' }),
+    show: (jid, shown) => side().show(jid, shown),
     detach: async () => ({ kind: 'detached', h: 0 }),
     ...{ observe: processed, unobserve: processed, lock: processed, unlock: processed },
     giveBack: async (stanza) => {

@@ -99,6 +99,7 @@ const routes = [
   'POST /api/v1/ledger/discard',
   'POST /api/v1/ledger/retry',
   'POST /api/v1/ledger/return',
+  'PUT /api/v1/users/{jid}/legacy-login',
   'PUT /api/v1/users/{jid}/phase',
 ];
 const open = ['GET /healthz', 'GET /openapi.json', 'GET /readyz'];

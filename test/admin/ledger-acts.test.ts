@@ -113,6 +113,29 @@ test('an entry that stays unanswered is left alone, and the operator told so', a
   expect(side.givenBack).toEqual([]);
 }, 15_000);
 
+test('while something is done about the user on the server nothing of the user is handed back by hand', async () => {
+  const key = await side.write({});
+  const shown = Promise.withResolvers<void>();
+  const isAsked = Promise.withResolvers<void>();
+  side.show = async () => {
+    isAsked.resolve();
+    await shown.promise;
+    return { kind: 'processed' };
+  };
+  await side.devices.heard(bob, 'phone', { online: true });
+  await ask(side.url, `/api/v1/users/${bob}/legacy-login`, {
+    ...{ method: 'PUT', headers: { 'content-type': 'application/json' } },
+    body: JSON.stringify({ legacyLogin: 'notify', reason: 'gives the user its turn' }),
+  });
+  await isAsked.promise;
+  expect((await act('return', [key])).body.items).toMatchObject([
+    { done: false, text: expect.stringContaining('just being attached or detached; try again') },
+  ]);
+  shown.resolve();
+  await vi.waitUntil(async () => (await act('return', [key])).body.items[0].done);
+  expect(side.givenBack.map((stanza) => stanza.key)).toEqual([key]);
+});
+
 const serverSays = [
   { answer: { kind: 'refused', condition: 'bad-request', text: 'no stanza' }, from: 'parked', state: 'accepted' },
   { answer: { kind: 'wait', condition: 'resource-constraint', text: '' }, from: 'dead', state: 'dead' },

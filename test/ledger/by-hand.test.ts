@@ -75,6 +75,14 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
     expect((await accept(bench.ledger, request('other'))).kind).toBe('new');
   });
 
+  test('what is being handed back is not sent by an operator, only after the word that it was not taken', async () => {
+    const { seq } = await entryIn('parked');
+    await bench.ledger.do('takeOut', { seq, at });
+    expect(await bench.ledger.do('retry', { seq, at, note: note('entry.retry') })).toBe('returning');
+    expect(await audit()).toEqual([]);
+    expect(await bench.ledger.do('retry', { seq, at })).toBe('done');
+  });
+
   test('a request that the app has sent again meanwhile is not sent twice', async () => {
     const { seq } = await entryIn('dead', request());
     expect((await accept(bench.ledger, request())).kind).toBe('new');

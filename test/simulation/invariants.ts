@@ -25,13 +25,18 @@ export function checkReturned({ world, witness, gateway }: Scene, key: string, n
   if (row.custody !== 0 && !witness.rerouted.has(name)) world.broke(`${name} was returned and is a copy`);
 }
 
-/** What is handed back because the app of a user in `dual` has gone is still for the app; what an operator hands back is not. */
+/**
+ * What is handed back because the app of a user in `dual` has gone is still for the app, also where a way back has come meanwhile and has
+ * handed back nothing yet; what an operator hands back is not.
+ */
 export function staysForApp({ gateway }: Scene, key: string): boolean {
   const row = gateway.db
     .prepare('SELECT phase, moving, condition FROM user JOIN entry ON user = jid WHERE seq = ?')
     .get(seqOf(key));
-  if (!row || row.condition === 'returning' || row.phase === 'legacy' || row.phase === 'shadow') return false;
-  return row.moving === null || JSON.parse(String(row.moving)).step === 'arrange';
+  if (!row || row.condition === 'returning') return false;
+  const { step, hasReturned } = row.moving === null ? {} : JSON.parse(String(row.moving));
+  if (row.phase === 'legacy' || row.phase === 'shadow') return step !== undefined && !hasReturned;
+  return step === undefined || step === 'arrange';
 }
 
 /** What was returned or discarded, or is just being handed back by an operator, is not published any more. */

@@ -134,6 +134,8 @@ function build(world: World, { sabotage }: Options): Scene {
       }
       const { devices, users } = scene.gateway.core;
       const isServed = isOpenToApps(users.get(user)?.phase ?? 'legacy') && devices.list(user).length > 0;
+      // It comes when a move has taken the user to where nobody waits for copies.
+      if (users.get(user)?.phase === 'dual' && !isServed) witness.promised.get(user)?.delete(name);
       const place = `${epoch}:${n}`;
       // Sent again after a crash, it may find the user moved away meanwhile.
       if (!isServed) return void witness.served.delete(place);

@@ -30,6 +30,9 @@ describe('faults that were found here stay mended', () => {
     [302807, 'what is asked for while the disk is full is written down under an epoch that is over'],
     [1556, 'what an app had acknowledged before a rollback comes to it again with the flush of offline storage'],
     [69, 'what an app had acknowledged before a rollback comes to it again from the archive'],
+    [6012551, 'an operator sends to the app what has been handed back, as the answer to that was lost'],
+    [6025224, 'a way back ends nothing that is left, as two moves came while it looked whether it should'],
+    [6027395, 'an operator hands back what the end of the session is handing back'],
     [14293, 'what an app writes to its own user comes twice, as the archive has it'],
   ])('seed %i: %s', async (seed) => {
     await expectAllWell(seed);
