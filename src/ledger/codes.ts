@@ -35,9 +35,18 @@ export function keyOf(space: string, seq: number): string {
   return `${space}-${seq.toString(36)}`;
 }
 
-/** For `<return>`: one for each time the stanza came to us (`n`), since a key stands for one act. */
-export function returnKeyOf(space: string, seq: number, n: number | null): string {
-  return n === null ? keyOf(space, seq) : `${keyOf(space, seq)}.${n}`;
+/**
+ * For `<return>`: one for each time the stanza came to us, since a key stands for one act. `link` means the epoch, too: what came in an
+ * earlier one may be handed back in this, and come again under the same number.
+ */
+export function returnKeyOf(space: string, seq: number, { link, n }: Place): string {
+  return n === null ? keyOf(space, seq) : `${keyOf(space, seq)}.${link}.${n}`;
+}
+
+/** Where an entry came last; both null for what came by no link. */
+export interface Place {
+  link: number | null;
+  n: number | null;
 }
 
 /** The number in a key; undefined for whatever this file has not made. */

@@ -6,6 +6,7 @@ import {
   acked,
   dead,
   discarded,
+  type Place,
   parked,
   returned,
   returnKeyOf,
@@ -25,7 +26,7 @@ type ByHand = Pick<Operations, 'retry' | 'takeOut' | 'endByHand'>;
 /** The condition of an entry that is being handed back: after a crash in the middle, `return` finds it again. */
 const returning = 'returning';
 
-interface Row extends Standing {
+interface Row extends Standing, Place {
   custody: number;
   at: number;
   app_acked_at: number | null;
@@ -33,8 +34,6 @@ interface Row extends Standing {
   has_body: number;
   original: string | null;
   condition: string | null;
-  /** Its place on the link. */
-  n: number | null;
 }
 
 export function byHandOperations(
@@ -62,7 +61,7 @@ export function byHandOperations(
       return {
         kind: 'taken',
         user,
-        key: returnKeyOf(space, seq, row.n),
+        key: returnKeyOf(space, seq, row),
         at: row.at,
         original: original ?? '',
         from: states[state]!,
@@ -92,7 +91,7 @@ function whyNotReturn(row: Row): Exclude<TakenOut['kind'], 'taken'> | null {
 
 function finder(db: DatabaseSync): (seq: number) => Row | undefined {
   const row = db.prepare(
-    `SELECT entry.seq, user, lane, state, custody, at, app_acked_at, id, n, condition, body.seq IS NOT NULL AS has_body, original
+    `SELECT entry.seq, user, lane, state, custody, at, app_acked_at, id, link, n, condition, body.seq IS NOT NULL AS has_body, original
        FROM entry LEFT JOIN body USING (seq) WHERE entry.seq = ?`,
   );
   return (seq) => row.get(seq) as unknown as Row | undefined;

@@ -1,7 +1,7 @@
 // The store's questions about entries: what to send, what to return, how much there is.
 
 import type { DatabaseSync } from 'node:sqlite';
-import { custodies, keyOf, lanes, returnKeyOf, seqOf, sole, states, toMqtt, toXmpp } from './codes.ts';
+import { custodies, keyOf, lanes, type Place, returnKeyOf, seqOf, sole, states, toMqtt, toXmpp } from './codes.ts';
 import type { EntryView, Operations } from './ledger.ts';
 import { conversation } from './store-sweep.ts';
 import type { Tally } from './tally.ts';
@@ -39,7 +39,7 @@ function deliveryQueries(
     `SELECT count(*) AS n FROM entry WHERE state <= 1 AND lane = ${toXmpp} AND user = ?`,
   );
   const toReturn = db.prepare(
-    `SELECT seq, at, n, original FROM entry JOIN body USING (seq)
+    `SELECT seq, at, link, n, original FROM entry JOIN body USING (seq)
        WHERE entry.seq IN (SELECT value FROM json_each(open_of(?))) AND lane = ${toMqtt} AND custody = ${sole} AND app_acked_at IS NULL
          AND original IS NOT NULL AND entry.seq > ? ORDER BY seq LIMIT ?`,
   );
@@ -67,7 +67,7 @@ function deliveryQueries(
     toReturn: ({ user, after = 0, limit }) =>
       toReturn.all(user, after, limit).map((row) => ({
         seq: Number(row.seq),
-        key: returnKeyOf(space, Number(row.seq), row.n as number | null),
+        key: returnKeyOf(space, Number(row.seq), row as unknown as Place),
         at: Number(row.at),
         original: String(row.original),
       })),

@@ -45,7 +45,9 @@ export async function rollBack(user: User, parts: RollbackParts): Promise<Done> 
     const wasOpen = isOpenToApps(user.phase);
     const failed = (await prepare(user, step, parts)) ?? (await run[step](user, parts));
     if (failed) return failed;
-    await goOn(user, step, { version, wasOpen }, parts);
+    const isOver = step !== 'discard' || wasOpen || (await hasNothingToSend(user, parts));
+    await goOn(user, step, { version, wasOpen, isOver }, parts);
+    if (!isOver) return messagesWait(true);
     if (isSuperseded(user, version)) return null;
   }
   return null;
@@ -63,7 +65,7 @@ function isSuperseded(user: User, version: number): boolean {
 async function goOn(
   user: User,
   step: Back,
-  { version, wasOpen }: { version: number; wasOpen: boolean },
+  { version, wasOpen, isOver }: { version: number; wasOpen: boolean; isOver: boolean },
   { users, clock }: RollbackParts,
 ): Promise<void> {
   const next = order[order.indexOf(step) + 1];
@@ -73,11 +75,20 @@ async function goOn(
       if (now.moving?.step !== step || isSuperseded(now, version)) return null;
       if (step === 'discard' && isOpenToApps(now.phase) !== wasOpen) return null;
       const { hasReturned, ...moving } = now.moving;
-      if (!next) return { moving: { ...moving, step: 'arrange' } };
+      if (!next) return { moving: { ...moving, step: isOver ? 'arrange' : 'drain' } };
       return { moving: { ...moving, step: next, hasReturned: next === 'return' || hasReturned } };
     },
     clock.now(),
   );
+}
+
+/** While a way back was carried through, another move may have let the apps send again, and a third one taken that away: drain once more. */
+async function hasNothingToSend({ jid }: User, { ledger }: RollbackParts): Promise<boolean> {
+  return (await ledger.do('toXmppWaiting', { user: jid })) === 0;
+}
+
+function messagesWait(gotOn: boolean): Pending {
+  return { kind: 'pending', gotOn, text: 'messages of the app wait for the legacy server' };
 }
 
 async function prepare(user: User, step: Back, parts: RollbackParts): Promise<Done> {
@@ -97,7 +108,7 @@ async function drain(user: User, { ledger, deliveries, place }: RollbackParts): 
     if (failed?.kind === 'refused') await deliveries.hopeless(user.jid, failed.condition, failed.text);
     else if (failed) return failed;
   }
-  return { kind: 'pending', gotOn: false, text: 'messages of the app wait for the legacy server' };
+  return messagesWait(false);
 }
 
 /** Copies begin before the session ends: the way to `shadow` leaves no gap. */

@@ -123,7 +123,8 @@ test('the OpenAPI document names every route, and whether it needs the token', a
 test.each(routes)('%s is served, and answers as the document says', async (route) => {
   const [method = '', path = ''] = route.split(' ');
   const real = path.replace('{jid}', 'bob%40example.com').replace('{key}', key);
-  const asked = { PUT: { phase: 'legacy', reason: 'again' }, POST: { keys: [key], reason: 'a test' } }[method];
+  const put = path.endsWith('/phase') ? { phase: 'legacy' } : { legacyLogin: 'allow' };
+  const asked = { PUT: { ...put, reason: 'again' }, POST: { keys: [key], reason: 'a test' } }[method];
   const body = asked && JSON.stringify(asked);
   const answer = await ask(side.url, real, {
     method,

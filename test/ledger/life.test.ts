@@ -198,16 +198,25 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
   });
 
   test('what was handed back waits on as a copy with its keys, and comes back to us under another key for the return', async () => {
-    const place = (n: number) => ({ position: { link: 'L', epoch: 'E', n }, contentKey: 'c'.repeat(22), late: true });
+    const place = (n: number, epoch = 'E') => ({
+      position: { link: 'L', epoch, n },
+      contentKey: 'c'.repeat(22),
+      late: true,
+    });
     const { seq, key } = await accept(bench.ledger, { ...place(1), original: '<message/>' });
     const toReturn = async () => (await bench.ledger.do('toReturn', { user: bob, limit: 9 })).map((row) => row.key);
-    expect(await toReturn()).toEqual([`${key}.1`]);
+    const [first] = await toReturn();
+    expect(first).toMatch(new RegExp(`^${key}\\.`));
     await bench.ledger.do('handedBack', { seqs: [seq], at: 5 });
     expect([await stateOf(key), await toReturn()]).toEqual(['accepted', []]);
     await accept(bench.ledger, { ...place(7), original: '<message/>' });
-    expect(await toReturn()).toEqual([`${key}.7`]);
+    const [second] = await toReturn();
     await bench.ledger.do('takenBack', { user: bob, link: 'L', epoch: 'E', h: 6, at: 5, become: 'copy' });
     expect(await toReturn()).toEqual([]);
+    // In another epoch it may come under a number that it had in the one before.
+    await accept(bench.ledger, { ...place(1, 'E2'), original: '<message/>' });
+    const [third] = await toReturn();
+    expect(new Set([first, second, third]).size).toBe(3);
   });
 
   test('without a device the open copies end, and what came to us alone stays', async () => {

@@ -104,6 +104,8 @@ export class LegacyServer implements Host {
     } else if (visible && isForClient) {
       this.witness.toBoth.add(chat.message.name);
       visible.link.push(visible, { chat, carbon: 'received' }, false);
+    } else if (isForSession && !clientOnline) {
+      this.witness.overflowed.add(chat.message.name);
     }
     this.toLegacy(jid, chat, isForClient || clientOnline);
   }

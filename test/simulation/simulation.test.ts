@@ -33,6 +33,11 @@ describe('faults that were found here stay mended', () => {
     [6012551, 'an operator sends to the app what has been handed back, as the answer to that was lost'],
     [6025224, 'a way back ends nothing that is left, as two moves came while it looked whether it should'],
     [6027395, 'an operator hands back what the end of the session is handing back'],
+    [6039514, 'what an app sent while a way back was carried through under another move waits for ever'],
+    [
+      6043923,
+      'what is handed back in a second epoch, from the same number as in the first, the server takes for a repeat',
+    ],
     [14293, 'what an app writes to its own user comes twice, as the archive has it'],
   ])('seed %i: %s', async (seed) => {
     await expectAllWell(seed);
