@@ -1,5 +1,6 @@
 // All routes of the admin side, in the order in which they should be read.
 
+import { type DoctorParts, doctorRoutes } from './doctor-api.ts';
 import { type HealthParts, healthRoutes } from './health-api.ts';
 import { type LedgerActsParts, ledgerActsRoutes } from './ledger-acts-api.ts';
 import { type LedgerParts, ledgerRoutes } from './ledger-api.ts';
@@ -8,7 +9,7 @@ import type { Route } from './route.ts';
 import { type ShadowParts, shadowRoutes } from './shadow-api.ts';
 import { type UsersParts, usersRoutes } from './users-api.ts';
 
-export type ApiParts = UsersParts & LedgerParts & LedgerActsParts & ShadowParts & HealthParts;
+export type ApiParts = UsersParts & LedgerParts & LedgerActsParts & ShadowParts & DoctorParts & HealthParts;
 
 export function apiRoutes(parts: ApiParts): Route[] {
   const routes = [
@@ -16,6 +17,7 @@ export function apiRoutes(parts: ApiParts): Route[] {
     ...ledgerRoutes(parts),
     ...ledgerActsRoutes(parts),
     ...shadowRoutes(parts),
+    ...doctorRoutes(parts),
     ...healthRoutes(parts),
   ];
   routes.push({

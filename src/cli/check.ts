@@ -1,55 +1,146 @@
-// `crossfade check`: are configuration and mappings valid, and is the gateway ready if it runs?
+// `crossfade check`: are configuration and mappings valid, is the gateway ready if it runs, and what would hurt on either side (`--live`)?
 
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
+import type { Config } from '../config.ts';
+import { brokerFindings } from '../doctor/broker-findings.ts';
+import { type Finding, type Level, ok } from '../doctor/finding.ts';
+import { configLines, printable } from '../doctor/print-config.ts';
+import { makeLog } from '../log.ts';
 import { compile } from '../mapping/compile.ts';
 import { load } from '../mapping/load.ts';
-import { Unreachable } from './client.ts';
+import { type Client, Unreachable } from './client.ts';
 import { CliFault, exitCodes } from './exit.ts';
 import { asksGateway, clientOf, examples } from './options.ts';
-import { print, printJson } from './output.ts';
+import { note, print, printBeside, printJson } from './output.ts';
+import { showProgress } from './progress.ts';
 import { type GatewayOptions, readConfig } from './settings.ts';
+import { counted } from './words.ts';
 
-const about =
-  'Checks the configuration and the mappings, their examples included. If the gateway runs, asks it whether both links stand and the ledger can be written. It opens no link itself, and does not test the access rules (ACL) of the broker yet.';
+interface Options extends GatewayOptions {
+  json?: boolean;
+  live?: boolean;
+  app?: string;
+  printConfig?: (typeof printable)[number];
+}
+
+const about = `Checks the configuration and the mappings, their examples included, and asks the gateway, if it runs, whether both links stand and the ledger can be written.
+
+With --live it looks at both sides, as a doctor does: the legacy server is asked over the gateway's own connection if it runs, else over one that is made for it (it ends no session; but a gateway that runs elsewhere with the same component would lose its connection for a moment). At the broker short connections try what the gateway's account may do, and with --app what an app may do, by small messages on channels that do not exist.
+
+Each finding says what was found, why it matters, and what to type. The exit code is 1 if there is a fault; warnings do not count.`;
 
 export function addCheck(program: Command): void {
   asksGateway(program.command('check'))
-    .summary('check the configuration, and the gateway if it runs')
+    .summary('check the configuration, and with --live both sides')
     .description(about)
+    .option('--live', 'look at the legacy server and the broker as well')
+    .option('--app <name>', "an app's user name at the broker, to try its rights (password: CROSSFADE_APP_PASSWORD)")
+    .addOption(
+      new Option('--print-config <program>', 'print the lines to paste for this program, and check nothing').choices(
+        printable,
+      ),
+    )
     .addHelpText(
       'after',
-      examples(['crossfade check', 'crossfade check --config /etc/crossfade/crossfade.yaml --json']),
+      examples([
+        'crossfade check',
+        'crossfade check --live --json',
+        'CROSSFADE_APP_PASSWORD=… crossfade check --live --app bob',
+        'crossfade check --print-config mosquitto',
+      ]),
     )
     .action(check);
 }
 
-async function check(options: GatewayOptions & { json?: boolean }): Promise<void> {
+async function check(options: Options): Promise<void> {
   const { file, config } = await readConfig(options.config);
+  if (options.printConfig) return print(configLines[options.printConfig](config).trimEnd());
   const files = load(config.mappings);
   const { channels } = compile(files);
+  const findings = [
+    ok('configuration', `configuration: ${file ?? 'the environment alone'}`),
+    ok('mappings', `mappings: ${files.length} files for the channels ${[...channels.keys()].join(', ')}`),
+  ];
   const client = clientOf(options);
+  const gateway = await lookAtGateway(client);
+  findings.push(gateway.finding);
+  if (options.live) findings.push(...(await lookAtBothSides(config, gateway.isRunning ? client : null, options)));
+  if (options.json) printJson({ findings });
+  else printFindings(findings, options.live === true);
+  const faults = findings.filter(({ level }) => level === 'fault');
+  if (faults.length > 0)
+    throw new CliFault(
+      exitCodes.failed,
+      `${counted(faults.length, 'fault')}: ${faults.map(({ id }) => id).join(', ')}`,
+    );
+}
+
+async function lookAtGateway(client: Client): Promise<{ isRunning: boolean; finding: Finding }> {
+  const id = 'gateway';
   const answer = await client.ready().catch((error: unknown) => {
     if (error instanceof Unreachable) return null;
     throw error;
   });
-  const down = Object.entries(answer?.body ?? {}).flatMap(([name, up]) => (up || name === 'ready' ? [] : [name]));
-  const isReady = answer?.status === 200;
-  if (options.json) {
-    printJson({
-      configuration: file ?? null,
-      mappings: files.length,
-      gateway: { url: client.url, running: answer !== null, ...answer?.body },
-    });
-  } else {
-    print(`ok    configuration: ${file ?? 'the environment alone'}`);
-    print(`ok    mappings: ${files.length} files for the channels ${[...channels.keys()].join(', ')}`);
-    print('-     broker: its access rules (ACL) are not tested yet');
-    if (!answer) print(`-     gateway: none runs at ${client.url}`);
-    else if (isReady) print(`ok    gateway: ready at ${client.url}`);
+  if (!answer)
+    return { isRunning: false, finding: { id, level: 'unknown', what: `gateway: none runs at ${client.url}` } };
+  if (answer.status === 200) return { isRunning: true, finding: ok(id, `gateway: ready at ${client.url}`) };
+  const down = Object.entries(answer.body).flatMap(([name, up]) => (up || name === 'ready' ? [] : [name]));
+  const what = `the gateway at ${client.url} is not ready; down: ${down.join(', ') || `it answers with ${answer.status}`}`;
+  return {
+    isRunning: true,
+    finding: { id, level: 'fault', what, todo: 'its log says why; crossfade check --live looks further' },
+  };
+}
+
+async function lookAtBothSides(config: Config, client: Client | null, { app }: Options): Promise<Finding[]> {
+  // Loaded here, so that the plain check need not wait for all adapters.
+  const { examineLegacyServer, examineBrokerOf } = await import('../gateway.ts');
+  const progress = showProgress(() => 'nothing was changed');
+  try {
+    progress.show('asking the legacy server …');
+    const log = makeLog('silent');
+    const server = client
+      ? (await client.get<{ items: Finding[] }>('/api/v1/doctor')).items
+      : await examineLegacyServer(config, { log });
+    progress.show('trying the broker …');
+    return [...server, ...(await lookAtBroker(config, app, examineBrokerOf))];
+  } finally {
+    progress.end();
   }
-  if (answer && !isReady)
-    throw new CliFault(
-      exitCodes.failed,
-      `the gateway at ${client.url} is not ready; down: ${down.join(', ') || `it answers with ${answer.status}`}`,
-    );
+}
+
+async function lookAtBroker(
+  config: Config,
+  app: string | undefined,
+  examine: typeof import('../gateway.ts').examineBrokerOf,
+): Promise<Finding[]> {
+  const { root, username, url } = config.mqtt;
+  if (url === 'embedded:')
+    return [
+      {
+        id: 'broker.embedded',
+        level: 'warning',
+        what: 'the broker inside the gateway',
+        why: 'it keeps everything in memory: for trying out only',
+        todo: 'mqtt.url: mqtt://host:1883',
+      },
+    ];
+  const password = process.env.CROSSFADE_APP_PASSWORD;
+  if (app !== undefined && password === undefined)
+    throw new CliFault(exitCodes.usage, '--app needs the password of that account in CROSSFADE_APP_PASSWORD');
+  const facts = await examine(config, app === undefined ? undefined : { username: app, password: password ?? '' });
+  return brokerFindings(facts, { root, username, maxStanzaBytes: config.xmpp.maxStanzaBytes, app });
+}
+
+const marks: Record<Level, string> = { ok: 'ok    ', warning: 'warn  ', fault: 'FAULT ', unknown: '-     ' };
+
+function printFindings(findings: Finding[], isLive: boolean): void {
+  for (const { level, what, why, todo } of findings) {
+    printBeside(marks[level], what);
+    if (why !== undefined) printBeside('        why: ', why);
+    if (todo !== undefined) printBeside('         do: ', todo);
+  }
+  const count = (level: Level) => findings.filter((finding) => finding.level === level).length;
+  if (isLive) print(`\n${counted(count('fault'), 'fault')}, ${counted(count('warning'), 'warning')}.`);
+  else note('Neither side was looked at: crossfade check --live does.');
 }

@@ -10,12 +10,20 @@ export function mayWrite(root: string, username: string, topic: string): boolean
   return isBelow(topic, `${root}/${username}/out`) || isBelow(topic, `${root}/${username}/presence`);
 }
 
-/** The same as lines of a Mosquitto acl_file, with all rights for the gateway's account. */
-export function mosquittoAcl(root: string, gateway: string): string {
+/** The same as lines of a Mosquitto acl_file; the gateway's account has all rights under the root, and only writes copies of users in `shadow`. */
+export function mosquittoAcl({
+  root,
+  shadowRoot,
+  gateway,
+}: {
+  root: string;
+  shadowRoot: string;
+  gateway: string;
+}): string {
   return [
     `user ${gateway}`,
     `topic readwrite ${root}/#`,
-    `topic readwrite ${root}-shadow/#`,
+    `topic write ${shadowRoot}/#`,
     'topic read $SYS/#',
     '',
     `pattern read ${root}/%u/in/#`,

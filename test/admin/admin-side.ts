@@ -92,7 +92,7 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
   const health = { component: true, attach: true, mqtt: true, ledger: true };
   const report = new Report(systemClock.now());
   const admin = await startAdmin({
-    ...{ shadow: { report }, clock: systemClock },
+    ...{ shadow: { report }, clock: systemClock, examine: async () => [] },
     ...{ users, devices, moves, ledger, token, byHand, server },
     workOn: (user) => reconcile.workOn(user),
     holdup: (conversation) => deliver.holdup(conversation),

@@ -85,6 +85,7 @@ test('users and ledger entries are counted at the scrape', async () => {
 const routes = [
   'DELETE /api/v1/shadow',
   'GET /api/v1/audit',
+  'GET /api/v1/doctor',
   'GET /api/v1/ledger',
   'GET /api/v1/ledger/counts',
   'GET /api/v1/ledger/{key}',

@@ -117,7 +117,7 @@ async function configure(dir: string, port: number, options: MosquittoOptions): 
   await chmod(files.passwords, 0o600);
   // replaces the plain text by hashes
   await promisify(execFile)('mosquitto_passwd', ['-U', files.passwords], { env: { ...process.env, PATH: path } });
-  await writeFile(files.acl, mosquittoAcl(root, gateway.username));
+  await writeFile(files.acl, mosquittoAcl({ root, shadowRoot: `${root}-shadow`, gateway: gateway.username }));
   const settings: Record<string, string | number | boolean> = {
     per_listener_settings: false,
     ...recommended,

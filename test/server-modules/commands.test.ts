@@ -277,3 +277,24 @@ test('random attaches are all answered and leave another session alone', async (
   await alice.send(chat('bob@example.com', 'after the storm'));
   expect((await gateway.deliveryOf('after the storm')).to).toBe(BOB);
 });
+
+test('what the server is set to it says without a link, to who may attach and to nobody else, and changes nothing by it', async () => {
+  const about = `<about xmlns='${NS}'/>`;
+  const gateway = await stage.component();
+  const { epoch } = await gateway.hello();
+  await gateway.kill();
+  const doctor = await stage.component();
+  const { attrs } = (await doctor.iq(about, 'get')).children[0]!;
+  expect(attrs).toMatchObject({
+    v: '1',
+    name: 'Prosody',
+    'resume-timeout': '3600',
+    'max-unacked': '20000',
+    announces: '1',
+  });
+  expect(attrs).toMatchObject({ 'stanza-limit': '1048576', carbons: '1', offline: '1', smacks: '1', replaces: '1' });
+  expect(Math.abs(Date.parse(attrs.at!) - Date.now())).toBeLessThan(5_000);
+  expect(await doctor.hello(epoch, 0)).toMatchObject({ epoch });
+  const stranger = await stage.component(STRANGER);
+  expect(await stranger.iq(about, 'get')).toMatchObject({ condition: 'forbidden', type: 'auth' });
+});

@@ -18,6 +18,7 @@ local attached_sessions = module:require "attached";
 local back = attached_sessions.back;
 local observers = module:require "observe";
 local locks = module:require "lock";
+local about = module:require "about";
 
 local xmlns_attach = "urn:crossfade:attach:1";
 local version = "1";
@@ -270,6 +271,19 @@ local function serve(name, command)
 end
 
 for name, command in pairs(commands) do serve(name, command); end
+
+-- Asked before any link, or beside one that somebody else holds.
+module:hook("iq-get/host/"..xmlns_attach..":about", function (event)
+	local origin, stanza = event.origin, event.stanza;
+	if origin.type ~= "component" or not components:contains(origin.host) then
+		origin.send(st.error_reply(stanza, "auth", "forbidden", "only a component in crossfade_components may do this"));
+	else
+		origin.send(st.reply(stanza):add_child(about.describe(origin.host, {
+			xmlns = xmlns_attach, version = version, resume_timeout = resume_timeout, max_unacked = max_unacked;
+		})));
+	end
+	return true;
+end);
 
 -- The gateway is away: its sessions stay and their stanzas wait, for a while.
 module:hook_global("crossfade-attach/disconnected", function (event)

@@ -1,0 +1,153 @@
+// What the facts about the broker mean for an operator. Pure.
+
+import type { AppFacts, BrokerFacts } from '../mqtt/examination.ts';
+import { type Finding, ok } from './finding.ts';
+import { weaknessesOf } from './weaknesses.ts';
+
+/** As the configuration has it. */
+export interface BrokerWanted {
+  root: string;
+  username: string;
+  maxStanzaBytes: number;
+  /** The app's account that was tried. */
+  app?: string;
+}
+
+const printed = 'crossfade check --print-config mosquitto prints the lines';
+
+export function brokerFindings(facts: BrokerFacts, wanted: BrokerWanted): Finding[] {
+  if (facts.fault !== undefined)
+    return [{ id: 'broker.login', level: 'fault', what: facts.fault, why: 'nothing can be published or received' }];
+  return [
+    ok('broker.login', `the account ${wanted.username} is in, over MQTT ${facts.mqtt5 ? '5' : '3.1.1'}`),
+    ...version(facts),
+    ...(facts.mqtt5 ? [] : [oldProtocol]),
+    facts.hasUptime ? ok('broker.uptime', '$SYS/broker/uptime can be read') : noUptime(wanted),
+    size(facts, wanted),
+    openness(facts, wanted),
+    rights(facts, wanted),
+    ...(facts.app ? appRights(facts.app, wanted) : [noApp]),
+    unasked,
+  ];
+}
+
+const oldProtocol: Finding = {
+  id: 'broker.protocol',
+  level: 'warning',
+  what: 'the broker does not take MQTT 5',
+  why: 'a publish that it denies, or that nobody has subscribed to, looks like a good one: messages for users without a device online are parked in the ledger',
+  todo: 'use a broker with MQTT 5, such as Mosquitto 2',
+};
+const noApp: Finding = {
+  id: 'broker.app',
+  level: 'unknown',
+  what: 'the rights of apps were not tried',
+  why: 'the sender of a message is read from its topic: an app that may write to other topics can write in anybody’s name',
+  todo: 'CROSSFADE_APP_PASSWORD=… crossfade check --live --app NAME (the user name of one app at the broker)',
+};
+/** No client can ask a broker for these. */
+const unasked: Finding = {
+  id: 'broker.queues',
+  level: 'unknown',
+  what: 'persistence and the length of queues cannot be asked from outside',
+  why: 'with the defaults Mosquitto forgets everything at a restart, and drops what is over 1000 messages for a device that is away, with a good PUBACK; Crossfade notices by $SYS and publishes again, later',
+  todo: `persistence true, autosave_interval 5, max_queued_messages 100000 in mosquitto.conf: ${printed}`,
+};
+
+function version({ version }: BrokerFacts): Finding[] {
+  if (version === undefined)
+    return [
+      {
+        id: 'broker.software',
+        level: 'unknown',
+        what: 'the broker does not tell its name and release ($SYS/broker/version)',
+      },
+    ];
+  const [name = '', release = ''] = version.replace(/ version /, ' ').split(' ');
+  return [ok('broker.software', version), ...weaknessesOf('broker', name, release)];
+}
+
+function noUptime({ username }: BrokerWanted): Finding {
+  return {
+    ...{ id: 'broker.uptime', level: 'warning', what: '$SYS/broker/uptime cannot be read' },
+    why: 'whether the broker was restarted cannot be told: every reconnect counts as a restart, and all that is not settled is published again (with the same key)',
+    todo: `user ${username} … topic read $SYS/#, in the acl_file`,
+  };
+}
+
+function size({ maximumPacketSize }: BrokerFacts, { maxStanzaBytes }: BrokerWanted): Finding {
+  const id = 'broker.packet-size';
+  if (maximumPacketSize === undefined) return ok(id, 'no largest packet is named');
+  if (maximumPacketSize >= 2 * maxStanzaBytes) return ok(id, `packets of ${maximumPacketSize} bytes are taken`);
+  return {
+    ...{ id, level: 'warning', what: `packets of at most ${maximumPacketSize} bytes are taken` },
+    why: `a stanza of xmpp.maxStanzaBytes = ${maxStanzaBytes} may be twice as large as JSON; what is larger is dead, with in/error to nobody`,
+    todo: `max_packet_size ${4 * maxStanzaBytes} in mosquitto.conf`,
+  };
+}
+
+function openness({ isOpen }: BrokerFacts, { root }: BrokerWanted): Finding {
+  const id = 'broker.anonymous';
+  if (isOpen === undefined)
+    return { id, level: 'unknown', what: 'the broker does not tell whether it takes publishes of anybody' };
+  if (!isOpen) return ok(id, 'nobody may publish without an account');
+  return {
+    ...{ id, level: 'fault', what: `anybody may publish under ${root}/` },
+    why: 'the sender of a message is read from its topic, so nobody’s sender could be believed; `crossfade run` refuses to start',
+    todo: `allow_anonymous false and an acl_file: ${printed}`,
+  };
+}
+
+function rights({ gateway }: BrokerFacts, { root, username }: BrokerWanted): Finding {
+  const missing = Object.entries(gateway).flatMap(([kind, may]) => (may ? [] : [`${root}/+/${kind}/#`]));
+  if (missing.length === 0)
+    return ok('broker.rights', `the account ${username} may read and write everything under ${root}/`);
+  return {
+    ...{
+      id: 'broker.rights',
+      level: 'fault',
+      what: `the account ${username} may not both write and read ${missing.join(' and ')}`,
+    },
+    why: 'messages would be lost in silence, or never come',
+    todo: `user ${username} … topic readwrite ${root}/#, in the acl_file: ${printed}`,
+  };
+}
+
+function appRights(app: AppFacts, { root, app: name = '' }: BrokerWanted): Finding[] {
+  const todo = `the patterns for apps, and no other rights for them: ${printed}`;
+  if (app.fault !== undefined)
+    return [
+      {
+        id: 'broker.app',
+        level: 'fault',
+        what: `the app ${name} cannot log in: ${app.fault}`,
+        todo: 'check the name and CROSSFADE_APP_PASSWORD',
+      },
+    ];
+  const found: Finding[] = [];
+  if (app.writesForeign.length > 0)
+    found.push({
+      ...{ id: 'broker.app', level: 'fault', what: `the app ${name} may write to ${app.writesForeign.join(', ')}` },
+      why: 'it can write in the name of others, or of the gateway',
+      todo,
+    });
+  if (app.readsOthers)
+    found.push({
+      ...{ id: 'broker.app', level: 'fault', what: `the app ${name} may read what is for others (${root}/+/in/#)` },
+      why: 'every message of everybody is open to it',
+      todo,
+    });
+  const narrow = [
+    ...(app.readsOwn ? [] : [`read ${root}/${name}/in/#`]),
+    ...(app.writesOwn ? [] : [`write ${root}/${name}/out/#`]),
+  ];
+  if (narrow.length > 0)
+    found.push({
+      ...{ id: 'broker.app', level: 'fault', what: `the app ${name} may not ${narrow.join(', nor ')}` },
+      why: 'it gets nothing, or nothing of it arrives',
+      todo,
+    });
+  return found.length > 0
+    ? found
+    : [ok('broker.app', `the app ${name} may read and write its own topics and no others`)];
+}

@@ -1,0 +1,101 @@
+// What the doctor makes of facts, by rows: each fact of a server or broker, and the finding that follows.
+
+import { expect, test } from 'vitest';
+import { brokerFindings } from '../../src/doctor/broker-findings.ts';
+import { serverFindings } from '../../src/doctor/server-findings.ts';
+import { isBefore } from '../../src/doctor/weaknesses.ts';
+import type { BrokerFacts } from '../../src/mqtt/examination.ts';
+import type { ServerFacts } from '../../src/xmpp/examination.ts';
+
+const about = {
+  ...{ v: '1', name: 'Prosody', 'resume-timeout': '3600', 'max-unacked': '20000', 'stanza-limit': '1048576' },
+  ...{ archive: '1', carbons: '1', offline: '1', smacks: '1', replaces: '1', announces: '1' },
+};
+const server: ServerFacts = {
+  software: { name: 'Prosody', release: '13.0.1' },
+  clockAheadMs: 100,
+  features: new Set(),
+  about,
+};
+const wantedOfServer = { domain: 'example.com', component: 'gw.example.com', maxStanzaBytes: 262_144 };
+const broker: BrokerFacts = {
+  ...{ mqtt5: true, version: 'other version 3.1', hasUptime: true, isOpen: false, maximumPacketSize: 1_048_576 },
+  gateway: { in: true, out: true, presence: true },
+  app: { readsOwn: true, readsOthers: false, writesOwn: true, writesForeign: [] },
+};
+const wantedOfBroker = { root: 'chat', username: 'crossfade', maxStanzaBytes: 262_144, app: 'bob' };
+const notOk = (findings: { id: string; level: string }[]) =>
+  findings.filter(({ level }) => level !== 'ok').map(({ id, level }) => `${level} ${id}`);
+
+test('where all is well nothing is found but what cannot be asked', () => {
+  expect(notOk(serverFindings(server, wantedOfServer))).toEqual([]);
+  expect(notOk(brokerFindings(broker, wantedOfBroker))).toEqual(['unknown broker.queues']);
+});
+
+const without = (attribute: keyof typeof about) => ({ about: { ...about, [attribute]: undefined } });
+const serverRows: [change: Partial<ServerFacts>, found: string][] = [
+  [{ software: undefined }, 'unknown server.software'],
+  [{ software: { name: 'ejabberd', release: '23.01' } }, 'warning server.authzid'],
+  [{ software: { name: 'Prosody', release: '0.12.3' } }, 'warning server.stanza-id'],
+  [{ clockAheadMs: undefined }, 'unknown server.clock'],
+  [{ clockAheadMs: -2_500 }, 'warning server.clock'],
+  [{ about: { condition: 'forbidden', text: '' } }, 'fault server.module'],
+  [{ about: { condition: 'service-unavailable', text: '' } }, 'fault server.module'],
+  [{ about: { condition: 'timeout', text: 'no answer' } }, 'fault server.module'],
+  [{ about: { ...about, v: '2' } }, 'fault server.module'],
+  [without('carbons'), 'warning server.carbons'],
+  [without('archive'), 'warning server.archive'],
+  [without('offline'), 'warning server.offline'],
+  [without('smacks'), 'warning server.smacks'],
+  [without('announces'), 'fault server.component-half'],
+  [without('replaces'), 'warning server.conflict'],
+  [{ about: { ...about, s2s: '1' } }, 'warning server.s2s'],
+  [{ about: { ...about, 'resume-timeout': '60' } }, 'warning server.resume-timeout'],
+  [{ about: { ...about, 'max-unacked': '10' } }, 'warning server.max-unacked'],
+  [{ about: { ...about, 'stanza-limit': '524287' } }, 'warning server.stanza-limit'],
+];
+test.each(serverRows)('of a server with %j is found: %s', (change, found) => {
+  expect(notOk(serverFindings({ ...server, ...change }, wantedOfServer))).toEqual([found]);
+});
+
+const app = { readsOwn: true, readsOthers: false, writesOwn: true, writesForeign: [] };
+const brokerRows: [change: Partial<BrokerFacts>, found: string[]][] = [
+  [{ fault: 'nothing listens there' }, ['fault broker.login']],
+  [{ mqtt5: false }, ['warning broker.protocol']],
+  [{ version: undefined }, ['unknown broker.software']],
+  [{ version: 'mosquitto version 2.0.11' }, ['warning broker.puback']],
+  [{ hasUptime: false }, ['warning broker.uptime']],
+  [{ maximumPacketSize: 300_000 }, ['warning broker.packet-size']],
+  [{ isOpen: true }, ['fault broker.anonymous']],
+  [{ isOpen: undefined }, ['unknown broker.anonymous']],
+  [{ gateway: { in: true, out: false, presence: true } }, ['fault broker.rights']],
+  [{ app: undefined }, ['unknown broker.app']],
+  [{ app: { ...app, fault: 'no' } }, ['fault broker.app']],
+  [{ app: { ...app, readsOthers: true } }, ['fault broker.app']],
+  [{ app: { ...app, writesForeign: ['chat/x/out/probe'] } }, ['fault broker.app']],
+  [{ app: { ...app, readsOwn: false } }, ['fault broker.app']],
+  [{ app: { ...app, writesOwn: false } }, ['fault broker.app']],
+];
+test.each(brokerRows)('of a broker with %j is found: %j', (change, found) => {
+  const all = notOk(brokerFindings({ ...broker, ...change }, wantedOfBroker));
+  expect(all.filter((one) => one !== 'unknown broker.queues')).toEqual(found);
+});
+
+test('whatever is a fault or a warning says why it matters or what to do', () => {
+  const all = [
+    ...serverRows.flatMap(([change]) => serverFindings({ ...server, ...change }, wantedOfServer)),
+    ...brokerRows.flatMap(([change]) => brokerFindings({ ...broker, ...change }, wantedOfBroker)),
+  ];
+  expect(all.filter(({ level, why, todo }) => (level === 'fault' || level === 'warning') && !why && !todo)).toEqual([]);
+});
+
+test.each([
+  ['0.12.3', '13.0', true],
+  ['23.01', '26.07', true],
+  ['26.07', '26.07', false],
+  ['26.10.1', '26.07', false],
+  ['nightly build', '26.07', false],
+  ['1.2', undefined, true],
+])('release %s is before %s: %s', (release, other, expected) => {
+  expect(isBefore(release, other)).toBe(expected);
+});
