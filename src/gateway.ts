@@ -3,18 +3,20 @@
 import { readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
 import type { Element } from 'ltx';
-import { startAdmin } from './admin/server.ts';
+import { type Admin, type AdminParts, startAdmin } from './admin/server.ts';
 import { adminToken } from './admin-token.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { Core, type Outside, type Settings } from './core.ts';
-import type { Finding } from './doctor/finding.ts';
-import { serverFindings } from './doctor/server-findings.ts';
 import { legacyServer } from './flow/legacy-server.ts';
 import { Pressure } from './flow/pressure.ts';
 import type { SkippedStanza } from './flow/to-mqtt.ts';
+import { examineOver } from './gateway-doctor.ts';
+import { type Inspected, inspect } from './ledger/inspect.ts';
 import type { Ledger } from './ledger/ledger.ts';
-import { openLedger } from './ledger/sqlite.ts';
+import { type Restorable, restore } from './ledger/restore.ts';
+import { type OpenLedger, openLedger } from './ledger/sqlite.ts';
+import { Verifier } from './ledger/verifier.ts';
 import type { Log } from './log.ts';
 import { compile } from './mapping/compile.ts';
 import { load } from './mapping/load.ts';
@@ -22,12 +24,10 @@ import { type Metrics, makeMetrics } from './metrics.ts';
 import { ReturnAll, type Stand, standOfAll } from './migration/return-all.ts';
 import type { Broker } from './mqtt/broker.ts';
 import { BrokerAccess } from './mqtt/broker-access.ts';
-import { type BrokerFacts, examineBroker } from './mqtt/examination.ts';
 import { encodeUser, makeTopics } from './mqtt/topic.ts';
 import { Webhook } from './webhook.ts';
 import { AttachLink } from './xmpp/attach-link.ts';
 import { Component } from './xmpp/component.ts';
-import { examineServer } from './xmpp/examination.ts';
 import { prepareBare } from './xmpp/jid.ts';
 import { OwnDomain } from './xmpp/own-domain.ts';
 
@@ -71,16 +71,9 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
       mqtt: broker.up,
       ledger: ledger.writable,
     });
-    const { users, devices, moves, byHand, shadow } = core;
-    const admin = await startAdmin({
-      ...{ users, devices, moves, byHand, shadow, ledger, metrics, health, token, log, clock, server: xmpp.server },
-      examine: () => examineOver(xmpp.component, config),
-      workOn: (user) => core.workOn(user),
-      holdup: (conversation) => core.holdup(conversation),
-      ...{ listen: config.admin.listen, version, prepare: prepareBare },
-      isReserved: (jid) => encodeUser(jid, config.xmpp.domain) === config.mqtt.username,
-    });
-    closing.push(() => admin.close());
+    const examine = () => examineOver(xmpp.component, config);
+    const side = { ledger, metrics, health, token, log, clock, server: xmpp.server, examine };
+    const admin = await openAdmin(config, core, side, closing);
     const ready = announce(health, { log, metrics, adminUrl: admin.url });
 
     listenToXmpp(xmpp, core, pressure, ready, log);
@@ -117,66 +110,45 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
   }
 }
 
-async function examineOver(component: Component, { xmpp }: Pick<Config, 'xmpp'>): Promise<Finding[]> {
-  if (!component.online)
-    return [
-      {
-        id: 'server.login',
-        level: 'fault',
-        what: 'the component connection is down',
-        todo: "look for component.offline in the gateway's log",
-      },
-    ];
-  const facts = await examineServer(
-    (...question) => component.request(...question),
-    xmpp.domain,
-    () => systemClock.now(),
-  );
-  const { domain, maxStanzaBytes } = xmpp;
-  return serverFindings(facts, { domain, component: xmpp.component.domain, maxStanzaBytes });
+type AdminSide = Pick<AdminParts, 'examine' | 'metrics' | 'health' | 'token' | 'log' | 'clock' | 'server'> & {
+  ledger: OpenLedger;
+};
+
+async function openAdmin(
+  { admin: { listen }, xmpp, mqtt }: Config,
+  core: Core,
+  side: AdminSide,
+  closing: (() => Promise<void> | void)[],
+): Promise<Admin> {
+  const { users, devices, moves, byHand, shadow } = core;
+  const { ledger, clock, log } = side;
+  const verifier = new Verifier({ ledger, clock });
+  const checks = verifier.start(log);
+  closing.push(() => checks.cancel());
+  const admin = await startAdmin({
+    ...{ users, devices, moves, byHand, shadow, ...side, verifier, backups: ledger.backups, listen, version },
+    workOn: (user) => core.workOn(user),
+    holdup: (conversation) => core.holdup(conversation),
+    prepare: prepareBare,
+    isReserved: (jid) => encodeUser(jid, xmpp.domain) === mqtt.username,
+  });
+  closing.push(() => admin.close());
+  return admin;
 }
 
-/** The same where no gateway runs: over a connection that is made for it, and closed. It says no hello, so that no session ends. */
-export async function examineLegacyServer(config: Pick<Config, 'xmpp'>, { log }: { log: Log }): Promise<Finding[]> {
-  const { host, port, domain, secret } = config.xmpp.component;
-  const component = new Component({ host, port, domain, secret, server: config.xmpp.domain, clock: systemClock, log });
-  const { promise, resolve } = Promise.withResolvers<string | null>();
-  component.onOnline = () => resolve(null);
-  component.onClosed = resolve;
-  component.start();
-  try {
-    const fault = await promise;
-    if (fault === null) {
-      const login: Finding = {
-        id: 'server.login',
-        level: 'ok',
-        what: `the component ${domain} is in at ${host}:${port}`,
-      };
-      return [login, ...(await examineOver(component, config))];
-    }
-    return [
-      {
-        ...{
-          id: 'server.login',
-          level: 'fault',
-          what: `the component ${domain} cannot log in at ${host}:${port}: ${fault}`,
-        },
-        why: 'nothing can be sent to the server, or taken from it',
-        todo: `xmpp.component: host and port must be the server's for components, and secret the one it has for ${domain}`,
-      },
-    ];
-  } finally {
-    await component.stop();
-  }
+/** Looks at a ledger that no gateway has open. Throws with a text for the operator. */
+export function verifyOffline(path: string, { user, since }: { user?: string; since?: number }): Inspected {
+  if (user === undefined) return inspect(path, { since });
+  const bare = prepareBare(user);
+  if (bare === null) throw new Error(`"${user}" is not a JID`);
+  return inspect(path, { user: bare, since });
 }
 
-/** What a broker does and lets do; see mqtt/examination. */
-export function examineBrokerOf(
-  { mqtt }: Pick<Config, 'mqtt'>,
-  app?: { username: string; password: string },
-): Promise<BrokerFacts> {
-  const { url, username, password, ca, cert, key, root } = mqtt;
-  return examineBroker({ address: { url, username, password, tls: { ca, cert, key } }, root, app, clock: systemClock });
+export { lookAtRestore } from './ledger/restore.ts';
+
+/** Gives the name under which the old ledger is kept. */
+export function restoreLedger(look: Restorable): string | null {
+  return restore(look, systemClock.now());
 }
 
 /** The ledger without a gateway: for looking, and for the way back when the gateway itself cannot start. */

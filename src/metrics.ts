@@ -20,6 +20,8 @@ export interface Metrics {
   readonly linkUp: Gauge<'link'>;
   readonly ledgerWritable: Gauge;
   readonly ledgerEntries: Gauge<'lane' | 'state'>;
+  readonly ledgerImbalance: Gauge<'lane'>;
+  readonly ledgerVerified: Gauge;
   readonly users: Gauge<'phase'>;
 }
 
@@ -71,6 +73,12 @@ export function makeMetrics(): Metrics {
       'Entries in the ledger by state; settled, returned and discarded leave with the history',
       ['lane', 'state'],
     ),
+    ledgerImbalance: gauge(
+      'ledger_imbalance',
+      'Entries and counts that the last check of the ledger found wrong; 0: the account adds up',
+      ['lane'],
+    ),
+    ledgerVerified: gauge('ledger_verified_timestamp_seconds', 'When the whole ledger was checked last', []),
     users: gauge('users', 'Known users by phase', ['phase']),
   };
 }

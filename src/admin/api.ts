@@ -1,5 +1,6 @@
 // All routes of the admin side, in the order in which they should be read.
 
+import { type BackupParts, backupRoutes } from './backup-api.ts';
 import { type DoctorParts, doctorRoutes } from './doctor-api.ts';
 import { type HealthParts, healthRoutes } from './health-api.ts';
 import { type LedgerActsParts, ledgerActsRoutes } from './ledger-acts-api.ts';
@@ -8,14 +9,24 @@ import { openapi } from './openapi.ts';
 import type { Route } from './route.ts';
 import { type ShadowParts, shadowRoutes } from './shadow-api.ts';
 import { type UsersParts, usersRoutes } from './users-api.ts';
+import { type VerifyParts, verifyRoutes } from './verify-api.ts';
 
-export type ApiParts = UsersParts & LedgerParts & LedgerActsParts & ShadowParts & DoctorParts & HealthParts;
+export type ApiParts = UsersParts &
+  LedgerParts &
+  LedgerActsParts &
+  ShadowParts &
+  DoctorParts &
+  HealthParts &
+  VerifyParts &
+  BackupParts;
 
 export function apiRoutes(parts: ApiParts): Route[] {
   const routes = [
     ...usersRoutes(parts),
     ...ledgerRoutes(parts),
     ...ledgerActsRoutes(parts),
+    ...verifyRoutes(parts),
+    ...backupRoutes(parts),
     ...shadowRoutes(parts),
     ...doctorRoutes(parts),
     ...healthRoutes(parts),

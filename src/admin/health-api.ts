@@ -1,6 +1,7 @@
 // What machines ask: is the process alive, are the links up, what was counted, what can be asked.
 
 import type { Ledger } from '../ledger/ledger.ts';
+import type { Verified } from '../ledger/verifier.ts';
 import type { Metrics } from '../metrics.ts';
 import { phases } from '../migration/phase.ts';
 import type { Users } from '../migration/users.ts';
@@ -20,9 +21,16 @@ export interface HealthParts {
   metrics: Metrics;
   health(): Health;
   version: string;
+  verifier: { readonly last: Verified | undefined };
 }
 
-const readiness = shape({ ready: flag, component: flag, attach: flag, mqtt: flag, ledger: flag });
+const readiness = shape(
+  {
+    ...{ ready: flag, component: flag, attach: flag, mqtt: flag, ledger: flag },
+    text: { type: 'string', description: 'Why the ledger cannot be written, and what to do.' },
+  },
+  ['text'],
+);
 
 export function healthRoutes(parts: HealthParts): Route[] {
   return [
@@ -46,7 +54,8 @@ export function healthRoutes(parts: HealthParts): Route[] {
       handle: () => {
         const { component, attach, mqtt, ledger } = parts.health();
         const ready = component && attach && mqtt && ledger;
-        return { status: ready ? 200 : 503, body: { ready, component, attach, mqtt, ledger } };
+        const text = parts.ledger.trouble ?? undefined;
+        return { status: ready ? 200 : 503, body: { ready, component, attach, mqtt, ledger, text } };
       },
     },
     {
@@ -60,10 +69,11 @@ export function healthRoutes(parts: HealthParts): Route[] {
 }
 
 /** What is a level and not a count is read at the scrape. */
-async function scrape({ users, ledger, metrics, health }: HealthParts): Promise<Answer> {
+async function scrape({ users, ledger, metrics, health, verifier }: HealthParts): Promise<Answer> {
   for (const [lane, states] of Object.entries(await ledger.do('counts', {}))) {
     for (const [state, n] of Object.entries(states)) metrics.ledgerEntries.set({ lane: lane as 'toMqtt', state }, n);
   }
+  account(metrics, verifier.last);
   const byPhase = new Map<string, number>(phases.map((phase) => [phase, 0]));
   for (const { phase } of users.all()) byPhase.set(phase, (byPhase.get(phase) ?? 0) + 1);
   for (const [phase, n] of byPhase) metrics.users.set({ phase }, n);
@@ -71,4 +81,17 @@ async function scrape({ users, ledger, metrics, health }: HealthParts): Promise<
   for (const [link, up] of Object.entries(links)) metrics.linkUp.set({ link }, up ? 1 : 0);
   metrics.ledgerWritable.set(writable ? 1 : 0);
   return { status: 200, body: await metrics.registry.metrics(), type: metrics.registry.contentType };
+}
+
+/** What the last check of everything has found; a fault that names no lane counts for both. */
+function account(metrics: Metrics, last: Verified | undefined): void {
+  if (!last) return;
+  for (const lane of ['toMqtt', 'toXmpp'] as const) {
+    const of = last.faults.filter((fault) => (fault.lane ?? lane) === lane);
+    metrics.ledgerImbalance.set(
+      { lane },
+      of.reduce((sum, { count }) => sum + count, 0),
+    );
+  }
+  metrics.ledgerVerified.set(last.at / 1000);
 }

@@ -84,8 +84,9 @@ async function lookAtGateway(client: Client): Promise<{ isRunning: boolean; find
   if (!answer)
     return { isRunning: false, finding: { id, level: 'unknown', what: `gateway: none runs at ${client.url}` } };
   if (answer.status === 200) return { isRunning: true, finding: ok(id, `gateway: ready at ${client.url}`) };
-  const down = Object.entries(answer.body).flatMap(([name, up]) => (up || name === 'ready' ? [] : [name]));
-  const what = `the gateway at ${client.url} is not ready; down: ${down.join(', ') || `it answers with ${answer.status}`}`;
+  const down = Object.entries(answer.body).flatMap(([name, up]) => (up !== false || name === 'ready' ? [] : [name]));
+  const why = answer.body.text === undefined ? '' : `; ledger: ${answer.body.text}`;
+  const what = `the gateway at ${client.url} is not ready; down: ${down.join(', ') || `it answers with ${answer.status}`}${why}`;
   return {
     isRunning: true,
     finding: { id, level: 'fault', what, todo: 'its log says why; crossfade check --live looks further' },
@@ -94,7 +95,7 @@ async function lookAtGateway(client: Client): Promise<{ isRunning: boolean; find
 
 async function lookAtBothSides(config: Config, client: Client | null, { app }: Options): Promise<Finding[]> {
   // Loaded here, so that the plain check need not wait for all adapters.
-  const { examineLegacyServer, examineBrokerOf } = await import('../gateway.ts');
+  const { examineLegacyServer, examineBrokerOf } = await import('../gateway-doctor.ts');
   const progress = showProgress(() => 'nothing was changed');
   try {
     progress.show('asking the legacy server …');
@@ -112,7 +113,7 @@ async function lookAtBothSides(config: Config, client: Client | null, { app }: O
 async function lookAtBroker(
   config: Config,
   app: string | undefined,
-  examine: typeof import('../gateway.ts').examineBrokerOf,
+  examine: typeof import('../gateway-doctor.ts').examineBrokerOf,
 ): Promise<Finding[]> {
   const { root, username, url } = config.mqtt;
   if (url === 'embedded:')

@@ -36,6 +36,11 @@ export class Client {
     return (await this.#ask<Body>('GET', path)).body;
   }
 
+  /** What takes the gateway its time to answer. */
+  async getLong<Body>(path: string): Promise<Body> {
+    return (await this.#ask<Body>('GET', path, undefined, batchTimeoutMs)).body;
+  }
+
   put<Body>(path: string, body: unknown): Promise<Answered<Body>> {
     return this.#ask('PUT', path, body);
   }
@@ -70,9 +75,9 @@ export class Client {
   }
 
   /** Needs no token. `status` 503 is an answer, too. */
-  async ready(): Promise<Answered<Record<string, boolean>>> {
+  async ready(): Promise<Answered<Record<string, boolean | string>>> {
     const response = await this.#fetch('GET', '/readyz', {});
-    return { status: response.status, body: (await response.json()) as Record<string, boolean> };
+    return { status: response.status, body: (await response.json()) as Record<string, boolean | string> };
   }
 
   async #ask<Body>(method: string, path: string, body?: unknown, withinMs = timeoutMs): Promise<Answered<Body>> {

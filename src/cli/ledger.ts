@@ -4,7 +4,10 @@ import type { Command } from 'commander';
 import type { Counts, Lane } from '../ledger/ledger.ts';
 import { type EntryItem, stateNames } from './entry-item.ts';
 import { addLedgerActs } from './ledger-act.ts';
+import { addLedgerBackup } from './ledger-backup.ts';
+import { addLedgerRestore } from './ledger-restore.ts';
 import { addLedgerShow } from './ledger-show.ts';
+import { addLedgerVerify } from './ledger-verify.ts';
 import { asksGateway, clientOf, examples, laneOption, olderOption, positive, stateOption } from './options.ts';
 import { note, print, printJson, printList, shortTime } from './output.ts';
 import type { GatewayOptions } from './settings.ts';
@@ -39,7 +42,10 @@ export function addLedger(program: Command): void {
     .description('Counts the entries in each state.')
     .addHelpText('after', examples(['crossfade ledger counts']))
     .action(counts);
+  addLedgerVerify(ledger);
   addLedgerActs(ledger);
+  addLedgerBackup(ledger);
+  addLedgerRestore(ledger);
 }
 
 async function list(

@@ -38,6 +38,13 @@ export const stateOption = (choices: readonly string[]) =>
 export const olderOption = () =>
   new Option('--older <span>', 'only accepted longer ago than this: 90s, 10m, 2h, 7d').argParser(longAgo);
 
+/** A span, counted back from now, or a time, as RFC 3339; undefined for what is neither. */
+export function timeOf(text: string): string | undefined {
+  if (/^\d{1,6}[smhd]$/.test(text)) return longAgo(text);
+  const isTime = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text);
+  return isTime && !Number.isNaN(Date.parse(text)) ? new Date(text).toISOString() : undefined;
+}
+
 function longAgo(text: string): string {
   const [, number, unit] = /^(\d{1,6})(s|m|h|d)$/.exec(text) ?? [];
   if (number === undefined || unit === undefined)

@@ -25,7 +25,7 @@ interface Pending {
  * waits for its place behind the writes.
  */
 const questions: ReadonlySet<string> = new Set<keyof Operations>([
-  ...(['counts', 'entries', 'entry', 'audit', 'piles', 'lastEntries', 'remainders'] as const),
+  ...(['counts', 'entries', 'entry', 'audit', 'piles', 'lastEntries', 'remainders', 'verify'] as const),
 ]);
 /** What any call weighs beside its texts. */
 const callBytes = 256;
@@ -41,7 +41,7 @@ export class BatchedLedger implements Ledger {
   #isDue = false;
   #noteTimer: Timer | undefined;
   #uncommittedBytes = 0;
-  #writable = true;
+  #trouble: string | null = null;
   #pump: Promise<void> | undefined;
   #closed: Error | undefined;
   /** While waiting to try a failed commit again: ends the wait. */
@@ -55,7 +55,11 @@ export class BatchedLedger implements Ledger {
   }
 
   get writable(): boolean {
-    return this.#writable;
+    return this.#trouble === null;
+  }
+
+  get trouble(): string | null {
+    return this.#trouble;
   }
 
   get uncommittedBytes(): number {
@@ -82,7 +86,7 @@ export class BatchedLedger implements Ledger {
   ): Promise<ReturnType<Operations[Name]>> {
     const call = { name, args } as Call;
     const answer =
-      !this.#writable && questions.has(name) ? this.#ask(call) : this.#enqueue(call, callBytes + textBytes(args));
+      !this.writable && questions.has(name) ? this.#ask(call) : this.#enqueue(call, callBytes + textBytes(args));
     return answer as Promise<ReturnType<Operations[Name]>>;
   }
 
@@ -169,18 +173,18 @@ export class BatchedLedger implements Ledger {
       const lastTry = this.#closed !== undefined;
       try {
         const results = await this.#engine.run(calls);
-        if (!this.#writable) this.#log.info({ event: 'ledger.writable' }, 'the ledger can be written again');
-        this.#writable = true;
+        if (!this.writable) this.#log.info({ event: 'ledger.writable' }, 'the ledger can be written again');
+        this.#trouble = null;
         return results;
       } catch (error) {
         const text = (error as Error).message;
-        if (this.#writable) {
+        if (text !== this.#trouble) {
           this.#log.error(
             { event: 'ledger.unwritable', error: text },
             'nothing is acknowledged until the ledger can be written',
           );
         }
-        this.#writable = false;
+        this.#trouble = text;
         if (error instanceof EngineGone) this.#closed ??= error;
         if (error instanceof EngineGone || lastTry) return new Error(`not written: ${text}`, { cause: error });
         await this.#pause(delayMs);

@@ -30,16 +30,27 @@ export const settled = 5;
 export const returned = 6;
 export const discarded = 7;
 
-/** ≤ 64 ASCII characters, never the same twice in one file, and across files by chance of 2^-64 only. */
-export function keyOf(space: string, seq: number): string {
-  return `${space}-${seq.toString(36)}`;
+/**
+ * What the keys of a file begin with. A ledger that was restored has a space of its own for what comes since; what is older
+ * keeps the keys under which apps and server know it.
+ */
+export interface KeySpace {
+  name: string;
+  /** Numbers up to this one belong to the space before. */
+  after: number;
+  before?: KeySpace;
+}
+
+/** ≤ 64 ASCII characters, never the same twice in one file, and across files and their lives by chance of 2^-64 only. */
+export function keyOf(space: KeySpace, seq: number): string {
+  return seq > space.after || !space.before ? `${space.name}-${seq.toString(36)}` : keyOf(space.before, seq);
 }
 
 /**
  * For `<return>`: one for each time the stanza came to us, since a key stands for one act. `link` means the epoch, too: what came in an
  * earlier one may be handed back in this, and come again under the same number.
  */
-export function returnKeyOf(space: string, seq: number, { link, n }: Place): string {
+export function returnKeyOf(space: KeySpace, seq: number, { link, n }: Place): string {
   return n === null ? keyOf(space, seq) : `${keyOf(space, seq)}.${link}.${n}`;
 }
 
@@ -50,8 +61,8 @@ export interface Place {
 }
 
 /** The number in a key; undefined for whatever this file has not made. */
-export function seqOf(space: string, key: string): number | undefined {
-  if (!key.startsWith(space) || key[space.length] !== '-') return undefined;
-  const seq = Number.parseInt(key.slice(space.length + 1), 36);
+export function seqOf(space: KeySpace, key: string): number | undefined {
+  const dash = key.lastIndexOf('-');
+  const seq = Number.parseInt(key.slice(dash + 1), 36);
   return Number.isSafeInteger(seq) && keyOf(space, seq) === key ? seq : undefined;
 }

@@ -33,6 +33,17 @@ export class Derived {
     return this.#known.find(hashOf(key));
   }
 
+  /** Whether the entry has not ended. */
+  isOpen(user: string, seq: number): boolean {
+    return this.#open.get(user)?.has(seq) ?? false;
+  }
+
+  get openCount(): number {
+    let count = 0;
+    for (const seqs of this.#open.values()) count += seqs.size;
+    return count;
+  }
+
   opened(user: string, seq: number): void {
     this.#opened(user, seq);
     this.#undo.push(() => this.#ended(user, seq));

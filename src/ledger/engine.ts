@@ -1,5 +1,6 @@
 // What the main thread's half (batch.ts) and the half that owns the file (store.ts) say to each other.
 
+import type { KeySpace } from './codes.ts';
 import type { Draft, Operations } from './ledger.ts';
 
 export interface AcceptArgs {
@@ -19,8 +20,8 @@ export type Call =
 export type Result = { value: unknown } | { fault: string };
 
 export interface Engine {
-  /** Begins every key made from this file. */
-  readonly space: string;
+  /** What the keys made from this file begin with. */
+  readonly space: KeySpace;
   /** The highest number ever handed out and written. */
   readonly lastSeq: number;
   /**

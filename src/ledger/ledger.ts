@@ -1,5 +1,7 @@
 // The ledger's contract: what is written down of each message, and what may be asked of it. No SQL and no thread here.
 
+import type { Piece } from './account.ts';
+
 export type Lane = 'toMqtt' | 'toXmpp';
 
 /** `sent` is written only for what stays unanswered for a second; the rest goes from accepted to acked in one step. */
@@ -328,6 +330,11 @@ export interface Operations {
    */
   caughtUp(args: { user: string; gapAt?: number; place: ArchivePlace; missed?: Missed; done: boolean }): boolean;
   counts(args: Record<string, never>): Counts;
+  /**
+   * One piece of a check of the account: `from` null begins it, after that `next` of the piece before. Whatever is written meanwhile is
+   * counted as well. One check at a time: another one that begins ends it.
+   */
+  verify(args: { from: number | null; user?: string; since?: number; limit: number }): Piece;
   entries(args: EntryFilter): EntryView[];
   /** By key, or all with this sender's id. */
   entry(args: { key?: string; id?: string }): EntryView[];
@@ -366,6 +373,8 @@ export interface Ledger {
   onCommitted: CommittedHandler;
   /** False while a commit fails (full disk): nothing is acknowledged, the ledger tries again by itself. */
   readonly writable: boolean;
+  /** Why it is not writable, and what an operator can do. */
+  readonly trouble: string | null;
   /** Bytes handed to accept and not yet on disk: the measure for back-pressure. */
   readonly uncommittedBytes: number;
   close(): Promise<void>;

@@ -1,6 +1,7 @@
 // The store without a thread, for simulation and tests: the caller decides when, and whether, a batch commits.
 
 import type { DatabaseSync } from 'node:sqlite';
+import type { KeySpace } from './codes.ts';
 import type { Call, Engine, Result } from './engine.ts';
 import { Store } from './store.ts';
 
@@ -20,7 +21,7 @@ export class LocalEngine implements Engine {
     this.#gate = gate;
   }
 
-  get space(): string {
+  get space(): KeySpace {
     return this.#store.space;
   }
 

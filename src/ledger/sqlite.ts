@@ -4,14 +4,17 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import { Backups, type Copy } from './backup.ts';
 import { BatchedLedger } from './batch.ts';
+import type { KeySpace } from './codes.ts';
 import { type Call, type Engine, EngineGone, type Result } from './engine.ts';
 import type { Ledger } from './ledger.ts';
-import { type FromWorker, packCall, type ToWorker, unpackResult } from './wire.ts';
+import { type FromWorker, type Opened, packCall, type ToWorker, unpackResult } from './wire.ts';
 
 export interface OpenLedger extends Ledger {
   /** Resolves if the thread ends by itself, which only a fault in the program can cause: the process should end and start anew. */
   readonly failed: Promise<Error>;
+  readonly backups: Backups;
 }
 
 /**
@@ -20,13 +23,21 @@ export interface OpenLedger extends Ledger {
  */
 export async function openLedger(options: { path: string; clock: Clock; log: Log }): Promise<OpenLedger> {
   const engine = await WorkerEngine.open(options.path);
-  const ledger = new BatchedLedger({ engine, clock: options.clock, log: options.log });
-  return Object.assign(ledger, { failed: engine.failed });
+  const { clock, log, path } = options;
+  const ledger = new BatchedLedger({ engine, clock, log });
+  if (engine.restored !== undefined)
+    log.warn(
+      { event: 'ledger.restored', path, backupAt: new Date(engine.restored).toISOString(), space: engine.space.name },
+      'the ledger is a backup: it begins a new key space, and what was archived since is caught up',
+    );
+  const copy: Copy = (file, progress) => engine.copy(file, progress);
+  return Object.assign(ledger, { failed: engine.failed, backups: new Backups({ copy, clock, log }) });
 }
 
 export class WorkerEngine implements Engine {
-  readonly space: string;
+  readonly space: KeySpace;
   readonly lastSeq: number;
+  readonly restored: number | undefined;
   readonly failed: Promise<Error>;
   readonly #worker: Worker;
   /** The thread answers in order, so the first here belongs to the next answer. */
@@ -34,6 +45,7 @@ export class WorkerEngine implements Engine {
   readonly #ended = Promise.withResolvers<void>();
   #gone: EngineGone | undefined;
   #closing = false;
+  #copying: { progress: (done: number, of: number) => void; end: (fault?: Error) => void } | undefined;
 
   static async open(path: string): Promise<WorkerEngine> {
     // As .ts when run from source, as .js when compiled.
@@ -48,9 +60,10 @@ export class WorkerEngine implements Engine {
     throw new Error('refused' in first ? first.refused : 'the thread of the ledger did not open it');
   }
 
-  private constructor(worker: Worker, { space, lastSeq }: { space: string; lastSeq: number }) {
+  private constructor(worker: Worker, { space, lastSeq, restored }: Opened) {
     this.space = space;
     this.lastSeq = lastSeq;
+    this.restored = restored;
     this.#worker = worker;
     const failed = Promise.withResolvers<Error>();
     this.failed = failed.promise;
@@ -62,6 +75,7 @@ export class WorkerEngine implements Engine {
     worker.on('exit', () => {
       this.#gone ??= new EngineGone(`the thread of the ledger ended: ${reason}`);
       for (const { answer } of this.#waiting.splice(0)) answer.reject(this.#gone);
+      this.#copying?.end(this.#gone);
       if (!this.#closing) failed.resolve(this.#gone);
       this.#ended.resolve();
     });
@@ -75,6 +89,15 @@ export class WorkerEngine implements Engine {
     return answer.promise;
   }
 
+  /** To a file that is there and empty; one at a time. What is committed meanwhile is in the copy. */
+  copy(file: string, progress: (done: number, of: number) => void): Promise<void> {
+    if (this.#gone) return Promise.reject(this.#gone);
+    return new Promise<void>((resolve, reject) => {
+      this.#copying = { progress, end: (fault) => (fault ? reject(fault) : resolve()) };
+      this.#worker.postMessage({ copy: file } satisfies ToWorker);
+    });
+  }
+
   async close(): Promise<void> {
     this.#closing = true;
     this.#worker.postMessage({ close: true } satisfies ToWorker);
@@ -82,10 +105,17 @@ export class WorkerEngine implements Engine {
   }
 
   #hear(message: FromWorker): void {
+    if ('copied' in message) return this.#heardOfCopy(message.copied);
     const first = this.#waiting.shift();
     if (!first) return;
     const { batch, answer } = first;
     if ('results' in message) answer.resolve(message.results.map((result, at) => unpackResult(batch[at]!, result)));
     else if ('failed' in message) answer.reject(new Error(message.failed));
+  }
+
+  #heardOfCopy(copied: Extract<FromWorker, { copied: unknown }>['copied']): void {
+    if (copied === 'all') this.#copying?.end();
+    else if ('fault' in copied) this.#copying?.end(new Error(copied.fault));
+    else this.#copying?.progress(copied.done, copied.of);
   }
 }

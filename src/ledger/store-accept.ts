@@ -133,6 +133,6 @@ function inserter(db: DatabaseSync, tally: Tally, derived: Derived) {
     derived.opened(draft.user, seq);
     if (!refused)
       for (const key of [draft.archiveKey, draft.contentKey, draft.requestKey]) if (key) derived.learned(key, seq);
-    tally.add(lane, state);
+    tally.accepted(lane, state);
   };
 }

@@ -6,6 +6,7 @@ import {
   acked,
   dead,
   discarded,
+  type KeySpace,
   type Place,
   parked,
   returned,
@@ -38,7 +39,7 @@ interface Row extends Standing, Place {
 
 export function byHandOperations(
   db: DatabaseSync,
-  { tally, derived, space }: { tally: Tally; derived: Derived; space: string },
+  { tally, derived, space }: { tally: Tally; derived: Derived; space: KeySpace },
 ): ByHand {
   const end = ender(db, tally, derived);
   const find = finder(db);

@@ -7,6 +7,7 @@ import {
   copy,
   dead,
   discarded,
+  type KeySpace,
   parked,
   returned,
   sent,
@@ -43,7 +44,7 @@ export interface Standing {
   state: number;
 }
 
-export function lifeOperations(db: DatabaseSync, tally: Tally, derived: Derived, space: string): Life {
+export function lifeOperations(db: DatabaseSync, tally: Tally, derived: Derived, space: KeySpace): Life {
   const end = ender(db, tally, derived);
   const standing = db.prepare('SELECT seq, user, lane, state FROM entry WHERE seq = ?');
   const toEnd = (seqs: number[]) =>
@@ -187,7 +188,7 @@ function answerOperations(
   };
 }
 
-function appAckedOperation(db: DatabaseSync, space: string): Life['appAcked'] {
+function appAckedOperation(db: DatabaseSync, space: KeySpace): Life['appAcked'] {
   const acknowledge = db.prepare(
     `UPDATE entry SET app_acked_at = ?, app_has = 1 WHERE seq = ? AND user = ? AND lane = ${toMqtt} AND app_acked_at IS NULL`,
   );

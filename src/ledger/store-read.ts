@@ -1,7 +1,19 @@
 // The store's questions about entries: what to send, what to return, how much there is.
 
 import type { DatabaseSync } from 'node:sqlite';
-import { custodies, keyOf, lanes, type Place, returnKeyOf, seqOf, sole, states, toMqtt, toXmpp } from './codes.ts';
+import {
+  custodies,
+  type KeySpace,
+  keyOf,
+  lanes,
+  type Place,
+  returnKeyOf,
+  seqOf,
+  sole,
+  states,
+  toMqtt,
+  toXmpp,
+} from './codes.ts';
 import type { EntryView, Operations } from './ledger.ts';
 import { conversation } from './store-sweep.ts';
 import type { Tally } from './tally.ts';
@@ -18,7 +30,7 @@ function optional<T>(value: unknown): T | undefined {
   return value === null ? undefined : (value as T);
 }
 
-export function readOperations(db: DatabaseSync, tally: Tally, space: string): Read {
+export function readOperations(db: DatabaseSync, tally: Tally, space: KeySpace): Read {
   return {
     ...deliveryQueries(db, space),
     ...viewQueries(db, space),
@@ -28,7 +40,7 @@ export function readOperations(db: DatabaseSync, tally: Tally, space: string): R
 
 function deliveryQueries(
   db: DatabaseSync,
-  space: string,
+  space: KeySpace,
 ): Pick<Read, 'conversations' | 'toSend' | 'toXmppWaiting' | 'toReturn' | 'withBroker'> {
   const conversations = db.prepare('SELECT DISTINCT lane, user, peer FROM entry WHERE state <= 1');
   const toSend = db.prepare(
@@ -75,7 +87,7 @@ function deliveryQueries(
   };
 }
 
-function viewQueries(db: DatabaseSync, space: string): Pick<Read, 'entries' | 'entry'> {
+function viewQueries(db: DatabaseSync, space: KeySpace): Pick<Read, 'entries' | 'entry'> {
   const columns = `SELECT entry.*, topic, link.name AS link_name, link.epoch AS link_epoch
     FROM entry LEFT JOIN body USING (seq) LEFT JOIN link ON link.id = entry.link`;
   const bySeq = db.prepare(`${columns} WHERE entry.seq = ?`);

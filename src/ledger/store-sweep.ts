@@ -2,7 +2,7 @@
 
 import type { DatabaseSync } from 'node:sqlite';
 import { accepted, acked, dead, discarded, lanes, parked, settled, toMqtt } from './codes.ts';
-import type { Derived } from './derived.ts';
+import type { Derived, Keys } from './derived.ts';
 import type { Conversation, Operations } from './ledger.ts';
 import type { Tally } from './tally.ts';
 
@@ -45,8 +45,14 @@ function forgetOperation(db: DatabaseSync, tally: Tally, derived: Derived): Swee
     `SELECT seq, user, lane FROM entry WHERE state = 4 AND ended_at < ? AND NOT EXISTS (SELECT 1 FROM body WHERE body.seq = entry.seq)
        ORDER BY ended_at LIMIT ?`,
   );
-  const remove = db.prepare('DELETE FROM entry WHERE seq = ? RETURNING archive_key, content_key, request_key');
-  const drop = (seq: number) => derived.forgot(seq, remove.get(seq)!);
+  const remove = db.prepare(
+    'DELETE FROM entry WHERE seq = ? RETURNING lane, state, archive_key, content_key, request_key',
+  );
+  const drop = (seq: number) => {
+    const { lane, state, ...keys } = remove.get(seq)! as unknown as Keys & { lane: number; state: number };
+    derived.forgot(seq, keys);
+    tally.forgotten(lane, state === dead ? discarded : state);
+  };
   // Gives back to the file system what is free, a little at a time.
   const shrink = db.prepare('PRAGMA incremental_vacuum(256)');
   return ({ before, limit }) => {

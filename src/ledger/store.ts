@@ -1,8 +1,10 @@
 // The half of the ledger that owns the database: executes calls in order, many in one commit. Synchronous, no clock, no thread.
 
 import type { DatabaseSync } from 'node:sqlite';
+import type { KeySpace } from './codes.ts';
 import { Derived } from './derived.ts';
 import type { AcceptArgs, Call, Result } from './engine.ts';
+import { beginNewLife, keySpaceOf } from './file-life.ts';
 import type { Operations, Outcome } from './ledger.ts';
 import { migrate } from './schema.ts';
 import { acceptOperation } from './store-accept.ts';
@@ -14,6 +16,7 @@ import { readOperations } from './store-read.ts';
 import { standingOperations } from './store-standing.ts';
 import { sweepOperations } from './store-sweep.ts';
 import { userOperations } from './store-users.ts';
+import { verifyOperation } from './store-verify.ts';
 import { waitingOperations } from './store-waiting.ts';
 import { Tally } from './tally.ts';
 
@@ -26,7 +29,9 @@ function isOwnFault(error: unknown): boolean {
 }
 
 export class Store {
-  readonly space: string;
+  readonly space: KeySpace;
+  /** It was a backup until now, made at this time (ms). */
+  readonly restored: number | undefined;
   readonly operations: Operations;
   readonly #accept: (args: AcceptArgs) => Outcome;
   readonly #db: DatabaseSync;
@@ -36,14 +41,16 @@ export class Store {
   readonly #marks: Marks;
   readonly #putLastSeq;
   #lastSeq: number;
+  /** With the batch in hand. */
+  #handedOut = 0;
 
   /** Brings the schema up to date. Throws as `migrate` does. `path` is for the texts. */
   constructor(db: DatabaseSync, path: string) {
     migrate(db, path);
     this.#db = db;
-    const file = db.prepare('SELECT space, last_seq FROM file').get();
-    this.space = String(file?.space);
-    this.#lastSeq = Number(file?.last_seq);
+    this.restored = beginNewLife(db);
+    this.space = keySpaceOf(db);
+    this.#lastSeq = Number(db.prepare('SELECT last_seq FROM file').get()?.last_seq);
     this.#putLastSeq = db.prepare('UPDATE file SET last_seq = ?');
     this.#derived = new Derived(db);
     this.#tally = new Tally(db);
@@ -65,6 +72,10 @@ export class Store {
       ...this.#links.operations,
       ...this.#marks.operations,
       ...userOperations(db, this.#marks),
+      ...verifyOperation(db, {
+        ...{ tally: this.#tally, derived: this.#derived, space: this.space },
+        lastSeq: () => this.#handedOut,
+      }),
     };
   }
 
@@ -88,10 +99,11 @@ export class Store {
 
   #transaction(calls: Call[], step: (call: Call) => Result): Result[] {
     const restore = this.#save();
+    const lastSeq = calls.reduce(highest, this.#lastSeq);
+    this.#handedOut = lastSeq;
     this.#db.exec('BEGIN');
     try {
       const results = calls.map(step);
-      const lastSeq = calls.reduce(highest, this.#lastSeq);
       if (lastSeq > this.#lastSeq) this.#putLastSeq.run(lastSeq);
       this.#tally.write();
       this.#links.write();

@@ -1,5 +1,6 @@
 // A batch as it crosses to the worker thread: rows of plain values, which clone at a third of the cost of objects.
 
+import type { KeySpace } from './codes.ts';
 import type { AcceptArgs, Call, Result } from './engine.ts';
 import type { Draft, Outcome } from './ledger.ts';
 
@@ -16,9 +17,18 @@ export type WireCall = AcceptRow | AnsweredRow | Exclude<Call, { name: 'accept' 
 /** 0 is what nearly all give: an accept is new, the others give nothing. */
 export type WireResult = 0 | Result;
 
-export type ToWorker = { run: WireCall[] } | { close: true };
+/** `copy`: to this file, which is there and empty. */
+export type ToWorker = { run: WireCall[] } | { copy: string } | { close: true };
+export interface Opened {
+  space: KeySpace;
+  lastSeq: number;
+  /** It was a backup until now, made at this time (ms). */
+  restored: number | undefined;
+}
+
 export type FromWorker =
-  | { opened: { space: string; lastSeq: number } }
+  | { opened: Opened }
+  | { copied: { done: number; of: number } | 'all' | { fault: string } }
   | { refused: string }
   | { results: WireResult[] }
   | { failed: string };

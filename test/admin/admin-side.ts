@@ -11,6 +11,7 @@ import { Deliver } from '../../src/flow/deliver.ts';
 import type { Obstacle, Road, Answer as RoadAnswer } from '../../src/flow/road.ts';
 import type { Draft, Entry } from '../../src/ledger/ledger.ts';
 import { openLedger } from '../../src/ledger/sqlite.ts';
+import { Verifier } from '../../src/ledger/verifier.ts';
 import { silentLog } from '../../src/log.ts';
 import { makeMetrics } from '../../src/metrics.ts';
 import { Devices } from '../../src/migration/devices.ts';
@@ -92,7 +93,13 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
   const health = { component: true, attach: true, mqtt: true, ledger: true };
   const report = new Report(systemClock.now());
   const admin = await startAdmin({
-    ...{ shadow: { report }, clock: systemClock, examine: async () => [] },
+    ...{
+      shadow: { report },
+      clock: systemClock,
+      examine: async () => [],
+      verifier: new Verifier({ ledger, clock: systemClock }),
+      backups: ledger.backups,
+    },
     ...{ users, devices, moves, ledger, token, byHand, server },
     workOn: (user) => reconcile.workOn(user),
     holdup: (conversation) => deliver.holdup(conversation),

@@ -1,7 +1,8 @@
 // What machines ask: liveness, readiness, metrics, and the OpenAPI document.
 
+import { join } from 'node:path';
 import { Ajv } from 'ajv';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type AdminSide, ask, move, startAdminSide } from './admin-side.ts';
 
 let side: AdminSide;
@@ -58,6 +59,8 @@ test('the metrics are these, by name', async () => {
     'crossfade_gaps_total counter',
     'crossfade_in_flight gauge',
     'crossfade_ledger_entries gauge',
+    'crossfade_ledger_imbalance gauge',
+    'crossfade_ledger_verified_timestamp_seconds gauge',
     'crossfade_ledger_writable gauge',
     'crossfade_link_up gauge',
     'crossfade_presences_not_kept_total counter',
@@ -87,7 +90,9 @@ const routes = [
   'GET /api/v1/audit',
   'GET /api/v1/doctor',
   'GET /api/v1/ledger',
+  'GET /api/v1/ledger/backup',
   'GET /api/v1/ledger/counts',
+  'GET /api/v1/ledger/verify',
   'GET /api/v1/ledger/{key}',
   'GET /api/v1/shadow',
   'GET /api/v1/users',
@@ -97,6 +102,7 @@ const routes = [
   'GET /metrics',
   'GET /openapi.json',
   'GET /readyz',
+  'POST /api/v1/ledger/backup',
   'POST /api/v1/ledger/discard',
   'POST /api/v1/ledger/retry',
   'POST /api/v1/ledger/return',
@@ -125,16 +131,23 @@ test.each(routes)('%s is served, and answers as the document says', async (route
   const [method = '', path = ''] = route.split(' ');
   const real = path.replace('{jid}', 'bob%40example.com').replace('{key}', key);
   const put = path.endsWith('/phase') ? { phase: 'legacy' } : { legacyLogin: 'allow' };
-  const asked = { PUT: { ...put, reason: 'again' }, POST: { keys: [key], reason: 'a test' } }[method];
+  const post = path.endsWith('/backup') ? { file: join(side.dir, 'backup.sqlite') } : { keys: [key], reason: 'a test' };
+  const asked = { PUT: { ...put, reason: 'again' }, POST: post }[method];
   const body = asked && JSON.stringify(asked);
+  const isBackup = path.endsWith('/backup');
+  if (isBackup && method === 'GET') {
+    side.ledger.backups.begin(join(side.dir, 'first.sqlite'));
+    await vi.waitUntil(() => side.ledger.backups.last?.state === 'done');
+  }
   const answer = await ask(side.url, real, {
     method,
     body,
     headers: body ? { 'content-type': 'application/json' } : {},
   });
-  expect(answer.status).toBe(200);
+  const status = isBackup && method === 'POST' ? 202 : 200;
+  expect(answer.status).toBe(status);
   const document = (await ask(side.url, '/openapi.json')).body;
-  const { content } = document.paths[path][method.toLowerCase()].responses['200'];
+  const { content } = document.paths[path][method.toLowerCase()].responses[status];
   if (path === '/metrics') return expect(Object.keys(content)).toEqual(['text/plain']);
   const matches = new Ajv({ allowUnionTypes: true, validateFormats: false }).compile(
     content['application/json'].schema,

@@ -22,6 +22,9 @@ function withAccept(outside: Outside, accept: Ledger['accept']): Outside {
     get writable() {
       return ledger.writable;
     },
+    get trouble() {
+      return ledger.trouble;
+    },
     get uncommittedBytes() {
       return ledger.uncommittedBytes;
     },

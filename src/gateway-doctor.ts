@@ -1,0 +1,73 @@
+// The doctor's way to both sides: over the gateway's own component connection, or over short ones that are made for it.
+
+import { systemClock } from './clock.ts';
+import type { Config } from './config.ts';
+import type { Finding } from './doctor/finding.ts';
+import { serverFindings } from './doctor/server-findings.ts';
+import type { Log } from './log.ts';
+import { type BrokerFacts, examineBroker } from './mqtt/examination.ts';
+import { Component } from './xmpp/component.ts';
+import { examineServer } from './xmpp/examination.ts';
+
+/** What the legacy server says about itself over this connection. */
+export async function examineOver(component: Component, { xmpp }: Pick<Config, 'xmpp'>): Promise<Finding[]> {
+  if (!component.online)
+    return [
+      {
+        id: 'server.login',
+        level: 'fault',
+        what: 'the component connection is down',
+        todo: "look for component.offline in the gateway's log",
+      },
+    ];
+  const facts = await examineServer(
+    (...question) => component.request(...question),
+    xmpp.domain,
+    () => systemClock.now(),
+  );
+  const { domain, maxStanzaBytes } = xmpp;
+  return serverFindings(facts, { domain, component: xmpp.component.domain, maxStanzaBytes });
+}
+
+/** The same where no gateway runs: over a connection that is made for it, and closed. It says no hello, so that no session ends. */
+export async function examineLegacyServer(config: Pick<Config, 'xmpp'>, { log }: { log: Log }): Promise<Finding[]> {
+  const { host, port, domain, secret } = config.xmpp.component;
+  const component = new Component({ host, port, domain, secret, server: config.xmpp.domain, clock: systemClock, log });
+  const { promise, resolve } = Promise.withResolvers<string | null>();
+  component.onOnline = () => resolve(null);
+  component.onClosed = resolve;
+  component.start();
+  try {
+    const fault = await promise;
+    if (fault === null) {
+      const login: Finding = {
+        id: 'server.login',
+        level: 'ok',
+        what: `the component ${domain} is in at ${host}:${port}`,
+      };
+      return [login, ...(await examineOver(component, config))];
+    }
+    return [
+      {
+        ...{
+          id: 'server.login',
+          level: 'fault',
+          what: `the component ${domain} cannot log in at ${host}:${port}: ${fault}`,
+        },
+        why: 'nothing can be sent to the server, or taken from it',
+        todo: `xmpp.component: host and port must be the server's for components, and secret the one it has for ${domain}`,
+      },
+    ];
+  } finally {
+    await component.stop();
+  }
+}
+
+/** What a broker does and lets do; see mqtt/examination. */
+export function examineBrokerOf(
+  { mqtt }: Pick<Config, 'mqtt'>,
+  app?: { username: string; password: string },
+): Promise<BrokerFacts> {
+  const { url, username, password, ca, cert, key, root } = mqtt;
+  return examineBroker({ address: { url, username, password, tls: { ca, cert, key } }, root, app, clock: systemClock });
+}

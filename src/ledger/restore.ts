@@ -1,0 +1,83 @@
+// Puts a backup in the place of a ledger; the old file is kept beside it. The new life begins when the gateway opens it (file-life.ts).
+
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { backupTime, markAsBackup } from './file-life.ts';
+import { type Inspected, inspect } from './inspect.ts';
+import { isBusy, whyNotOpened } from './trouble.ts';
+
+export interface Restorable extends Inspected {
+  file: string;
+  path: string;
+  /** There is a ledger that will be moved aside. */
+  replaces: boolean;
+}
+
+/** Looks at the backup and the place where it goes, and changes nothing. Throws with a text for the operator. */
+export function lookAtRestore(file: string, path: string): Restorable {
+  refuseIfInUse(path);
+  return { ...inspect(file), file, path, replaces: existsSync(path) };
+}
+
+/** Gives the name under which the old ledger is kept; null if there was none. A power cut leaves the old or the new one. */
+export function restore({ file, path }: { file: string; path: string }, now: number): string | null {
+  refuseIfInUse(path);
+  const part = `${path}.part`;
+  rmSync(part, { force: true });
+  copyFileSync(file, part, constants.COPYFILE_EXCL);
+  chmodSync(part, 0o600);
+  mark(part, now);
+  sync(part);
+  const kept = existsSync(path)
+    ? `${path}.before-restore-${new Date(now).toISOString().replace(/[-:]|\.\d+/g, '')}`
+    : null;
+  if (kept) {
+    renameSync(path, kept);
+    for (const end of ['-wal', '-shm']) if (existsSync(path + end)) renameSync(path + end, kept + end);
+  }
+  renameSync(part, path);
+  sync(dirname(path));
+  return kept;
+}
+
+/** What `ledger backup` has made says so; any other copy becomes one here. */
+function mark(path: string, now: number): void {
+  const db = new DatabaseSync(path);
+  try {
+    db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE');
+    markAsBackup(db, backupTime(db) ?? now);
+  } finally {
+    db.close();
+  }
+}
+
+/** A damaged ledger may be replaced, one that is open may not. */
+function refuseIfInUse(path: string): void {
+  if (!existsSync(path)) return;
+  let db: DatabaseSync | undefined;
+  try {
+    db = new DatabaseSync(path, { readOnly: true, timeout: 0 });
+    db.prepare('SELECT count(*) FROM sqlite_schema').get();
+  } catch (error) {
+    if (isBusy(error)) throw whyNotOpened(error, path);
+  } finally {
+    db?.close();
+  }
+}
+
+function sync(path: string): void {
+  const descriptor = openSync(path, 'r');
+  fsyncSync(descriptor);
+  closeSync(descriptor);
+}
