@@ -328,8 +328,9 @@ export class Deliver {
     const now = this.#parts.clock.now();
     const users = new Set<string>();
     for (const { parkedAt, conversation } of this.#parked()) {
+      // A clock that was put back must not make it wait for the time that is gone.
       const waitMs = this.#parts.hasDeviceOnline(conversation.user) ? parkedRetryMs : parkedAloneRetryMs;
-      if (parkedAt !== null && now - parkedAt >= waitMs) users.add(conversation.user);
+      if (parkedAt !== null && Math.abs(now - parkedAt) >= waitMs) users.add(conversation.user);
     }
     for (const user of users) await this.unpark(user);
   }

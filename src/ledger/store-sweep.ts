@@ -20,14 +20,22 @@ export function sweepOperations(db: DatabaseSync, tally: Tally, derived: Derived
   };
 }
 
+/** A PUBACK may come some time after the broker's last sign of life that `now` speaks of. */
+const clockSkewMs = 60_000;
+
 function settleOperation(db: DatabaseSync, tally: Tally, derived: Derived): Sweep['settle'] {
   // Both conditions are in the index, so those that wait for the app or the horizon cost nothing.
   const ripe = db.prepare(
     'SELECT seq, user FROM entry WHERE state = 2 AND app_has = 1 AND acked_at <= ? ORDER BY acked_at LIMIT ?',
   );
+  // The clock was put back since: these would wait for the time that is gone. They count as answered just now.
+  const ahead = db.prepare(
+    'UPDATE entry SET acked_at = ?1 WHERE state = 2 AND app_has IN (0, 1) AND acked_at > ?1 + ?2',
+  );
   const settle = db.prepare(`UPDATE entry SET state = ${settled}, ended_at = ? WHERE seq = ?`);
   const dropBody = db.prepare('DELETE FROM body WHERE seq = ?');
   return ({ now, horizonMs, limit }) => {
+    ahead.run(now, clockSkewMs);
     const rows = ripe.all(now - horizonMs, limit);
     for (const { seq, user } of rows) {
       settle.run(now, seq!);

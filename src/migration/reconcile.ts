@@ -177,9 +177,11 @@ export class Reconcile {
       this.#parts.deliveries.reopened(user.jid);
     }
     const { version } = user;
+    const { epoch } = this.#parts.server;
     for (const step of this.#differences(user)) {
       const failed = await step();
-      if (user.version !== version) return null;
+      // Another move, or a server that has forgotten everything: the rest is for another state of things, and the next turn is due.
+      if (user.version !== version || this.#parts.server.epoch !== epoch) return null;
       if (failed?.kind === 'refused' && user.moving) return this.#fail(user, failed.text || failed.condition);
       if (failed) return failed;
     }

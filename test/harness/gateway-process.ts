@@ -25,6 +25,8 @@ export interface Answer {
 
 export class GatewayProcess {
   readonly configFile: string;
+  /** Laid over this process's environment at each start. */
+  env: Record<string, string> = {};
   /** Everything it has logged since its first start. */
   readonly log = new Happenings<LogLine>();
   #child: ChildProcess | undefined;
@@ -46,7 +48,10 @@ export class GatewayProcess {
   async start(until = 'gateway.ready'): Promise<void> {
     // With SIGXFSZ ignored, what does not fit on the disk is an error (see `fillDisk`), as it is on a real one.
     const command = ['-c', `trap '' XFSZ; exec "$@"`, 'sh', process.execPath, main, 'run', '--config', this.configFile];
-    const child = spawn('/bin/sh', command, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('/bin/sh', command, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...this.env },
+    });
     const killAtExit = () => child.kill('SIGKILL');
     process.once('exit', killAtExit);
     this.#child = child;

@@ -23,6 +23,10 @@ export interface StageOptions {
   /** Names of further MQTT accounts. */
   mqttAccounts?: string[];
   mosquitto?: Record<string, string | number | boolean>;
+  /** What stands between the gateway and the servers: given their ports, it gives the ones the gateway connects to. */
+  between?: (ports: { component: number; broker: number }) => Promise<{ component: number; broker: number }>;
+  /** Of the gateway. */
+  env?: Record<string, string>;
   /** Sections laid over the gateway's configuration. */
   config?: { xmpp?: object; mqtt?: object; migration?: object; webhook?: object };
 }
@@ -117,13 +121,15 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     options: options.mosquitto,
   });
   const gateway = new GatewayProcess(dir);
+  gateway.env = options.env ?? {};
   const stage = new Stage({ prosody, mosquitto, gateway, dir, password, gatewayPassword });
-  const { componentPort: port } = prosody;
+  const direct = { component: prosody.componentPort, broker: mosquitto.port };
+  const { component: port, broker } = (await options.between?.(direct)) ?? direct;
   const component = { host: '127.0.0.1', port, domain: 'gw.example.com', secret, users: ownUsers };
   await gateway.configure({
     xmpp: { domain: 'example.com', component, ...options.config?.xmpp },
     mqtt: {
-      ...{ url: mosquitto.url, username: gatewayName, password: gatewayPassword, brokerHorizon: '10s' },
+      ...{ url: `mqtt://127.0.0.1:${broker}`, username: gatewayName, password: gatewayPassword, brokerHorizon: '10s' },
       ...options.config?.mqtt,
     },
     migration: options.config?.migration ?? {},

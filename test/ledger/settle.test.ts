@@ -23,6 +23,15 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
     bench = await engines[engine]!();
   });
   afterEach(() => bench.end());
+  test('what was answered before the clock was put back does not wait for the time that is gone', async () => {
+    const key = await published(7_200_000);
+    await bench.ledger.do('appAcked', { user: bob, keys: [key], at: 7_200_000 });
+    expect(await settle(1_000)).toBe(0);
+    expect(await settle(1_050)).toBe(0);
+    expect(await settle(1_100)).toBe(1);
+    expect(await stateOf(key)).toBe('settled');
+  });
+
   describe('settles towards MQTT', () => {
     interface Settling {
       story: string;

@@ -1,0 +1,189 @@
+// The load: contacts and apps that talk to each other all the time, and what each said and saw.
+
+import type { Element } from 'ltx';
+import type { App } from '../harness/app.ts';
+import type { Contact, Heard as Message } from '../harness/contact.ts';
+import type { Stage } from '../harness/stage.ts';
+import type { Heard, Sight } from './judge.ts';
+
+export const contacts = ['alice', 'dave'];
+export const users = ['bob', 'carol'];
+
+const betweenMs = 15;
+const patienceMs = 90_000;
+const pageSize = 50;
+
+const jid = (name: string) => `${name}@example.com`;
+
+export class Talk {
+  readonly #stage: Stage;
+  readonly #apps = new Map<string, App>();
+  readonly #contacts = new Map<string, Contact>();
+  /** What contacts heard before their server was killed. */
+  readonly #earlier = new Map<string, Message[]>();
+  /** By `from>to`, in order. */
+  readonly #said = new Map<string, string[]>();
+  #timer: NodeJS.Timeout | undefined;
+  #turn = 0;
+  #probes = 0;
+  isServerKilled = false;
+
+  private constructor(stage: Stage) {
+    this.#stage = stage;
+  }
+
+  /** `port`: where the app of the first user finds the broker. */
+  static async begin(stage: Stage, port: number): Promise<Talk> {
+    const talk = new Talk(stage);
+    const [first, second] = users as [string, string];
+    talk.#apps.set(first, await stage.app(first, 'phone', { repeatMs: 2_000, port }));
+    talk.#apps.set(second, await stage.app(second, 'phone', { library: 'mqtt.js', version: 3, repeatMs: 2_000 }));
+    for (const name of contacts) talk.#contacts.set(name, await stage.contact(name));
+    return talk;
+  }
+
+  /** From now on somebody says something every few milliseconds. */
+  start(): void {
+    const pairs = contacts.flatMap((contact) =>
+      users.flatMap((user) => [[contact, user] as const, [user, contact] as const]),
+    );
+    this.#timer = setInterval(() => this.#say(...pairs[this.#turn++ % pairs.length]!), betweenMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  get said(): number {
+    return [...this.#said.values()].reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /** The contacts log in again after their server has been away. */
+  async renew(): Promise<void> {
+    for (const [name, before] of this.#contacts) {
+      this.#earlier.set(name, [...(this.#earlier.get(name) ?? []), ...before.messages.items]);
+      await before.leave();
+      this.#contacts.set(name, await this.#stage.contact(name));
+    }
+  }
+
+  /** Resolves when new words go both ways for every user, which is when a fault is over. Milliseconds. */
+  async recovers(): Promise<number> {
+    const begun = performance.now();
+    const n = ++this.#probes;
+    const [name] = contacts as [string];
+    const contact = this.#contacts.get(name)!;
+    await Promise.all(
+      users.map(async (user) => {
+        const [there, back] = [`probe ${n} to ${user}`, `probe ${n} from ${user}`];
+        this.#note(name, user, there);
+        contact.say(jid(user), there, there);
+        const app = this.#apps.get(user)!;
+        this.#note(user, name, back);
+        app.say(jid(name), back, back);
+        await Promise.all([
+          app.hears('message', { body: there, direction: 'received' }, { timeoutMs: patienceMs }),
+          contact.hears(back, patienceMs),
+        ]);
+      }),
+    );
+    return performance.now() - begun;
+  }
+
+  /** Everything the apps sent has been answered. */
+  get isAnswered(): boolean {
+    return [...this.#apps.values()].every(({ unacknowledged }) => unacknowledged === 0);
+  }
+
+  /** All conversations, as the judge wants them. */
+  async heard(): Promise<Heard[]> {
+    const archives = new Map<string, string[]>();
+    for (const name of [...users, ...contacts]) archives.set(name, await this.#archived(name));
+    const heard: Heard[] = [];
+    for (const user of users) {
+      const accepted = (await this.#stage.gateway.entries(jid(user))).filter(({ lane }) => lane === 'toXmpp');
+      for (const contact of contacts) {
+        const said = this.#said.get(`${contact}>${user}`) ?? [];
+        const owed = said.filter((body) => archives.get(user)!.includes(body));
+        heard.push({ name: `${contact} > ${user}`, said, owed, seen: this.#atApp(user, contact) });
+        // In the order in which the gateway took them: what a broker lost the app says again, later. An id is the body here.
+        const taken = accepted.filter(({ peer }) => peer === jid(contact)).map(({ id }) => String(id));
+        const seen = this.#atContact(contact, user);
+        const rest = { elsewhere: archives.get(contact)!, mayRepeat: this.isServerKilled };
+        heard.push({
+          name: `${user} > ${contact}`,
+          said: taken,
+          owed: [...new Set([...taken, ...this.#told(user, contact)])],
+          seen,
+          ...rest,
+        });
+      }
+    }
+    return heard;
+  }
+
+  #say(from: string, to: string): void {
+    const said = this.#said.get(`${from}>${to}`)?.length ?? 0;
+    const body = `${from} to ${to} ${said}`;
+    this.#note(from, to, body);
+    const app = this.#apps.get(from);
+    if (app) app.say(jid(to), body, body);
+    else this.#contacts.get(from)!.say(jid(to), body, body);
+  }
+
+  #note(from: string, to: string, body: string): void {
+    const name = `${from}>${to}`;
+    this.#said.set(name, [...(this.#said.get(name) ?? []), body]);
+  }
+
+  /** What `in/ack` has named, of what this user said to this contact. */
+  #told(user: string, contact: string): string[] {
+    const said = new Set(this.#said.get(`${user}>${contact}`));
+    const acks = this.#apps
+      .get(user)!
+      .all('ack')
+      .flatMap(({ ids }) => ids as string[]);
+    return acks.filter((id) => said.has(id));
+  }
+
+  #atApp(user: string, contact: string): Sight[] {
+    return this.#apps.get(user)!.heard.items.flatMap(({ channel, payload }) => {
+      const { body, key, copy, from, direction } = payload;
+      if (channel !== 'message' || direction !== 'received' || !String(from).startsWith(`${jid(contact)}/`)) return [];
+      return [{ body: String(body), key: String(key), copy: copy === true }];
+    });
+  }
+
+  #atContact(contact: string, user: string): Sight[] {
+    const all = [...(this.#earlier.get(contact) ?? []), ...this.#contacts.get(contact)!.messages.items];
+    return all.flatMap(({ from, body, type }) =>
+      type !== 'error' && body !== '' && from.startsWith(`${jid(user)}/`) ? [{ body }] : [],
+    );
+  }
+
+  /** The bodies in an account's archive (XEP-0313), asked for by a client without presence. */
+  async #archived(name: string): Promise<string[]> {
+    const client = await this.#stage.legacyClient(name, { priority: null, resource: 'archive' });
+    const bodies: string[] = [];
+    try {
+      for (let after = ''; ; ) {
+        const from = client.inbox.all.length;
+        const page = `<set xmlns='http://jabber.org/protocol/rsm'><max>${pageSize}</max>${after && `<after>${after}</after>`}</set>`;
+        const answer = await client.iq(`<iq type='set'><query xmlns='urn:xmpp:mam:2'>${page}</query></iq>`);
+        const results = client.inbox.all
+          .slice(from)
+          .flatMap((stanza) => stanza.getChild('result', 'urn:xmpp:mam:2') ?? []);
+        for (const result of results) bodies.push(bodyOf(result));
+        const next = answer.getChild('fin', 'urn:xmpp:mam:2')?.getChild('set')?.getChildText('last');
+        if (results.length === 0 || !next) return bodies.filter((body) => body !== '');
+        after = next;
+      }
+    } finally {
+      await client.stop();
+    }
+  }
+}
+
+function bodyOf(result: Element): string {
+  return result.getChild('forwarded', 'urn:xmpp:forward:0')?.getChild('message')?.getChildText('body') ?? '';
+}
