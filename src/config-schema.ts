@@ -170,6 +170,21 @@ const mqtt = folder(
       minimum: 1,
       maximum: 100_000,
     },
+    messagesPerSecond: {
+      type: 'integer',
+      description:
+        'Messages a second that the apps of one user may go on sending; more are refused with `resource-constraint` on `in/error`, with when to send them again. Acknowledgements (`out/ack`) do not count.',
+      default: 50,
+      minimum: 1,
+      maximum: 100_000,
+    },
+    messagesBurst: {
+      type: 'integer',
+      description: 'Messages that the apps of one user may send at once, before `messagesPerSecond` counts.',
+      default: 2000,
+      minimum: 1,
+      maximum: 1_000_000,
+    },
     deviceDays: {
       type: 'integer',
       description: 'Days of silence after which a device is forgotten.',

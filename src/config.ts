@@ -32,6 +32,8 @@ export interface Config {
     /** Milliseconds. */
     brokerHorizon: number;
     offlineWindow: number;
+    messagesPerSecond: number;
+    messagesBurst: number;
     deviceDays: number;
     embeddedPort: number;
     /** `name:password` */

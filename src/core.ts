@@ -9,6 +9,7 @@ import { CatchUp } from './flow/catch-up.ts';
 import { Contacts } from './flow/contacts.ts';
 import { Deliver } from './flow/deliver.ts';
 import { LegacyLogins } from './flow/legacy-logins.ts';
+import type { RateLimit } from './flow/rate.ts';
 import type { Holdup } from './flow/road.ts';
 import { MqttRoad, XmppRoad } from './flow/roads.ts';
 import { type SessionKinds, Sessions } from './flow/sessions.ts';
@@ -41,6 +42,8 @@ export interface Settings {
   root: string;
   shadowRoot: string;
   maxStanzaBytes: number;
+  /** What the apps of one user may send. */
+  rate: RateLimit;
   offlineWindow: number;
   deviceDays: number;
   brokerHorizonMs: number;
@@ -133,7 +136,7 @@ export class Core {
       ...{ contacts: this.#contacts, catchUp: this.#catchUp, logins },
     });
     const onAcked = (user: string) => this.#acked(user);
-    this.toXmpp = new ToXmpp({ ...shared, notices, onAcked, maxStanzaBytes });
+    this.toXmpp = new ToXmpp({ ...shared, notices, onAcked, maxStanzaBytes, rate: settings.rate });
     const deliveries = {
       isPublishing: (user: string) => deliver.isOut('toMqtt', user),
       hasToSend: (user: string) => deliver.hasEntries('toXmpp', user),
@@ -259,6 +262,17 @@ export class Core {
 
   brokerDown(): void {
     this.#upkeep.brokerDown();
+  }
+
+  /** A queue of the broker was full: what it had taken is gone. */
+  brokerDropped(count: number): void {
+    const { log, metrics } = this.#common;
+    metrics.brokerDropped.inc(count);
+    log.error(
+      { event: 'broker.dropped', count },
+      'the broker dropped messages: raise max_queued_messages (docs/operating.md)',
+    );
+    this.#upkeep.brokerDropped();
   }
 
   brokerBooted(bootMs: number): void {

@@ -93,6 +93,7 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
         ready();
       },
       onBoot: (bootMs) => core.brokerBooted(bootMs),
+      onDropped: (count) => core.brokerDropped(count),
     });
     closing.push(() => broker.close());
     closing.push(async () => {
@@ -219,7 +220,14 @@ function offlineSettings({ xmpp }: Pick<Config, 'xmpp'>): Settings {
   const policy = { legacyLogin: 'allow' as const, lockText: '', attachWindow: 8 };
   const { domain, maxStanzaBytes, component } = xmpp;
   const own = { component: component.domain, ownUsers: component.users };
-  const rest = { ...own, root: 'offline', shadowRoot: 'offline', offlineWindow: 0, version };
+  const rest = {
+    ...own,
+    root: 'offline',
+    shadowRoot: 'offline',
+    offlineWindow: 0,
+    version,
+    rate: { perSecond: 1, burst: 1 },
+  };
   return { domain, maxStanzaBytes, ...rest, ...never, ...policy };
 }
 
@@ -256,6 +264,7 @@ function settingsOf({ xmpp, mqtt, migration, ledger }: Config): Settings {
     root: mqtt.root,
     shadowRoot: mqtt.shadowRoot,
     maxStanzaBytes: xmpp.maxStanzaBytes,
+    rate: { perSecond: mqtt.messagesPerSecond, burst: mqtt.messagesBurst },
     offlineWindow: mqtt.offlineWindow,
     deviceDays: mqtt.deviceDays,
     brokerHorizonMs: mqtt.brokerHorizon,

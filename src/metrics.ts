@@ -16,6 +16,7 @@ export interface Metrics {
   readonly automatic: Counter<'kind'>;
   readonly presencesNotKept: Counter;
   readonly webhooks: Counter<'result'>;
+  readonly brokerDropped: Counter;
   readonly inFlight: Gauge<'lane'>;
   readonly linkUp: Gauge<'link'>;
   readonly ledgerWritable: Gauge;
@@ -65,6 +66,11 @@ export function makeMetrics(): Metrics {
       [],
     ),
     webhooks: counter('webhooks', 'Calls of the webhook "message waiting": sent, failed, dropped', ['result']),
+    brokerDropped: counter(
+      'broker_dropped',
+      'Messages that the broker says it has dropped because a queue was full',
+      [],
+    ),
     inFlight: gauge('in_flight', 'Entries sent and not yet answered', ['lane']),
     linkUp: gauge('link_up', '1 while the link stands: component, attach, mqtt', ['link']),
     ledgerWritable: gauge('ledger_writable', '1 while commits succeed', []),

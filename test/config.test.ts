@@ -61,6 +61,8 @@ describe('a configuration', () => {
         shadowRoot: 'chat-shadow',
         brokerHorizon: 3_600_000,
         offlineWindow: 500,
+        messagesPerSecond: 50,
+        messagesBurst: 2000,
         deviceDays: 30,
         embeddedPort: 1883,
         embeddedAccounts: [],

@@ -18,6 +18,7 @@ import { isContent } from '../xmpp/stanza.ts';
 import { writeWithContent } from '../xmpp/xml-writer.ts';
 import type { AppNotices } from './app-notices.ts';
 import { directedPresence } from './directed-presence.ts';
+import { Rate, type RateLimit } from './rate.ts';
 import type { Sessions } from './sessions.ts';
 import { answeredBy, isSubscription } from './subscriptions.ts';
 
@@ -37,6 +38,8 @@ export interface ToXmppParts {
   onAcked: (user: string) => void;
   /** Bytes of the finished stanza, envelope included. */
   maxStanzaBytes: number;
+  /** What the apps of one user may send, beside out/ack. */
+  rate: RateLimit;
   clock: Clock;
   metrics: Metrics;
   log: Log;
@@ -61,9 +64,11 @@ interface Translation {
 
 export class ToXmpp {
   readonly #parts: ToXmppParts;
+  readonly #rate: Rate;
 
   constructor(parts: ToXmppParts) {
     this.#parts = parts;
+    this.#rate = new Rate(parts.rate, parts.clock);
   }
 
   /** An IncomingHandler: `accepted` is called once the entry is on disk, or the refusal is on its way to the app. */
@@ -80,6 +85,8 @@ export class ToXmpp {
     }
     const user = this.#parts.users.get(place.user);
     if (place.channel === 'ack') return this.#ack(place.user, message, accepted);
+    const waitMs = this.#rate.take(place.user);
+    if (waitMs > 0) return this.#slowDown(place.user, message, waitMs, accepted);
     const payload = readPayload(message.payload, { maxBytes: this.#parts.maxStanzaBytes });
     if (isRefusal(payload)) return this.#refuse(place.user, idOfRefused(message.payload), payload, accepted);
     if (place.channel === 'chatstate') return this.#passOn(user, payload, accepted);
@@ -222,6 +229,13 @@ export class ToXmpp {
     log.warn({ event: 'publish.retained', topic: message.topic });
     this.#refuse(user, undefined, refuse('bad-request', 'messages under out/ must not be retained'), accepted);
     if (message.payload.length > 0) void broker.publish({ topic: message.topic, payload: '', qos: 1, retain: true });
+  }
+
+  /** Not kept, so that the same id may come again. */
+  #slowDown(user: string, message: Incoming, waitMs: number, accepted: () => void): void {
+    const { perSecond } = this.#parts.rate;
+    const text = `more than ${perSecond} messages a second: send this one again in ${Math.ceil(waitMs / 1000)} s`;
+    this.#refuse(user, idOfRefused(message.payload), refuse('resource-constraint', text), accepted);
   }
 
   /** `user` null: there is nobody who could be told. */

@@ -17,6 +17,8 @@ const repeatAfterMs = [30_000, 120_000, 600_000];
 /** Mosquitto tells its uptime every 10 s unless set otherwise. */
 const bootWaitMs = 12_000;
 const bootMeta = 'broker-boot';
+/** After the broker has dropped messages, what may be among them goes again, at most so often. */
+const droppedEveryMs = 60_000;
 
 export interface UpkeepParts {
   ledger: Ledger;
@@ -39,6 +41,9 @@ export class Upkeep {
   readonly #repeats = new Map<string, Timer>();
   /** Runs while we wait for the broker to say when it was started. */
   #listening?: Timer;
+  /** Runs while nothing is published again because of dropped messages; `#dropsAgain`: it was asked for meanwhile. */
+  #dropPause?: Timer;
+  #dropsAgain = false;
   /** Counts the broker's comings and goings: what was begun for one connection must not end in another. */
   #connection = 0;
 
@@ -54,6 +59,7 @@ export class Upkeep {
 
   stop(): void {
     this.#listening?.cancel();
+    this.#dropPause?.cancel();
     for (const timer of [...this.#timers, ...this.#repeats.values()]) timer.cancel();
   }
 
@@ -92,6 +98,24 @@ export class Upkeep {
     if (connection !== this.#connection) return;
     road.open = true;
     deliver.wake('toMqtt');
+  }
+
+  /** Which messages the broker has dropped it does not say: what is not settled of users with a device online goes once more. */
+  brokerDropped(): void {
+    if (this.#dropPause) {
+      this.#dropsAgain = true;
+      return;
+    }
+    const { clock, deliver, devices, users, fault } = this.#parts;
+    this.#dropsAgain = false;
+    this.#dropPause = clock.after(droppedEveryMs, () => {
+      this.#dropPause = undefined;
+      if (this.#dropsAgain) this.brokerDropped();
+    });
+    const run = async () => {
+      for (const { jid } of users.all()) if (devices.online(jid) > 0) await deliver.republish(jid);
+    };
+    run().catch(fault);
   }
 
   /** A device of the user came online: what waits for it goes, and what its app has not acknowledged goes again. */

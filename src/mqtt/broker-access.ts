@@ -14,7 +14,7 @@ const embedded = 'embedded:';
 const probeAgainMs = 2_000;
 
 /** What the parts above are told; see BrokerOptions. */
-export type BrokerEvents = Pick<BrokerOptions, 'filters' | 'onMessage' | 'onUp' | 'onDown' | 'onBoot'>;
+export type BrokerEvents = Pick<BrokerOptions, 'filters' | 'onMessage' | 'onUp' | 'onDown' | 'onBoot' | 'onDropped'>;
 
 /** The broker's sender proves nothing where anybody may publish: an open broker ends the start, or the gateway. */
 export class BrokerAccess implements Broker {

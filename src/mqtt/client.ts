@@ -20,6 +20,8 @@ export interface BrokerOptions extends Address {
   onDown(reason: string): void;
   /** Once after each `onUp`, as soon as a live `$SYS/broker/uptime` has come; never on a broker without one. */
   onBoot(bootMs: number): void;
+  /** The broker has dropped so many messages more: a queue was full. */
+  onDropped(count: number): void;
 }
 
 export interface BrokerClient extends Broker {
@@ -56,6 +58,7 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
       boot = bootMs;
       if (up) options.onBoot(bootMs);
     },
+    onDropped: (count) => options.onDropped(count),
   });
   const subscriber = startSubscriber(parts, `${clientId}-sub`, options.filters, {
     ...told,

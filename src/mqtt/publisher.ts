@@ -5,6 +5,7 @@ import { readBoot, uptimeTopic } from './boot.ts';
 import type { Publish, PublishResult } from './broker.ts';
 import type { Live } from './connect-once.ts';
 import { type ConnectionParts, type Handlers, keepConnected } from './connection.ts';
+import { DroppedCount, droppedTopic } from './dropped.ts';
 import { encodePublish } from './packet.ts';
 
 export interface Publisher {
@@ -39,13 +40,14 @@ const packetTooLarge: PublishResult = { kind: 'acked', code: 149 };
 export function startPublisher(
   parts: ConnectionParts,
   clientId: string,
-  told: { onUp(): void; onDown(reason: string): void; onBoot(bootMs: number): void },
+  told: { onUp(): void; onDown(reason: string): void; onBoot(bootMs: number): void; onDropped(count: number): void },
 ): Publisher {
   let link: PublishLink | null = null;
   let window = ownWindow;
   let reasonCodes = false;
   let maximumPacketSize = largestPacket;
   let heardAt = 0;
+  const dropped = new DroppedCount();
 
   const attach = (): Handlers => {
     let bootKnown = false;
@@ -55,7 +57,7 @@ export function startPublisher(
         maximumPacketSize = connack.properties?.maximumPacketSize ?? largestPacket;
         reasonCodes = live.version === 5;
         link = new PublishLink(live, window, maximumPacketSize);
-        live.client.subscribe(uptimeTopic, { qos: 0 }, (error) => {
+        live.client.subscribe([uptimeTopic, droppedTopic], { qos: 0 }, (error) => {
           if (error) parts.log.debug({ event: 'mqtt.no-uptime', reason: error.message });
         });
         told.onUp();
@@ -65,6 +67,10 @@ export function startPublisher(
         link?.takePacket(packet);
       },
       onPublish(packet, _live, release) {
+        if (packet.topic === droppedTopic) {
+          const rise = dropped.rise(Buffer.from(packet.payload));
+          if (rise > 0) told.onDropped(rise);
+        }
         const bootMs =
           bootKnown || packet.retain || packet.topic !== uptimeTopic
             ? null

@@ -54,6 +54,7 @@ test('the metrics are these, by name', async () => {
     'crossfade_accepted_total counter',
     'crossfade_answered_total counter',
     'crossfade_automatic_answers_total counter',
+    'crossfade_broker_dropped_total counter',
     'crossfade_copies_total counter',
     'crossfade_ephemeral_total counter',
     'crossfade_gaps_total counter',

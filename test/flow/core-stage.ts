@@ -172,6 +172,7 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
       shadowRoot: 'chat-shadow',
       maxStanzaBytes: 262_144,
       offlineWindow: 500,
+      rate: { perSecond: 1000, burst: 1000 },
     },
     ...{ deviceDays: 30, brokerHorizonMs: 1_000_000, historyMs: 7 * 86_400_000, version: '0' },
     component: 'gw.example.com',

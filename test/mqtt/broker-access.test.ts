@@ -11,7 +11,7 @@ import { account, Heard } from './parties.ts';
 
 const events = {
   filters: { out: 'chat/+/out/+', presence: 'chat/+/presence/+' },
-  ...{ onMessage() {}, onUp() {}, onDown() {}, onBoot() {} },
+  ...{ onMessage() {}, onUp() {}, onDown() {}, onBoot() {}, onDropped() {} },
 };
 
 /** The configuration refuses such a URL; whoever hands one over all the same is not betrayed. */

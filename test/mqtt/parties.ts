@@ -40,6 +40,7 @@ export interface Gateway {
   ups: Heard<BrokerUp>;
   downs: Heard<string>;
   boots: Heard<number>;
+  drops: Heard<number>;
   logged: Heard<{ event: string; [field: string]: unknown }>;
 }
 
@@ -51,7 +52,7 @@ let gateways = 0;
 export function startGateway(url: string, options: Partial<BrokerOptions> & { hold?: boolean } = {}): Gateway {
   const { hold = false, ...rest } = options;
   const [messages, ups, downs] = [new Heard<HeardMessage>(), new Heard<BrokerUp>(), new Heard<string>()];
-  const [boots, logged] = [new Heard<number>(), new Heard<{ event: string }>()];
+  const [boots, drops, logged] = [new Heard<number>(), new Heard<number>(), new Heard<{ event: string }>()];
   const keep = (fields: { event: string }) => logged.push(fields);
   const log: Log = { ...silentLog, info: keep, warn: keep, error: keep };
   const broker = connectBroker({
@@ -69,9 +70,10 @@ export function startGateway(url: string, options: Partial<BrokerOptions> & { ho
     onUp: (up) => ups.push(up),
     onDown: (reason) => downs.push(reason),
     onBoot: (bootMs) => boots.push(bootMs),
+    onDropped: (count) => drops.push(count),
     ...rest,
   });
-  return { broker, messages, ups, downs, boots, logged };
+  return { broker, messages, ups, downs, boots, drops, logged };
 }
 
 export async function startApp(url: string, options: IClientOptions = {}): Promise<MqttClient> {
