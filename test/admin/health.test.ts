@@ -138,7 +138,7 @@ test.each(routes)('%s is served, and answers as the document says', async (route
   const isBackup = path.endsWith('/backup');
   if (isBackup && method === 'GET') {
     side.ledger.backups.begin(join(side.dir, 'first.sqlite'));
-    await vi.waitUntil(() => side.ledger.backups.last?.state === 'done');
+    await vi.waitUntil(() => side.ledger.backups.last?.state === 'done', { timeout: 15_000 });
   }
   const answer = await ask(side.url, real, {
     method,
