@@ -9,7 +9,7 @@ import type { Heard, Sight } from './judge.ts';
 export const contacts = ['alice', 'dave'];
 export const users = ['bob', 'carol'];
 
-const betweenMs = 15;
+const betweenMs = 20;
 const patienceMs = 90_000;
 const pageSize = 50;
 
