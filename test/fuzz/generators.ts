@@ -1,0 +1,112 @@
+// What hostile input is made of: valid texts with mistakes in them reach deeper than noise does.
+
+import fc from 'fast-check';
+
+/** Characters that have a meaning somewhere, and some that should have none. */
+const spice = [
+  ...'<>&"\'/=:;@#+$%{}[]|\\ \t\n\r',
+  ...[
+    '\0',
+    '\u0001',
+    '\u001f',
+    '\u007f',
+    '\u0085',
+    '\u00ad',
+    '\u200b',
+    '\u2028',
+    '\ufeff',
+    '\ufffe',
+    '\ud800',
+    '\udc00',
+    'ß',
+    'İ',
+    'ﬃ',
+    '😀',
+  ],
+  ...[
+    '<![CDATA[',
+    ']]>',
+    '<!--',
+    '<?x?>',
+    '<!DOCTYPE x>',
+    '&amp;',
+    '&#0;',
+    '&lol;',
+    '__proto__',
+    'xmlns',
+    '../',
+    '%2F',
+    '%00',
+    '%C0%80',
+  ],
+];
+
+export const junk = fc
+  .array(fc.oneof(fc.constantFrom(...spice), fc.string({ unit: 'binary', maxLength: 6 })), { maxLength: 12 })
+  .map((parts) => parts.join(''));
+
+/** One of these texts with some of it taken out, doubled, moved, or replaced by junk. */
+export function mistaken(texts: readonly string[]): fc.Arbitrary<string> {
+  const cut = fc.record({
+    at: fc.nat(),
+    length: fc.nat({ max: 40 }),
+    what: fc.constantFrom('drop', 'double', 'junk', 'move'),
+    junk,
+    to: fc.nat(),
+  });
+  return fc.tuple(fc.constantFrom(...texts), fc.array(cut, { maxLength: 4 })).map(([text, cuts]) => {
+    let made = text;
+    for (const { at, length, what, junk, to } of cuts) {
+      const from = made.length === 0 ? 0 : at % made.length;
+      const piece = made.slice(from, from + length);
+      const rest = made.slice(0, from) + made.slice(from + length);
+      const there = rest.length === 0 ? 0 : to % rest.length;
+      if (what === 'drop') made = rest;
+      else if (what === 'double') made = made.slice(0, from) + piece + made.slice(from);
+      else if (what === 'junk') made = made.slice(0, from) + junk + made.slice(from + length);
+      else made = rest.slice(0, there) + piece + rest.slice(there);
+    }
+    return made;
+  });
+}
+
+/** Any JSON, with names that mean something to us among its keys. */
+const names = fc.constantFrom(
+  'id',
+  'to',
+  'body',
+  'type',
+  'xml',
+  'keys',
+  'key',
+  'from',
+  'at',
+  'receipt',
+  'state',
+  'thread',
+  'subject',
+  'lang',
+  'displayed',
+  'wantsReceipt',
+  '__proto__',
+  'constructor',
+  'refused',
+);
+export const json = fc.letrec<{ value: unknown }>((tie) => ({
+  value: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    junk,
+    fc.constantFrom('alice@example.com', 'chat', 'm1', 'composing', '<x xmlns="urn:x"/>'),
+    fc.double(),
+    fc.integer(),
+    fc.boolean(),
+    fc.constant(null),
+    fc.array(tie('value'), { maxLength: 4 }),
+    fc.dictionary(fc.oneof(names, junk), tie('value'), { maxKeys: 6, noNullPrototype: false }),
+  ),
+})).value;
+
+export const payload = fc.dictionary(fc.oneof({ weight: 5, arbitrary: names }, { weight: 1, arbitrary: junk }), json, {
+  maxKeys: 10,
+  noNullPrototype: false,
+});
