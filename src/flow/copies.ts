@@ -66,8 +66,11 @@ export function unwrap(wrapper: Element, way: Way, user: string): Brought | Refu
   const brought: Brought = { way, direction: isSent ? 'sent' : 'received', message };
   if (way !== 'archive') return brought;
   const at = stampOf(childOf(forwarded, 'delay', NS_DELAY)?.attrs.stamp);
-  if (!wrapper.attrs.id || at === null) return odd(way, 'no id or no time');
-  return { ...brought, archived: { id: wrapper.attrs.id, at } };
+  const { id } = wrapper.attrs;
+  if (!id || at === null) return odd(way, 'no id or no time');
+  // As the live copy bears it (XEP-0359): should this one be handed back, its next copy is known by it.
+  if (archiveIdOf(message, user, undefined) !== id) message.c('stanza-id', { xmlns: NS_SID, by: user, id });
+  return { ...brought, archived: { id, at } };
 }
 
 /**

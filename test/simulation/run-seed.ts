@@ -128,14 +128,14 @@ function build(world: World, { sabotage }: Options): Scene {
       if (!('chat' in load)) return;
       const { name } = load.chat.message;
       // Whether it answers a question that is still open nobody outside knows.
-      if (load.result) {
-        if (!witness.fromArchive.has(name)) witness.fromArchive.set(name, world.now);
-        return;
-      }
       const { devices, users } = scene.gateway.core;
       const isServed = isOpenToApps(users.get(user)?.phase ?? 'legacy') && devices.list(user).length > 0;
       // It comes when a move has taken the user to where nobody waits for copies.
       if (users.get(user)?.phase === 'dual' && !isServed) witness.promised.get(user)?.delete(name);
+      if (load.result) {
+        if (!witness.fromArchive.has(name)) witness.fromArchive.set(name, world.now);
+        return;
+      }
       const place = `${epoch}:${n}`;
       // Sent again after a crash, it may find the user moved away meanwhile.
       if (!isServed) return void witness.served.delete(place);
