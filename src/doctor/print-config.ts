@@ -3,7 +3,7 @@
 import type { Config } from '../config.ts';
 import { mosquittoAcl } from '../mqtt/access.ts';
 
-export const printable = ['prosody', 'ejabberd', 'mosquitto'] as const;
+export const printable = ['prosody', 'mosquitto'] as const;
 
 type Needed = Pick<Config, 'xmpp' | 'mqtt'>;
 
@@ -26,38 +26,6 @@ Component "${component.domain}"
   component_secret = "…" -- the same as xmpp.component.secret
   component_conflict_resolve = "kick_old"
   modules_enabled = { "crossfade_attach" }
-`,
-  ejabberd: ({
-    xmpp: { domain, component, maxStanzaBytes },
-  }) => `# ejabberd.yml; server-modules/ejabberd/mod_crossfade_attach has the module
-listen:
-  -
-    port: ${component.port}
-    ip: "127.0.0.1"
-    module: ejabberd_service
-    check_from: false # the gateway's own listener: it sends as the users it holds
-    max_stanza_size: ${stanzaRoom * maxStanzaBytes}
-    hosts:
-      "${component.domain}":
-        password: "…" # the same as xmpp.component.secret
-
-host_config:
-  "${domain}":
-    modules: # beside mod_carboncopy, mod_mam, mod_offline, mod_stream_mgmt, mod_time and mod_version
-      mod_crossfade_attach:
-        component: "${component.domain}"
-        resume_timeout: 3600
-        max_unacked: 20000
-
-# With the component away ejabberd would look for ${component.domain} among other servers.
-s2s_access: crossfade_s2s
-access_rules:
-  crossfade_s2s:
-    deny: crossfade_gateway
-    allow: all
-acl:
-  crossfade_gateway:
-    server: "${component.domain}"
 `,
   mosquitto: ({ mqtt: { root, shadowRoot, username }, xmpp: { maxStanzaBytes } }) => `# mosquitto.conf
 allow_anonymous false

@@ -83,13 +83,13 @@ function serverModule({ about }: ServerFacts, { domain, component }: ServerWante
     return {
       ...{ id, level: 'fault', what: `the server does not let ${component} attach sessions` },
       why: 'no user can be moved',
-      todo: `Prosody, on VirtualHost "${domain}": crossfade_components = { "${component}" }; ejabberd: mod_crossfade_attach: {component: ${component}}`,
+      todo: `Prosody, on VirtualHost "${domain}": crossfade_components = { "${component}" }`,
     };
   if (condition === 'service-unavailable' || condition === 'feature-not-implemented')
     return {
       ...{ id, level: 'fault', what: `crossfade_attach is not loaded for ${domain}, or is older than this gateway` },
       why: 'no user of the domain can be moved; addresses on the component’s own domain work',
-      todo: 'crossfade check --print-config prosody (or ejabberd) prints the lines; server-modules/ has the module',
+      todo: 'crossfade check --print-config prosody prints the lines; server-modules/ has the module',
     };
   return {
     id,
@@ -141,14 +141,14 @@ const limits = (maxStanzaBytes: number): Limit[] => [
     least: shortResumeSeconds,
     what: (n) => `sessions stay for ${n} s while the gateway is away`,
     why: 'after that all sessions end, and are made again at its return: contacts see everybody leave and come back',
-    todo: 'crossfade_resume_timeout = 3600 (ejabberd: resume_timeout: 3600)',
+    todo: 'crossfade_resume_timeout = 3600',
   },
   {
     attribute: 'max-unacked',
     least: smallQueue,
     what: (n) => `${n} stanzas may wait for the gateway`,
     why: 'what does not fit goes to legacy clients, offline storage or the archive, and comes later',
-    todo: 'crossfade_max_unacked = 20000 (ejabberd: max_unacked: 20000)',
+    todo: 'crossfade_max_unacked = 20000',
   },
   {
     attribute: 'stanza-limit',
@@ -181,7 +181,7 @@ function settings(about: About, { component, maxStanzaBytes }: ServerWanted): Fi
         what: `while the gateway is away the server looks for ${component} among other servers`,
       },
       why: 'what is for addresses of that domain may go to whoever answers for the name',
-      todo: 'crossfade check --print-config ejabberd prints the access rule',
+      todo: 'keep its domain from server-to-server lookups: in ejabberd.yml an s2s_access rule that denies it',
     });
   return about.name === 'Prosody' ? [...found, ...prosodyHalves(about, component)] : found;
 }

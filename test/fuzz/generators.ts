@@ -110,3 +110,33 @@ export const payload = fc.dictionary(fc.oneof({ weight: 5, arbitrary: names }, {
   maxKeys: 10,
   noNullPrototype: false,
 });
+
+const some = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
+const children = [
+  "<x xmlns='urn:x' a='1'>y<z/></x>",
+  "<active xmlns='http://jabber.org/protocol/chatstates'/>",
+  "<p:q xmlns:p='urn:p' p:r='s'/>",
+];
+
+/** What XML may hold is left, so that most of it goes through (XML 1.0 §2.2). */
+const words = fc.oneof(
+  {
+    weight: 30,
+    arbitrary: junk.map((text) => text.replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '')),
+  },
+  { weight: 1, arbitrary: junk },
+);
+
+/** Payloads that nearly all are messages, with hostile words in them. */
+export const message = fc
+  .record({
+    body: some(words),
+    subject: some(words),
+    thread: some(words),
+    lang: some(fc.constantFrom('en', 'de', '')),
+    wantsReceipt: some(fc.boolean()),
+    markable: some(fc.boolean()),
+    type: fc.constantFrom('chat', 'normal', 'headline'),
+    xml: some(fc.array(mistaken(children), { maxLength: 2 })),
+  })
+  .map((fields): Record<string, unknown> => ({ ...fields }));
