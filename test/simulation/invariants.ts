@@ -39,12 +39,21 @@ export function staysForApp({ gateway }: Scene, key: string): boolean {
   return step === undefined || step === 'arrange';
 }
 
-/** What was returned or discarded, or is just being handed back by an operator, is not published any more. */
+/**
+ * What was returned or discarded, or is just being handed back by an operator, is not published any more: where the answer to the return was
+ * lost, unless the app's word came before it was asked again, which leaves the entry with the app.
+ */
 export function checkPublished({ world, witness, gateway }: Scene, key: string): void {
   if (!witness.published.has(key)) witness.published.set(key, world.now);
-  const row = gateway.db.prepare('SELECT id, user, state, condition FROM entry WHERE seq = ?').get(seqOf(key));
+  const row = gateway.db
+    .prepare('SELECT id, user, state, condition, app_acked_at FROM entry WHERE seq = ?')
+    .get(seqOf(key));
   if (!row) return world.broke(`${key} was published and is not on disk`);
-  if (Number(row.state) > 5 || row.condition === 'returning' || witness.returnedKeys.has(key))
+  if (
+    Number(row.state) > 5 ||
+    row.condition === 'returning' ||
+    (witness.returnedKeys.has(key) && row.app_acked_at === null)
+  )
     world.broke(`${row.id} was published after it was returned or discarded`);
   const user = gateway.db.prepare('SELECT phase, moving FROM user WHERE jid = ?').get(row.user!);
   if (user && !user.moving && (user.phase === 'legacy' || user.phase === 'shadow'))
