@@ -3,6 +3,11 @@
 import type { Account } from './legacy-server.ts';
 import type { Scene } from './scenario.ts';
 
+/** The number in a key of the simulation's. */
+export function seqOf(key: string): number {
+  return Number.parseInt(key.slice(key.indexOf('-') + 1), 36);
+}
+
 interface Row {
   phase: string;
   moving: string | null;
@@ -34,14 +39,22 @@ export function noteLoss(scene: Scene, jid: string, name: string): void {
   if (!server.settings.hasArchive && isServed(scene, jid)) witness.untold.push({ user: jid, name, at: world.now });
 }
 
+/** What a way back has returned, even one that was superseded, the legacy client has. */
+export function wasReturned({ witness, gateway }: Scene, name: string): boolean {
+  const key = witness.lastReturned.get(name);
+  return (
+    key !== undefined &&
+    gateway.db.prepare('SELECT 1 FROM entry WHERE seq = ? AND state = 6').get(seqOf(key)) !== undefined
+  );
+}
+
 /** `seen`: by any device of the user's. */
-export function checkPromised({ world, witness, server, gateway }: Scene, user: string, seen: Set<string>): void {
+export function checkPromised(scene: Scene, user: string, seen: Set<string>): void {
+  const { world, witness, server } = scene;
   const archive = server.accounts.get(user)?.archive;
   if (!archive) return;
-  // What a superseded way back has returned the legacy client has.
-  const wasReturned = gateway.db.prepare('SELECT 1 FROM entry WHERE user = ? AND id = ? AND state = 6');
   for (const name of witness.promised.get(user) ?? []) {
-    if (seen.has(name) || !archive.has(name) || witness.byHand.has(name) || wasReturned.get(user, name)) continue;
+    if (seen.has(name) || !archive.has(name) || witness.byHand.has(name) || wasReturned(scene, name)) continue;
     world.broke(`${name} is in the archive of ${user}, and no app has seen it`);
   }
 }

@@ -1,7 +1,7 @@
 // What must be true, whatever happened. Each check says in its comment what it promises and which exceptions it knows.
 
 import { bare } from './chat.ts';
-import { checkPromised, checkTold } from './invariants-archive.ts';
+import { checkPromised, checkTold, seqOf, wasReturned } from './invariants-archive.ts';
 import { checkServer } from './invariants-server.ts';
 import type { Scene } from './scenario.ts';
 import type { Sight } from './witness.ts';
@@ -11,10 +11,6 @@ interface Row {
   custody: number;
   state: number;
   app_acked_at: number | null;
-}
-
-function seqOf(key: string): number {
-  return Number.parseInt(key.slice(key.indexOf('-') + 1), 36);
 }
 
 /** A rollback returns only what was `sole` and no app had acknowledged. */
@@ -175,13 +171,11 @@ function checkReceived(scene: Scene, user: string): void {
 
 /** What came to the gateway for a user whose apps are served, and was not rolled back since, an app has seen: what others sent, and the user's own. */
 function checkExpected(scene: Scene, user: string): void {
-  const { world, witness, server, gateway } = scene;
+  const { world, witness, server } = scene;
   if (!server.accounts.has(user)) return;
   const seen = new Set(sightsOf(scene, user).map(({ name }) => name));
-  // What a superseded way back has returned the legacy client has.
-  const wasReturned = gateway.db.prepare('SELECT 1 FROM entry WHERE user = ? AND id = ? AND state = 6');
   for (const name of witness.expected.get(user) ?? [])
-    if (!seen.has(name) && !witness.byHand.has(name) && !wasReturned.get(user, name))
+    if (!seen.has(name) && !witness.byHand.has(name) && !wasReturned(scene, name))
       world.broke(`the gateway had ${name} for the apps of ${user}, and none has seen it`);
 }
 

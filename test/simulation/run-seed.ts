@@ -109,6 +109,7 @@ function build(world: World, { sabotage }: Options): Scene {
       returned(returnKey, name) {
         const key = returnKey.slice(0, (returnKey.indexOf('.') + 1 || returnKey.length + 1) - 1);
         witness.returned.add(name);
+        witness.lastReturned.set(name, key);
         if (!staysForApp(scene, key)) witness.returnedKeys.add(key);
         if (witness.byHand.has(key)) witness.byHand.add(name);
         checkReturned(scene, key, name);

@@ -59,6 +59,8 @@ export class Witness {
   /** Messages the gateway returned, and the keys of their entries. */
   readonly returned = new Set<string>();
   readonly returnedKeys = new Set<string>();
+  /** Under which key each of them was returned last. */
+  readonly lastReturned = new Map<string, string>();
   /** Keys of entries that an operator wanted to be handed back, and the names of those that were. */
   readonly byHand = new Set<string>();
   readonly #world: World;
