@@ -92,12 +92,8 @@ async function giveBack(
 export async function leave(user: User, become: HandedBack | null, parts: HandBackParts): Promise<Failed | null> {
   const { server, users, clock } = parts;
   // Asked to detach, the server may have taken things back already: they must not be handed back as well.
-  for (let round = 0; become && user.attached?.pending !== 'detach' && round < maxRounds; round++) {
-    const before = user.arrivals;
-    const failed = await giveBackAll(user, become, parts);
-    if (failed) return failed;
-    if (user.arrivals === before) break;
-  }
+  const early = become && user.attached?.pending !== 'detach' ? await giveBackRounds(user, become, parts) : null;
+  if (early) return early;
   if (user.attached && user.attached.epoch === server.epoch) {
     const failed = await detach(user, become, parts);
     if (failed) return failed;
@@ -106,11 +102,27 @@ export async function leave(user: User, become: HandedBack | null, parts: HandBa
   return become && giveBackAll(user, become, parts);
 }
 
+/** Until nothing has come while the last was handed back: at that moment nothing is left here. */
+async function giveBackRounds(user: User, become: HandedBack, parts: HandBackParts): Promise<Failed | null> {
+  for (let round = 0; round < maxRounds; round++) {
+    const before = user.arrivals;
+    const failed = await giveBackAll(user, become, parts);
+    if (failed) return failed;
+    if (user.arrivals === before) break;
+  }
+  return null;
+}
+
 async function detach(user: User, become: HandedBack | null, parts: HandBackParts): Promise<Failed | null> {
   const { ledger, server, users, clock } = parts;
   const { link, epoch } = server;
   const leaving = ({ attached }: User) => (attached ? { attached: { ...attached, pending: 'detach' as const } } : null);
-  if (user.attached?.pending !== 'detach') await users.change(user, leaving, clock.now());
+  if (user.attached?.pending !== 'detach') {
+    await users.change(user, leaving, clock.now());
+    // What has come while that was written would be handed back behind what comes to the server after the detach.
+    const failed = become && (await giveBackRounds(user, become, parts));
+    if (failed) return failed;
+  }
   // Gone meanwhile, by itself or with its epoch: we have been told what was taken back.
   if (user.attached?.epoch !== epoch) return null;
   const answer = await server.detach(user.attached.jid);
