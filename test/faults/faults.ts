@@ -43,10 +43,9 @@ export const faults: Record<string, (scene: Scene) => Promise<void>> = {
   },
   'broker stalled': stalled(({ stage }) => stage.mosquitto.pid),
   async 'server killed'({ stage, talk }) {
-    talk.isServerKilled = true;
     await stage.prosody.kill9();
     await stage.prosody.restart();
-    await talk.renew();
+    await talk.renew({ isKilled: true });
   },
   async 'server restarted'({ stage, talk }) {
     await stage.prosody.restart();

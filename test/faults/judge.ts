@@ -7,19 +7,19 @@ export interface Sight {
   key?: string;
   /** At apps: from the archive, or seen by somebody else, too; comes late (DESIGN §4). */
   copy?: boolean;
+  /** At contacts: how often the server had been killed by then. What it had handed out and not written down it may hand out again in its next life. */
+  life?: number;
 }
 
 /** One direction of one conversation; bodies are in the order in which they were said, and no two are alike. */
 export interface Heard {
   name: string;
   said: string[];
-  /** These must have come: archived for an app, acknowledged by `in/ack` for a contact. */
+  /** These must have come: archived or accepted for an app, acknowledged by `in/ack` for a contact. */
   owed: string[];
   seen: Sight[];
   /** The receiver's own word that it has them elsewhere: a contact's archive. */
   elsewhere?: string[];
-  /** The server was killed: what it had handed out and not written down it may hand out again, and what it had in memory may be gone or late. */
-  mayRepeat?: boolean;
 }
 
 export interface Verdict {
@@ -33,14 +33,14 @@ export interface Verdict {
 
 export function judge(conversations: Heard[]): Verdict {
   const verdict: Verdict = { said: 0, owed: 0, seen: 0, lost: [], repeated: [], disordered: [] };
-  for (const { name, said, owed, seen, elsewhere = [], mayRepeat = false } of conversations) {
+  for (const { name, said, owed, seen, elsewhere = [] } of conversations) {
     const first = firstSights(seen);
     verdict.said += said.length;
     verdict.owed += owed.length;
     verdict.seen += first.size;
     const has = (body: string) => first.has(body) || elsewhere.includes(body);
     verdict.lost.push(...owed.filter((body) => !has(body)).map((body) => `${name}: ${body}`));
-    if (!mayRepeat) verdict.repeated.push(...repeats(seen).map((body) => `${name}: ${body}`));
+    verdict.repeated.push(...repeats(seen).map((body) => `${name}: ${body}`));
     verdict.disordered.push(...outOfOrder(said, [...first.values()]).map((body) => `${name}: ${body}`));
   }
   return verdict;
@@ -56,16 +56,17 @@ function firstSights(seen: Sight[]): Map<string, Sight> {
   return first;
 }
 
-/** An app that honours the key shows each key once; whatever else comes again is a repeat. */
+/** An app that honours the key shows each key once; whatever else comes again is a repeat, but for the first time after the server was killed. */
 function repeats(seen: Sight[]): string[] {
   const keys = new Set<string>();
-  const bodies = new Set<string>();
+  const lives = new Map<string, number>();
   const again: string[] = [];
-  for (const { body, key } of seen) {
+  for (const { body, key, life = 0 } of seen) {
     if (key !== undefined && keys.has(key)) continue;
     if (key !== undefined) keys.add(key);
-    if (bodies.has(body)) again.push(body);
-    bodies.add(body);
+    const before = lives.get(body);
+    if (before !== undefined && before >= life) again.push(body);
+    lives.set(body, life);
   }
   return again;
 }

@@ -75,7 +75,7 @@ async function play(
   { count, only, onFault, settlingMs = patienceMs }: Omit<FaultsRun, 'seed' | 'loses'>,
 ): Promise<Outcome> {
   const { talk, between } = scene;
-  const names = only ?? Object.keys(faults);
+  const names = only ?? shuffled(Object.keys(faults), between);
   const told: Outcome['faults'] = new Map();
   talk.start();
   for (let done = 1; done <= count; done++) {
@@ -109,6 +109,11 @@ async function settles({ stage, talk }: Scene, settlingMs: number): Promise<stri
   }
   const { body } = await gateway.api('GET', '/api/v1/ledger/verify');
   return body.ok ? [] : [`ledger verify: ${JSON.stringify(body.faults)}`];
+}
+
+function shuffled(names: string[], between: Scene['between']): string[] {
+  const rest = [...names];
+  return names.map(() => rest.splice(between(0, rest.length - 1), 1)[0]!);
 }
 
 /** Whole numbers from a seed (mulberry32). */

@@ -19,14 +19,15 @@ export class Talk {
   readonly #stage: Stage;
   readonly #apps = new Map<string, App>();
   readonly #contacts = new Map<string, Contact>();
-  /** What contacts heard before their server was killed. */
-  readonly #earlier = new Map<string, Message[]>();
+  /** What contacts heard before they logged in anew. */
+  readonly #earlier = new Map<string, (Message & { life: number })[]>();
   /** By `from>to`, in order. */
   readonly #said = new Map<string, string[]>();
   #timer: NodeJS.Timeout | undefined;
   #turn = 0;
   #probes = 0;
-  isServerKilled = false;
+  /** How often the server was killed. */
+  #life = 0;
 
   private constructor(stage: Stage) {
     this.#stage = stage;
@@ -59,12 +60,14 @@ export class Talk {
   }
 
   /** The contacts log in again after their server has been away. */
-  async renew(): Promise<void> {
+  async renew({ isKilled = false } = {}): Promise<void> {
     for (const [name, before] of this.#contacts) {
-      this.#earlier.set(name, [...(this.#earlier.get(name) ?? []), ...before.messages.items]);
+      const heard = before.messages.items.map((message) => ({ ...message, life: this.#life }));
+      this.#earlier.set(name, [...(this.#earlier.get(name) ?? []), ...heard]);
       await before.leave();
       this.#contacts.set(name, await this.#stage.contact(name));
     }
+    if (isKilled) this.#life++;
   }
 
   /** Resolves when new words go both ways for every user, which is when a fault is over. Milliseconds. */
@@ -101,21 +104,23 @@ export class Talk {
     for (const name of [...users, ...contacts]) archives.set(name, await this.#archived(name));
     const heard: Heard[] = [];
     for (const user of users) {
-      const accepted = (await this.#stage.gateway.entries(jid(user))).filter(({ lane }) => lane === 'toXmpp');
+      const entries = await this.#stage.gateway.entries(jid(user));
       for (const contact of contacts) {
         const said = this.#said.get(`${contact}>${user}`) ?? [];
-        const owed = said.filter((body) => archives.get(user)!.includes(body));
+        // An id is the body here.
+        const taken = (lane: string) =>
+          entries.filter((one) => one.lane === lane && one.peer === jid(contact)).map(({ id }) => String(id));
+        const must = new Set([...archives.get(user)!, ...taken('toMqtt')]);
+        const owed = said.filter((body) => must.has(body));
         heard.push({ name: `${contact} > ${user}`, said, owed, seen: this.#atApp(user, contact) });
-        // In the order in which the gateway took them: what a broker lost the app says again, later. An id is the body here.
-        const taken = accepted.filter(({ peer }) => peer === jid(contact)).map(({ id }) => String(id));
-        const seen = this.#atContact(contact, user);
-        const rest = { elsewhere: archives.get(contact)!, mayRepeat: this.isServerKilled };
+        // In the order in which the gateway took them: what a broker lost the app says again, later.
+        const back = taken('toXmpp');
         heard.push({
           name: `${user} > ${contact}`,
-          said: taken,
-          owed: [...new Set([...taken, ...this.#told(user, contact)])],
-          seen,
-          ...rest,
+          said: back,
+          owed: [...new Set([...back, ...this.#told(user, contact)])],
+          seen: this.#atContact(contact, user),
+          elsewhere: archives.get(contact)!,
         });
       }
     }
@@ -155,9 +160,10 @@ export class Talk {
   }
 
   #atContact(contact: string, user: string): Sight[] {
-    const all = [...(this.#earlier.get(contact) ?? []), ...this.#contacts.get(contact)!.messages.items];
-    return all.flatMap(({ from, body, type }) =>
-      type !== 'error' && body !== '' && from.startsWith(`${jid(user)}/`) ? [{ body }] : [],
+    const now = this.#contacts.get(contact)!.messages.items.map((message) => ({ ...message, life: this.#life }));
+    const all = [...(this.#earlier.get(contact) ?? []), ...now];
+    return all.flatMap(({ from, body, type, life }) =>
+      type !== 'error' && body !== '' && from.startsWith(`${jid(user)}/`) ? [{ body, life }] : [],
     );
   }
 
