@@ -75,11 +75,16 @@ export async function examineBroker({ address, root, app, clock }: Examined): Pr
       hasUptime: own.has(uptimeTopic),
       ...{ maximumPacketSize, receiveMaximum, isOpen },
       gateway: may,
-      ...(app && { app: await examineApp(own, { ...address, ...app }, { root, level, clock }) }),
+      ...(app && { app: await examineApp(own, asApp(address, app), { root, level, clock }) }),
     };
   } finally {
     await own.close();
   }
+}
+
+/** Without the gateway's certificate: a broker that takes the name from it would see the gateway. */
+function asApp({ url, tls }: Address, app: { username: string; password: string }): Address {
+  return { url, tls: { ca: tls?.ca }, ...app };
 }
 
 /** What must not arrive is sent before what may: once that has come, the other was kept back. */
