@@ -62,12 +62,16 @@ function mark(path: string, now: number): void {
   }
 }
 
-/** A damaged ledger may be replaced, one that is open may not. */
+/**
+ * A damaged ledger may be replaced, one that is open may not. The log beside it stays as it is, and none may be left where there was
+ * none: whether one is missing is what the gateway looks for at its start.
+ */
 function refuseIfInUse(path: string): void {
   if (!existsSync(path)) return;
   let db: DatabaseSync | undefined;
   try {
-    db = new DatabaseSync(path, { readOnly: true, timeout: 0 });
+    db = new DatabaseSync(path, { readOnly: existsSync(`${path}-wal`), timeout: 0 });
+    db.exec('PRAGMA locking_mode = EXCLUSIVE');
     db.prepare('SELECT count(*) FROM sqlite_schema').get();
   } catch (error) {
     if (isBusy(error)) throw whyNotOpened(error, path);

@@ -2,7 +2,10 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -43,4 +46,40 @@ export async function closedPort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
+}
+
+/** A crossfade.yaml in this folder for a gateway that finds neither server nor broker. */
+export async function configureAlone(dir: string): Promise<void> {
+  const nobody = await closedPort();
+  writeFileSync(
+    join(dir, 'crossfade.yaml'),
+    `xmpp: { domain: example.com, component: { domain: gw.example.com, port: ${nobody}, secret: not-a-real-one } }
+mqtt: { url: "mqtt://127.0.0.1:${nobody}" }
+admin: { listen: "127.0.0.1:0" }
+`,
+  );
+}
+
+export interface Running {
+  gateway: ChildProcess;
+  /** Of its admin side. */
+  url: string;
+  /** What it has logged; goes on to grow. */
+  events: string[];
+}
+
+/** `crossfade run` in this folder; resolves once the gateway has started. The caller ends it. */
+export async function runGateway(cwd: string): Promise<Running> {
+  const gateway = start(['run'], { cwd });
+  gateway.stderr?.resume();
+  const events: string[] = [];
+  const url = await new Promise<string>((resolve, reject) => {
+    gateway.once('close', () => reject(new Error(`run ended: ${events.join(', ')}`)));
+    createInterface({ input: gateway.stdout! }).on('line', (line) => {
+      const { event, adminUrl } = JSON.parse(line);
+      events.push(event);
+      if (event === 'gateway.started') resolve(adminUrl);
+    });
+  });
+  return { gateway, url, events };
 }

@@ -2,26 +2,18 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { closedPort, crossfade, start } from './command.ts';
+import { configureAlone, crossfade, runGateway } from './command.ts';
 
 let dir: string;
 let child: ChildProcess | undefined;
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'crossfade-run-'));
-  const nobody = await closedPort();
-  writeFileSync(
-    join(dir, 'crossfade.yaml'),
-    `xmpp: { domain: example.com, component: { domain: gw.example.com, port: ${nobody}, secret: not-a-real-one } }
-mqtt: { url: "mqtt://127.0.0.1:${nobody}" }
-admin: { listen: "127.0.0.1:0" }
-`,
-  );
+  await configureAlone(dir);
 });
 afterEach(async () => {
   if (child && child.exitCode === null && child.signalCode === null) {
@@ -31,21 +23,10 @@ afterEach(async () => {
   rmSync(dir, { recursive: true });
 });
 
-/** Resolves to the admin URL once the gateway has started; `events` goes on to grow. */
-async function run(): Promise<{ gateway: ChildProcess; url: string; events: string[] }> {
-  const gateway = start(['run'], { cwd: dir });
-  child = gateway;
-  gateway.stderr?.resume();
-  const events: string[] = [];
-  const url = await new Promise<string>((resolve, reject) => {
-    gateway.once('close', () => reject(new Error(`run ended: ${events.join(', ')}`)));
-    createInterface({ input: gateway.stdout! }).on('line', (line) => {
-      const { event, adminUrl } = JSON.parse(line);
-      events.push(event);
-      if (event === 'gateway.started') resolve(adminUrl);
-    });
-  });
-  return { gateway, url, events };
+async function run() {
+  const running = await runGateway(dir);
+  child = running.gateway;
+  return running;
 }
 
 test('it answers from the first moment, makes the token, keeps the ledger for itself, and ends cleanly at SIGTERM', async () => {

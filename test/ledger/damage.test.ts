@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
+import { lookAtRestore } from '../../src/ledger/restore.ts';
 import { openLedger } from '../../src/ledger/sqlite.ts';
 import { silentLog } from '../../src/log.ts';
 import { accept } from './bench.ts';
@@ -91,4 +92,13 @@ test('while the file is not in its place nothing is acknowledged, and when it is
   expect([ledger.writable, ledger.trouble]).toEqual([true, null]);
   expect((await ledger.do('counts', {})).toMqtt.accepted).toBe(201);
   await ledger.close();
+});
+
+test('whoever only looks at a restore leaves no log beside a ledger that has lost its own', async () => {
+  const ledger = await filled();
+  const bare = join(top, 'bare.sqlite');
+  copyFileSync(path, bare);
+  await ledger.close();
+  lookAtRestore(path, bare);
+  await expect(open(bare)).rejects.toThrow(/the log beside it, .*bare\.sqlite-wal, is missing/);
 });
