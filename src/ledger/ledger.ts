@@ -1,6 +1,7 @@
 // The ledger's contract: what is written down of each message, and what may be asked of it. No SQL and no thread here.
 
 import type { Piece } from './account.ts';
+import type { OwnOperations } from './own.ts';
 
 export type Lane = 'toMqtt' | 'toXmpp';
 
@@ -223,7 +224,7 @@ export interface Pile {
  * Ended entries (settled, returned, discarded) lose their body; `returned` and `discarded` lose their repeat keys as well, unless an
  * app has acknowledged them.
  */
-export interface Operations {
+export interface Operations extends OwnOperations {
   /** toMqtt: PUBACK came → acked. toXmpp: the server's result came → settled. */
   answered(args: { seq: number; at: number }): void;
   /** Sent, and still unanswered: raises attempts. */

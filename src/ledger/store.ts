@@ -12,6 +12,7 @@ import { byHandOperations } from './store-by-hand.ts';
 import { lifeOperations } from './store-life.ts';
 import { Links } from './store-links.ts';
 import { Marks } from './store-marks.ts';
+import { ownOperations } from './store-own.ts';
 import { readOperations } from './store-read.ts';
 import { standingOperations } from './store-standing.ts';
 import { sweepOperations } from './store-sweep.ts';
@@ -62,6 +63,7 @@ export class Store {
       links: this.#links,
       marks: this.#marks,
     });
+    const users = userOperations(db, this.#marks);
     this.operations = {
       ...lifeOperations(db, this.#tally, this.#derived, this.space),
       ...sweepOperations(db, this.#tally, this.#derived),
@@ -71,7 +73,8 @@ export class Store {
       ...waitingOperations(db),
       ...this.#links.operations,
       ...this.#marks.operations,
-      ...userOperations(db, this.#marks),
+      ...users,
+      ...ownOperations(db, (note) => note && users.audited(note)),
       ...verifyOperation(db, {
         ...{ tally: this.#tally, derived: this.#derived, space: this.space },
         lastSeq: () => this.#handedOut,
