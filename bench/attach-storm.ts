@@ -4,7 +4,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { systemClock } from '../src/clock.ts';
 import { openLedger } from '../src/ledger/sqlite.ts';
 import { silentLog } from '../src/log.ts';
@@ -12,19 +11,12 @@ import { GatewayProcess } from '../test/harness/gateway-process.ts';
 import { type LegacyClient, legacyClient } from '../test/harness/legacy-client.ts';
 import { type Mosquitto, startMosquitto } from '../test/harness/mosquitto.ts';
 import { type Prosody, startProsody } from '../test/harness/prosody.ts';
-
-const help = `node bench/attach-storm.ts [options]
-
-Attaches all users at once through a real Prosody, as after its restart, while a legacy client pings the server; in turn with
-the gateway's window (migration.attachWindow) and without one. Needs Prosody and Mosquitto.
-
-  --runs N      measured runs of each (3)
-  --users N     moved users (1000)
-  --contacts N  contacts of each, all of them moved as well (20)
-  --json        one JSON object instead of a table
-  --help`;
+import { type Benchmark, figure, type Options, type Result } from './benchmark.ts';
+import { median, quantile } from './statistics.ts';
 
 const host = 'example.com';
+/** Moved users, and contacts of each, all of them moved as well. */
+const [users, contacts] = [1000, 20];
 const unbounded = 10_000;
 /** As migration.attachWindow is by default. */
 const window = 2;
@@ -39,18 +31,16 @@ interface Storm {
   p99Ms: number;
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      runs: { type: 'string', default: '3' },
-      users: { type: 'string', default: '1000' },
-      contacts: { type: 'string', default: '20' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  });
-  if (values.help) return console.log(help);
-  const [runs, users, contacts] = [Number(values.runs), Number(values.users), Number(values.contacts)];
+export const attachStorm: Benchmark = {
+  name: 'attach-storm',
+  about:
+    "1,000 users attached at once through a real Prosody: a legacy client's ping, with the gateway's window and without",
+  minutes: 4,
+  needs: ['prosody'],
+  run: attachStormRun,
+};
+
+async function attachStormRun({ runs, tell }: Options): Promise<Result> {
   const stage = await openStage(users, contacts);
   const storms: Storm[] = [];
   try {
@@ -58,32 +48,41 @@ async function main(): Promise<void> {
       for (const size of run % 2 === 0 ? [window, unbounded] : [unbounded, window]) {
         const storm = await stage.storm(size);
         storms.push(storm);
-        if (!values.json) console.log(lineOf(storm));
+        tell(lineOf(storm));
       }
     }
   } finally {
     await stage.close();
   }
-  const median = (size: number) =>
-    middle(storms.filter(({ window }) => window === size).map(({ medianMs }) => medianMs));
-  const result = { window: median(window), unbounded: median(unbounded), ratio: median(window) / median(unbounded) };
-  if (values.json) console.log(JSON.stringify({ runs, users, contacts, result, storms }, null, 2));
-  else
-    console.log(
-      `\nmedian ping: ${result.window.toFixed(1)} ms with a window of ${window}, ${result.unbounded.toFixed(1)} ms without; ratio ${result.ratio.toFixed(2)}`,
-    );
+  const of = (size: number, value: (storm: Storm) => number) =>
+    storms.filter(({ window }) => window === size).map(value);
+  const ping = (size: number) => of(size, ({ medianMs }) => medianMs);
+  const without = ping(unbounded);
+  const figures = [
+    figure('ping, with the window', 'ms', ping(window)),
+    figure('ping, without', 'ms', without),
+    figure(
+      'with / without',
+      '×',
+      ping(window).map((ms, run) => ms / without[run]!),
+    ),
+    figure(
+      'p99 of the ping, with the window',
+      'ms',
+      of(window, ({ p99Ms }) => p99Ms),
+    ),
+    figure(
+      'all attached after, with the window',
+      's',
+      of(window, ({ seconds }) => seconds),
+    ),
+  ];
+  return { figures, rounds: storms };
 }
 
 function lineOf({ window, seconds, pings, medianMs, p99Ms }: Storm): string {
   const name = window === unbounded ? 'no window' : `window ${window}`;
   return `${name.padEnd(10)} ${seconds.toFixed(1).padStart(6)} s to attach all, ${pings} pings: median ${medianMs.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`;
-}
-
-/** The median; of an even number the mean of the two in the middle. */
-function middle(values: number[]): number {
-  const sorted = values.toSorted((one, other) => one - other);
-  const half = sorted.length / 2;
-  return ((sorted[Math.ceil(half) - 1] ?? Number.NaN) + (sorted[Math.floor(half)] ?? Number.NaN)) / 2;
 }
 
 /** Server, broker and accounts; the gateway is started anew for each storm, since the window is read at its start. */
@@ -173,10 +172,9 @@ async function storm({ prosody, mosquitto, gateway, password, secret, users }: P
   const pings = await pingUntil(prober, all);
   const seconds = (performance.now() - begun) / 1000;
   await prober.stop();
-  const sorted = pings.toSorted((one, other) => one - other);
   return {
-    ...{ window: size, seconds, pings: pings.length, medianMs: middle(pings) },
-    p99Ms: sorted[Math.floor(sorted.length * 0.99)] ?? Number.NaN,
+    ...{ window: size, seconds, pings: pings.length, medianMs: median(pings) },
+    p99Ms: quantile(pings, 0.99),
   };
 }
 
@@ -196,5 +194,3 @@ async function pingUntil(client: LegacyClient, done: Promise<unknown>): Promise<
   await ended;
   return times;
 }
-
-await main();

@@ -34,19 +34,23 @@ export class Child {
   readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
   #id = 0;
 
-  /** `file` runs on this Node, with `args`, the environment and `env`. Its output is dropped unless `onLine` takes it. */
+  /**
+   * `file` runs on this Node, or on `execPath`, with `args`, the environment and `env`. Its output is dropped unless `onLine`
+   * takes it.
+   */
   constructor(
     file: string,
     options: {
       args?: string[];
       env?: Record<string, string>;
       nodeArgs?: string[];
+      execPath?: string;
       onLine?: (line: string) => void;
     } = {},
   ) {
-    const { args = [], env = {}, nodeArgs = [], onLine } = options;
+    const { args = [], env = {}, nodeArgs = [], execPath = process.execPath, onLine } = options;
     this.#process = fork(file, args, {
-      execArgv: nodeArgs,
+      ...{ execPath, execArgv: nodeArgs },
       env: { ...process.env, ...env },
       stdio: ['ignore', onLine ? 'pipe' : 'ignore', 'inherit', 'ipc'],
     });
@@ -116,7 +120,19 @@ export class Counter {
   }
 }
 
-/** Milliseconds on a clock that all processes of a machine share. */
+/** Milliseconds on a clock that all processes of a machine share (CLOCK_MONOTONIC). */
 export function now(): number {
-  return performance.timeOrigin + performance.now();
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
+/** Calls `send` with each number below `count` in turn, evenly spread; resolves to when each was sent (ms). */
+export async function pace(count: number, perSecond: number, send: (at: number) => void): Promise<number[]> {
+  const sentAt: number[] = [];
+  const begun = now();
+  for (let at = 0; at < count; at += 1) {
+    while (now() < begun + (at * 1000) / perSecond) await new Promise((resolve) => setTimeout(resolve, 1));
+    sentAt.push(now());
+    send(at);
+  }
+  return sentAt;
 }

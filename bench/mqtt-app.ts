@@ -5,8 +5,8 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { generate } from 'mqtt-packet';
 import { encodePubacks, encodePublish } from '../src/mqtt/packet.ts';
-import { answerCalls, Counter, now } from './child.ts';
-import { Check, type Load, localOf, payloadOf, type Side, userOf, users } from './traffic.ts';
+import { answerCalls, Counter, now, pace } from './child.ts';
+import { Check, isGateway, type Load, localOf, payloadOf, rootOf, type Side, userOf, users } from './traffic.ts';
 
 /** Publishes that may wait for their PUBACK. */
 const window = 1000;
@@ -16,16 +16,19 @@ const { MQTT_PORT, MQTT_USER, MQTT_PASSWORD = '' } = process.env;
 const socket = connect(Number(MQTT_PORT), '127.0.0.1').setNoDelay(true);
 const counter = new Counter();
 let unread: Buffer = Buffer.alloc(0);
-let messages: Buffer[] = [];
+let messages: { packet: Buffer; at: number }[] = [];
 let unanswered = 0;
 let goOn = () => {};
 let packets: Buffer[] = [];
 let arrival = Promise.resolve(0);
+let sending: Promise<number[]> = Promise.resolve([]);
+let load: Load = { tag: '', count: 0 };
 
 /** Cuts what has come into packets; PUBLISHes are acknowledged and kept as they are, to be looked at when the time is taken. */
 function read(chunk: Buffer): void {
   unread = unread.length === 0 ? chunk : Buffer.concat([unread, chunk]);
   const pubacks: number[] = [];
+  const came = now();
   const before = messages.length;
   let at = 0;
   while (unread.length - at >= 2) {
@@ -44,7 +47,7 @@ function read(chunk: Buffer): void {
     if (header >> 4 === 4) unanswered -= 1;
     else if (header >> 4 === 3 && header & 0x06) {
       pubacks.push(packet.readUInt16BE(2 + packet.readUInt16BE(0)));
-      if (topicOf(packet).endsWith('/in/message')) messages.push(packet);
+      if (topicOf(packet).endsWith('/in/message')) messages.push({ packet, at: came });
     }
   }
   unread = unread.subarray(at);
@@ -64,6 +67,19 @@ function payloadIn(packet: Buffer): { id: string; body: string } {
 function startCount({ count }: Load): void {
   messages = [];
   arrival = counter.until(count);
+}
+
+/** Answers when each was written, if they are evenly spread. */
+async function sendAll(): Promise<number[]> {
+  const all = packets.splice(0);
+  if (load.perSecond !== undefined) {
+    return await pace(all.length, load.perSecond, (at) => {
+      unanswered += 1;
+      socket.write(all[at]!);
+    });
+  }
+  await publishAll(all);
+  return [];
 }
 
 async function publishAll(all: Buffer[]): Promise<void> {
@@ -105,14 +121,16 @@ answerCalls({
       }),
     );
     await once(socket, 'data');
-    socket.write(generate({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'chat/+/in/#', qos: 1 }] }));
+    // Of one root, and of those below it (`rootOf`).
+    const subscriptions = ['chat/+/in/#', 'chat/+/+/in/#'].map((topic) => ({ topic, qos: 1 as const }));
+    socket.write(generate({ cmd: 'subscribe', messageId: 1, subscriptions }));
     await once(socket, 'data');
     socket.on('data', read);
   },
-  /** A device of every user is there. */
-  async comeOnline() {
+  /** A device of every user is there, as this gateway's apps are. */
+  async comeOnline(side: Side) {
     const all = Array.from({ length: users }, (_, user) => ({
-      topic: `chat/${localOf(user)}/presence/bench`,
+      topic: `${rootOf(side)}/${localOf(user)}/presence/bench`,
       at: user,
     }));
     await publishAll(
@@ -127,22 +145,24 @@ answerCalls({
   arrived: () => arrival,
   check(load: Load) {
     const check = new Check(load);
-    for (const packet of messages.splice(0)) {
+    for (const { packet, at } of messages.splice(0)) {
       const { id, body } = payloadIn(packet);
-      check.take(id, body);
+      check.take(id, body, at);
     }
     return check.verdict();
   },
-  prepare({ side, load }: { side: Side; load: Load }) {
-    const level = side === 'gateway' ? 'out' : 'bridge';
+  prepare({ side, load: next }: { side: Side; load: Load }) {
+    load = next;
+    const level = isGateway(side) ? 'out' : side;
     packets = Array.from({ length: load.count }, (_, at) => {
-      const topic = `chat/${localOf(userOf(at))}/${level}/message`;
+      const topic = `${rootOf(side)}/${localOf(userOf(load, at))}/${level}/message`;
       return encodePublish({ topic, payload: payloadOf(load.tag, at), qos: 1 }, packetIdOf(at), 4)!;
     });
   },
   blast() {
     const startedAt = now();
-    void publishAll(packets.splice(0));
+    sending = sendAll();
     return startedAt;
   },
+  sent: () => sending,
 });

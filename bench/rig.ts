@@ -1,34 +1,45 @@
-// The five processes of the benchmark: XMPP server, Mosquitto, apps, and side by side the gateway and the bridge.
+// The processes of a benchmark: XMPP server, Mosquitto, apps, and side by side the gateways and bridges that are measured.
 
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
-import { systemClock } from '../src/clock.ts';
-import { openLedger } from '../src/ledger/sqlite.ts';
-import { silentLog } from '../src/log.ts';
 import { startMosquitto } from '../test/harness/mosquitto.ts';
 import { Child } from './child.ts';
-import { domains, host, localOf, type Side, users } from './traffic.ts';
+import { type Seed, seedLedger } from './seed.ts';
+import { domainOf, host, isGateway, rootOf, type Side, users } from './traffic.ts';
+
+/** One that is measured. */
+export interface Subject {
+  side: Side;
+  /** Of its ledger, beside the 1,000 users whose messages are sent. */
+  seed?: Seed;
+  /** Sections of its configuration, over those of the benchmark. */
+  config?: Record<string, object>;
+  env?: Record<string, string>;
+  nodeArgs?: string[];
+}
 
 export interface Rig {
-  /** The two that are measured. */
+  /** Those that are measured, by side. */
   subjects: Record<Side, Child>;
   server: Child;
   app: Child;
   brokerPid: number;
+  /** Ends one of them and starts it again on what it has left. Resolves when its link stands. */
+  restart(side: Side): Promise<void>;
   stop(): Promise<void>;
 }
 
 const file = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const probe = ['--import', new URL('./probe.ts', import.meta.url).href];
-const startTimeoutMs = 60_000;
+const startTimeoutMs = 240_000;
 
-/** Starts all of it: 1,000 users in phase `mqtt`, attached, a device of each online. `profileDir`: the gateway's profiles go there. */
-export async function openRig({ profileDir }: { profileDir?: string }): Promise<Rig> {
+/** Starts all of it: in each gateway 1,000 users in phase `mqtt`, attached, a device of each online. `profileDir`: the gateways' profiles go there. */
+export async function openRig(given: Subject[], { profileDir }: { profileDir?: string } = {}): Promise<Rig> {
   const dir = await mkdtemp(join(tmpdir(), 'crossfade-bench-'));
   const password = randomBytes(12).toString('hex');
   // Without a limit, so that the broker drops nothing of what the apps send faster than it is taken.
@@ -46,53 +57,87 @@ export async function openRig({ profileDir }: { profileDir?: string }): Promise<
     await mosquitto.stop();
     await rm(dir, { recursive: true, force: true });
   };
-  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => void stop().finally(() => process.exit(1)));
+  const interrupted = () => void stop().finally(() => process.exit(1));
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, interrupted);
   try {
     const server = start(file('xmpp-server.ts'));
     const app = start(file('mqtt-app.ts'), { env: account });
     const xmppPort = await server.ask<number>('listen');
     await app.ask('open');
-    await app.ask('comeOnline');
-    await seed(join(dir, 'crossfade.sqlite'));
-    const configFile = join(dir, 'crossfade.yaml');
-    await writeFile(configFile, configOf(xmppPort, mosquitto.url, password), { mode: 0o600 });
-    const profiling = profileDir === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profileDir];
-    const gateway = start(file('../src/main.ts'), {
-      args: ['run', '--config', configFile],
-      nodeArgs: [...profiling, ...probe],
-    });
-    const bridge = start(file('bridge.ts'), { env: { ...account, XMPP_PORT: String(xmppPort) }, nodeArgs: probe });
-    for (const side of Object.keys(domains)) await ready(server, side);
-    return { subjects: { gateway, bridge }, server, app, brokerPid: mosquitto.pid, stop };
+    const place = { dir, xmppPort, url: mosquitto.url, password };
+    const open = (subject: Subject) => {
+      if (isGateway(subject.side)) return start(...gatewayOf(subject, place, profileDir));
+      return start(...bridgeOf(subject, { ...account, XMPP_PORT: String(xmppPort) }));
+    };
+    const subjects: Record<Side, Child> = {};
+    for (const subject of given) {
+      const { side } = subject;
+      if (isGateway(side)) await app.ask('comeOnline', side);
+      if (isGateway(side)) await prepare(subject, place);
+      subjects[side] = open(subject);
+      await ready(server, subject);
+    }
+    return {
+      ...{ subjects, server, app, brokerPid: mosquitto.pid },
+      async restart(side) {
+        const subject = given.find((one) => one.side === side)!;
+        await subjects[side]!.stop();
+        await server.ask('forget', side);
+        subjects[side] = open(subject);
+        await ready(server, subject);
+      },
+      async stop() {
+        for (const signal of ['SIGINT', 'SIGTERM']) process.off(signal, interrupted);
+        await stop();
+      },
+    };
   } catch (fault) {
     await stop();
     throw fault;
   }
 }
 
-/** Users that were moved long ago. */
-async function seed(path: string): Promise<void> {
-  const ledger = await openLedger({ path, clock: systemClock, log: silentLog });
-  const changedAt = Date.now();
-  const rows = Array.from({ length: users }, (_, user) => `${localOf(user)}@${host}`);
-  await Promise.all(
-    rows.map((jid) => ledger.do('putUser', { row: { jid, phase: 'mqtt', version: 1, acks: false, changedAt } })),
-  );
-  await ledger.close();
+interface Place {
+  dir: string;
+  xmppPort: number;
+  url: string;
+  password: string;
 }
 
-function configOf(port: number, url: string, password: string): string {
-  return stringify({
-    xmpp: { domain: host, component: { host: '127.0.0.1', port, domain: domains.gateway, secret: 'a-fake-secret' } },
-    mqtt: { url, username: 'crossfade', password },
+/** Its folder, with configuration and ledger. */
+async function prepare({ side, seed, config = {} }: Subject, { dir, xmppPort, url, password }: Place): Promise<void> {
+  const folder = join(dir, side);
+  await mkdir(folder);
+  const component = { host: '127.0.0.1', port: xmppPort, domain: domainOf(side), secret: 'a-fake-secret' };
+  const sections: Record<string, object> = {
+    xmpp: { domain: host, component },
+    mqtt: { url, username: 'crossfade', password, clientId: side, root: rootOf(side) },
     ledger: { path: './crossfade.sqlite' },
     admin: { listen: '127.0.0.1:0' },
     log: { level: 'warn' },
-  });
+  };
+  for (const [name, section] of Object.entries(config)) sections[name] = { ...sections[name], ...section };
+  await writeFile(join(folder, 'crossfade.yaml'), stringify(sections), { mode: 0o600 });
+  seedLedger(join(folder, 'crossfade.sqlite'), side, seed);
 }
 
-async function ready(server: Child, side: string): Promise<void> {
-  for (const until = Date.now() + startTimeoutMs; !(await server.ask<boolean>('isReady', side)); await sleep(100)) {
+function gatewayOf(subject: Subject, { dir }: Place, profileDir?: string): ConstructorParameters<typeof Child> {
+  const profiling = profileDir === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profileDir];
+  const { side, env, nodeArgs = [] } = subject;
+  const args = ['run', '--config', join(dir, side, 'crossfade.yaml')];
+  return [file('../src/main.ts'), { args, env, nodeArgs: [...nodeArgs, ...profiling, ...probe] }];
+}
+
+/** `bridge` in TypeScript, `python` in Python. */
+function bridgeOf({ side }: Subject, env: Record<string, string>): ConstructorParameters<typeof Child> {
+  if (side === 'python') return [file('bridge.py'), { env, execPath: '/usr/bin/python3' }];
+  return [file('bridge.ts'), { env, nodeArgs: probe }];
+}
+
+async function ready(server: Child, { side, seed }: Subject): Promise<void> {
+  const sessions = isGateway(side) ? users + (seed?.attached ?? 0) : 0;
+  for (const until = Date.now() + startTimeoutMs; !(await server.ask<boolean>('isReady', { side, sessions })); ) {
     if (Date.now() > until) throw new Error(`the ${side} does not come up`);
+    await sleep(100);
   }
 }

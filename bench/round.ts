@@ -2,48 +2,62 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Child } from './child.ts';
-import { busyMs, cpuMs, peakRssMb } from './load.ts';
+import { busyMs, cpuMs, peakRssMb, resetPeakRss } from './load.ts';
 import type { Rig } from './rig.ts';
-import type { Load, Side, Verdict } from './traffic.ts';
+import { median, quantile } from './statistics.ts';
+import { isGateway, type Load, type Side, type Verdict } from './traffic.ts';
 
 export type Direction = 'toMqtt' | 'toXmpp';
+export const directions: readonly Direction[] = ['toMqtt', 'toXmpp'];
 
-export interface Round extends Verdict {
+export interface Times {
+  p50: number;
+  p99: number;
+  max: number;
+}
+
+export interface Round extends Omit<Verdict, 'arrivedAt'> {
   side: Side;
   direction: Direction;
   perSecond: number;
   /** Processor time per message in µs, until the process was idle again. */
   cpuUs: Record<'subject' | 'broker' | 'server' | 'app', number>;
-  /** The subject's most memory since it began, in MB. */
+  /** The subject's most memory in this round, in MB. */
   peakRssMb: number;
-  /** The subject's event loop, in ms. */
-  delayMs: { p50: number; p99: number; max: number };
+  /** How late the subject's event loop was, in ms; unknown of one that has none. */
+  delayMs?: Times;
+  /** From one end to the other, in ms, of a load that is evenly spread. */
+  underwayMs?: Times;
   /** Processors that others on this machine kept busy meanwhile. */
   foreign: number;
 }
 
 export async function runRound(rig: Rig, side: Side, direction: Direction, load: Load): Promise<Round> {
-  const subject = rig.subjects[side];
+  const subject = rig.subjects[side]!;
   const [sender, receiver] = direction === 'toMqtt' ? [rig.server, rig.app] : [rig.app, rig.server];
+  const expected = direction === 'toMqtt' ? load : { side, load };
   await sender.ask('prepare', { side, load });
-  await receiver.ask('expect', direction === 'toMqtt' ? load : { side, load });
+  await receiver.ask('expect', expected);
   await quiet(subject);
-  await subject.ask('reset');
+  const isProbed = side !== 'python';
+  if (isProbed) await subject.ask('reset');
+  resetPeakRss(subject.pid);
   const before = clocks(rig, side);
-  const startedAt = await sender.ask<number>('blast', side);
+  const startedAt = await sender.ask<number>('blast', { side, load });
   const endedAt = await receiver.ask<number>('arrived');
-  if (side === 'gateway' && direction === 'toMqtt') await rig.server.ask('acknowledged', side);
+  if (isGateway(side) && direction === 'toMqtt') await rig.server.ask('acknowledged', side);
   await quiet(subject);
   const after = clocks(rig, side);
-  const delayMs = await subject.ask<Round['delayMs']>('delay');
-  const verdict = await receiver.ask<Verdict>('check', direction === 'toMqtt' ? load : { side, load });
+  const delayMs = isProbed ? await subject.ask<Times>('delay') : undefined;
+  const { arrivedAt, ...verdict } = await receiver.ask<Verdict>('check', expected);
+  const underwayMs = arrivedAt && timesOf(await sender.ask<number[]>('sent'), arrivedAt);
   const perMessage = (name: keyof Clocks) => ((after[name] - before[name]) * 1000) / load.count;
-  const ours = (['subject', 'broker', 'server', 'app'] as const).reduce(
+  const ours = (['subject', 'broker', 'server', 'app', 'parent'] as const).reduce(
     (sum, name) => sum + after[name] - before[name],
     0,
   );
   return {
-    ...{ side, direction, ...verdict, delayMs },
+    ...{ side, direction, ...verdict, delayMs, underwayMs },
     perSecond: (load.count / (endedAt - startedAt)) * 1000,
     cpuUs: {
       subject: perMessage('subject'),
@@ -56,21 +70,28 @@ export async function runRound(rig: Rig, side: Side, direction: Direction, load:
   };
 }
 
+/** Of messages that did not come nothing is known here: they are counted as lost. */
+function timesOf(sentAt: number[], arrivedAt: (number | null)[]): Times {
+  const all = arrivedAt.flatMap((arrived, at) => (arrived === null ? [] : [arrived - sentAt[at]!]));
+  return { p50: median(all), p99: quantile(all, 0.99), max: Math.max(...all) };
+}
+
 type Clocks = ReturnType<typeof clocks>;
 
 function clocks({ subjects, server, app, brokerPid }: Rig, side: Side) {
   return {
-    subject: cpuMs(subjects[side].pid),
+    subject: cpuMs(subjects[side]!.pid),
     broker: cpuMs(brokerPid),
     server: cpuMs(server.pid),
     app: cpuMs(app.pid),
+    parent: cpuMs(process.pid),
     machine: busyMs(),
     wall: performance.now(),
   };
 }
 
 /** Resolves when the process has done next to nothing for half a second (one that is profiled is never quite idle). */
-async function quiet({ pid }: Child): Promise<void> {
+export async function quiet({ pid }: Child): Promise<void> {
   for (let before = cpuMs(pid), now = Number.NaN; !(now - before <= 100); ) {
     before = Number.isNaN(now) ? before : now;
     await sleep(500);

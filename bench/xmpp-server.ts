@@ -3,8 +3,8 @@
 
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { answerCalls, Counter, now } from './child.ts';
-import { Check, domains, host, type Load, localOf, type Side, stanzaOf, userOf, users } from './traffic.ts';
+import { answerCalls, Counter, now, pace } from './child.ts';
+import { Check, domainOf, host, isGateway, type Load, localOf, type Side, stanzaOf, userOf, users } from './traffic.ts';
 
 const epoch = 'bench';
 const attachNs = 'urn:crossfade:attach:1';
@@ -16,7 +16,8 @@ const maxUnacked = 20_000;
 class Connection {
   readonly #socket: Socket;
   #unread = '';
-  arrived: string[] = [];
+  readonly #side: Side;
+  arrived: { stanza: string; at: number }[] = [];
   readonly counter = new Counter();
   readonly sessions = new Set<string>();
   rosters = 0;
@@ -24,13 +25,16 @@ class Connection {
   #acked = 0;
   #onAck = () => {};
   #chunks: { bytes: Buffer; n: number }[] = [];
+  #now = 0;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, side: Side) {
     this.#socket = socket;
+    this.#side = side;
   }
 
   read(text: string): void {
     this.#unread += text;
+    this.#now = now();
     const before = this.arrived.length;
     let answers = '';
     let at = 0;
@@ -52,11 +56,11 @@ class Connection {
 
   #take(stanza: string, name: 'iq' | 'message'): string {
     if (name === 'message') {
-      this.arrived.push(stanza);
+      this.arrived.push({ stanza, at: this.#now });
       return '';
     }
     const id = textAfter(stanza, ' id="');
-    const result = `<iq type="result" from="${host}" to="${domains.gateway}" id="${id}">${this.#answer(stanza)}</iq>`;
+    const result = `<iq type="result" from="${host}" to="${domainOf(this.#side)}" id="${id}">${this.#answer(stanza)}</iq>`;
     return stanza.includes('jabber:iq:roster') ? result + this.#noContacts(stanza) : result;
   }
 
@@ -74,7 +78,7 @@ class Connection {
   #answer(iq: string): string {
     if (iq.includes('<send ')) {
       // Of presences there is nothing to count.
-      if (iq.includes('<message ')) this.arrived.push(iq);
+      if (iq.includes('<message ')) this.arrived.push({ stanza: iq, at: this.#now });
       return '';
     }
     if (iq.includes('<a ')) {
@@ -96,35 +100,42 @@ class Connection {
   }
 
   /** Makes all the bytes beforehand, so that nothing but writing them is left for the time that is measured. */
-  prepare(side: Side, { tag, count }: Load): void {
+  prepare(load: Load): void {
+    const { tag, count, perSecond } = load;
+    const size = perSecond === undefined ? chunkBytes : 1;
     let text = '';
     for (let at = 0; at < count; at += 1) {
-      text +=
-        side === 'gateway'
-          ? this.#delivery(tag, at)
-          : stanzaOf({ tag, at, to: `${localOf(userOf(at))}@${domains.bridge}` });
-      if (text.length < chunkBytes && at < count - 1) continue;
+      const local = localOf(userOf(load, at));
+      text += isGateway(this.#side)
+        ? this.#delivery(tag, at, `${local}@${host}`)
+        : stanzaOf({ tag, at, to: `${local}@${domainOf(this.#side)}` });
+      if (text.length < size && at < count - 1) continue;
       this.#chunks.push({ bytes: Buffer.from(text), n: this.#n });
       text = '';
     }
   }
 
-  #delivery(tag: string, at: number): string {
-    const to = `${localOf(userOf(at))}@${host}`;
+  #delivery(tag: string, at: number, to: string): string {
     return this.#deliver(to, stanzaOf({ tag, at, to, more: ' xmlns="jabber:client"' }));
   }
 
   #deliver(to: string, stanza: string): string {
     this.#n += 1;
     const d = `<d xmlns="${attachNs}" epoch="${epoch}" n="${this.#n}" to="${to}/mqtt">${stanza}</d>`;
-    return `<message from="${host}" to="${domains.gateway}">${d}</message>`;
+    return `<message from="${host}" to="${domainOf(this.#side)}">${d}</message>`;
   }
 
-  async blast(): Promise<void> {
+  /** Answers when each message was written, if they are evenly spread. */
+  async blast(perSecond?: number): Promise<number[]> {
+    if (perSecond !== undefined) {
+      const all = this.#chunks.splice(0);
+      return await pace(all.length, perSecond, (at) => this.#socket.write(all[at]!.bytes));
+    }
     for (const { bytes, n } of this.#chunks.splice(0)) {
       while (n - this.#acked > maxUnacked) await new Promise<void>((resolve) => (this.#onAck = resolve));
       if (!this.#socket.write(bytes)) await once(this.#socket, 'drain');
     }
+    return [];
   }
 
   /** Resolves once everything that was delivered is acknowledged. */
@@ -134,9 +145,10 @@ class Connection {
 
   check(load: Load): Check {
     const check = new Check(load);
-    for (const stanza of this.arrived) {
+    for (const { stanza, at } of this.arrived) {
       const message = stanza.slice(stanza.indexOf('<message '));
-      check.take(textAfter(message, ' id="'), message.slice(message.indexOf('<body>') + 6, message.indexOf('</body>')));
+      const body = message.slice(message.indexOf('<body>') + 6, message.indexOf('</body>'));
+      check.take(textAfter(message, ' id="'), body, at);
     }
     this.arrived = [];
     return check;
@@ -148,7 +160,7 @@ function textAfter(text: string, attribute: string): string {
   return text.slice(start, text.indexOf('"', start));
 }
 
-const connections: Partial<Record<Side, Connection>> = {};
+const connections: Record<Side, Connection> = {};
 
 function serve(socket: Socket): void {
   socket.setEncoding('utf8').setNoDelay(true);
@@ -158,14 +170,14 @@ function serve(socket: Socket): void {
   socket.on('data', (data: unknown) => {
     if (connection) return connection.read(String(data));
     opening += data;
-    const side: Side = opening.includes(domains.gateway) ? 'gateway' : 'bridge';
+    const side = /\sto=["']([\w-]+)\.example\.com/.exec(opening)?.[1] ?? '';
     if (opening.includes('</handshake>')) {
       // Everybody is let in: this server is nobody's.
       socket.write('<handshake/>');
-      connection = connections[side] = new Connection(socket);
+      connection = connections[side] = new Connection(socket, side);
     } else if (/<stream:stream[^>]*>\s*$/.test(opening)) {
       const xmlns = 'xmlns="jabber:component:accept" xmlns:stream="http://etherx.jabber.org/streams"';
-      socket.write(`<?xml version="1.0"?><stream:stream ${xmlns} from="${domains[side]}" id="bench">`);
+      socket.write(`<?xml version="1.0"?><stream:stream ${xmlns} from="${domainOf(side)}" id="bench">`);
     }
   });
 }
@@ -177,6 +189,7 @@ const of = (side: Side) => {
   return connection;
 };
 let arrival = Promise.resolve(0);
+let sending: Promise<number[]> = Promise.resolve([]);
 
 answerCalls({
   async listen() {
@@ -184,15 +197,21 @@ answerCalls({
     await once(server, 'listening');
     return (server.address() as AddressInfo).port;
   },
-  isReady: (side: Side) =>
-    connections[side] !== undefined &&
-    (side === 'bridge' || (connections[side].sessions.size === users && connections[side].rosters === users)),
-  prepare: ({ side, load }: { side: Side; load: Load }) => of(side).prepare(side, load),
-  blast(side: Side) {
+  /** So many sessions are there, and those of the users that messages are sent to have asked for their contacts. */
+  isReady({ side, sessions }: { side: Side; sessions: number }) {
+    const connection = connections[side];
+    const rosters = isGateway(side) ? users : 0;
+    return connection !== undefined && connection.sessions.size >= sessions && connection.rosters >= rosters;
+  },
+  /** The next connection of this side is another one. */
+  forget: (side: Side) => delete connections[side],
+  prepare: ({ side, load }: { side: Side; load: Load }) => of(side).prepare(load),
+  blast({ side, load: { perSecond } }: { side: Side; load: Load }) {
     const startedAt = now();
-    void of(side).blast();
+    sending = of(side).blast(perSecond);
     return startedAt;
   },
+  sent: () => sending,
   acknowledged: (side: Side) => of(side).acknowledged(),
   expect({ side, load }: { side: Side; load: Load }) {
     of(side).arrived = [];
