@@ -60,8 +60,16 @@ const component = folder(
       items: { type: 'string', pattern: '^[^\\s@/]+@[^\\s@/]+$' },
       uniqueItems: true,
       default: [],
-      hint: 'a list of addresses such as bot@gw.example.com',
+      hint: 'a list of addresses such as bot@gw.example.com; for a/b write a\\2fb@gw.example.com (XEP-0106)',
       reads: 'users',
+    },
+    subscriptions: {
+      type: 'string',
+      description:
+        'What becomes of a request to see one of these: `ask` gives it to the app, `accept` grants it at once. For one address: `crossfade user add JID --subscriptions …`.',
+      enum: ['ask', 'accept'],
+      default: 'ask',
+      hint: 'ask or accept',
     },
   },
   ['domain', 'secret'],

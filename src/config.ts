@@ -13,7 +13,15 @@ export { ConfigFault } from './config-source.ts';
 export interface Config {
   xmpp: {
     domain: string;
-    component: { host: string; port: number; domain: string; secret: string; users: string[] };
+    component: {
+      host: string;
+      port: number;
+      domain: string;
+      secret: string;
+      users: string[];
+      /** What becomes of a request to see one of them. */
+      subscriptions: 'ask' | 'accept';
+    };
     attach: { kind: 'module'; resource: string };
     maxStanzaBytes: number;
     maxInboundBytes: number;

@@ -9,6 +9,7 @@ import { CatchUp } from './flow/catch-up.ts';
 import { Contacts } from './flow/contacts.ts';
 import { Deliver } from './flow/deliver.ts';
 import { LegacyLogins } from './flow/legacy-logins.ts';
+import { OwnServer, type OwnSettings } from './flow/own-server.ts';
 import type { RateLimit } from './flow/rate.ts';
 import type { Holdup } from './flow/road.ts';
 import { MqttRoad, XmppRoad } from './flow/roads.ts';
@@ -23,7 +24,7 @@ import type { Mappings } from './mapping/compile.ts';
 import type { Metrics } from './metrics.ts';
 import { Devices } from './migration/devices.ts';
 import { Moves } from './migration/moves.ts';
-import { Reconcile, type Work } from './migration/reconcile.ts';
+import { type Deliveries, Reconcile, type Work } from './migration/reconcile.ts';
 import type { LegacyServer } from './migration/server.ts';
 import { type User, Users } from './migration/users.ts';
 import type { LegacyLogin } from './migration/wanted.ts';
@@ -32,12 +33,10 @@ import { makeTopics } from './mqtt/topic.ts';
 import { Observer } from './shadow/observer.ts';
 import { prepareBare } from './xmpp/jid.ts';
 
-export interface Settings {
+export interface Settings extends OwnSettings {
   /** The users' domain. */
   domain: string;
-  /** The component's own domain. */
-  component: string;
-  /** Bare JIDs on it. */
+  /** Bare JIDs on the component's own domain. */
   ownUsers: readonly string[];
   root: string;
   shadowRoot: string;
@@ -82,6 +81,8 @@ const xmppWindow = 500;
 /** No I/O before `start`; what the adapters hear they tell by the methods below it. */
 export class Core {
   readonly users: Users;
+  /** The component's own domain and its users. */
+  readonly ownServer: OwnServer;
   readonly devices: Devices;
   readonly moves: Moves;
   readonly toMqtt: ToMqtt;
@@ -109,9 +110,11 @@ export class Core {
     const topics = makeTopics({ root, domain, prepare: prepareBare });
     const users = new Users(ledger);
     const devices = new Devices({ clock, ledger, log, deviceDays });
-    const sessions = new Sessions({ domain, users, server, metrics, kinds: outside });
-    const notices = new AppNotices({ broker, topics, clock });
     const answers = new Answers({ version, clock, features: mappings.features });
+    const ownParts = { settings, outside, users, devices, topics, answers, ledger };
+    const ownServer = new OwnServer({ ...ownParts, clock, metrics, fault });
+    const sessions = new Sessions({ domain, users, server, metrics, kinds: ownServer.kinds });
+    const notices = new AppNotices({ broker, topics, clock });
 
     const toMqttRoad = new MqttRoad({ broker, users, devices, offlineWindow });
     const sessionGone = (user: string) => this.#sessionGone(user);
@@ -120,7 +123,8 @@ export class Core {
     const hasDeviceOnline = (user: string) => devices.online(user) > 0;
     const deliver = new Deliver({ ledger, roads, hasDeviceOnline, clock, metrics, log });
 
-    const shared = { users, devices, mappings, topics, ledger, broker, sessions, clock, metrics, log, fault };
+    const inner = { users, ownServer, devices, topics, sessions };
+    const shared = { ...inner, mappings, ledger, broker, clock, metrics, log, fault };
     const shadow = new Observer({ domain, shadowRoot: settings.shadowRoot, mappings, broker, clock, metrics, log });
     const isWorkedOn = (user: User) => this.#reconcile.workOn(user).kind === 'running';
     this.byHand = new ByHand({ ledger, users, server, deliver, notices, isWorkedOn, clock });
@@ -131,22 +135,13 @@ export class Core {
     const onMessage = (user: string) => this.#wake?.look(user);
     const ownSession = () => outside.ownSession(settings.component);
     const logins = new LegacyLogins({ ...shared, legacyLogin, text: lockText, ownSession });
-    const toMqtt = new ToMqtt({
+    this.toMqtt = new ToMqtt({
       ...{ ...shared, domain, answers, asks, server, shadow, onMessage },
       ...{ contacts: this.#contacts, catchUp: this.#catchUp, logins },
     });
     const onAcked = (user: string) => this.#acked(user);
     this.toXmpp = new ToXmpp({ ...shared, notices, onAcked, maxStanzaBytes, rate: settings.rate });
-    const deliveries = {
-      isPublishing: (user: string) => deliver.isOut('toMqtt', user),
-      hasToSend: (user: string) => deliver.hasEntries('toXmpp', user),
-      sessionUp: (user: string) => deliver.wake('toXmpp', user),
-      available: (user: string) => this.#available(user),
-      reopened: (user: string) => this.#reopened(user),
-      hopeless: (user: string, condition: string, text: string) => this.#hopeless(user, condition, text),
-      left: (user: string) => this.#contacts.forget(user),
-      ended: (user: string) => this.#ended(user),
-    };
+    const deliveries = this.#deliveries(deliver);
     const policy = { legacyLogin, lockText, attachWindow: settings.attachWindow };
     const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, ...policy, clock, log });
     const poke = (user: User) => {
@@ -154,11 +149,10 @@ export class Core {
       reconcile.poke(user);
     };
     this.moves = new Moves({ users, clock, domain, poke });
-    const upkeepTimes = { horizonMs: brokerHorizonMs, historyMs };
-    this.#upkeep = new Upkeep({ ...shared, ...upkeepTimes, deliver, road: toMqttRoad });
+    this.#upkeep = new Upkeep({ ...shared, horizonMs: brokerHorizonMs, historyMs, deliver, road: toMqttRoad });
     this.users = users;
+    this.ownServer = ownServer;
     this.devices = devices;
-    this.toMqtt = toMqtt;
     this.shadow = shadow;
     this.#settings = settings;
     this.#outside = outside;
@@ -169,15 +163,31 @@ export class Core {
     this.#reconcile = reconcile;
   }
 
+  /** What reconcile needs to know of the deliveries, and to tell. */
+  #deliveries(deliver: Deliver): Deliveries {
+    return {
+      isPublishing: (user: string) => deliver.isOut('toMqtt', user),
+      hasToSend: (user: string) => deliver.hasEntries('toXmpp', user),
+      sessionUp: (user: string) => deliver.wake('toXmpp', user),
+      available: (user: string) => this.#available(user),
+      reopened: (user: string) => this.#reopened(user),
+      hopeless: (user: string, condition: string, text: string) => this.#hopeless(user, condition, text),
+      left: (user: string) => this.#contacts.forget(user),
+      ended: (user: string) => this.#ended(user),
+    };
+  }
+
   /** Reads what the last run left and takes it up; nothing is accepted before. */
   async start(): Promise<void> {
     const { users, devices } = this;
-    await users.load(this.#settings.ownUsers);
+    await users.load({ domain: this.#settings.component, declared: this.#settings.ownUsers });
+    await this.ownServer.own.load();
     await devices.load();
     this.#road.restore(await this.#outside.ledger.do('withBroker', {}));
     devices.onStatus = (jid) => {
       const user = jid === null ? null : users.get(jid);
       if (user !== undefined) this.#reconcile.poke(user);
+      if (user === null || user?.own) this.ownServer.presence.look(jid);
       if (user && devices.statusOf(user.jid) === 'away') this.#wake?.look(user.jid);
     };
     devices.onOnline = (user) => {
@@ -185,6 +195,9 @@ export class Core {
       this.#contacts.deviceOnline(user);
       this.#wake?.here(user);
     };
+    // Something may have waited since it was here the last time.
+    this.ownServer.onAdded = (user) => this.#reopened(user);
+    this.ownServer.onRemoved = (user) => this.#ended(user);
     devices.onForgotten = (user) => this.#discardCopies(user);
     this.#deliver.onEntries = (lane, jid) => {
       if (lane === 'toXmpp') this.#senderChanged(jid);
@@ -192,10 +205,12 @@ export class Core {
     await this.#deliver.start();
     this.#upkeep.start();
     await this.#wake?.start();
+    this.ownServer.start();
   }
 
-  /** Begins nothing more, and resolves when what is out has been answered, or after two seconds. */
+  /** Begins nothing more, says that the own domain's users are gone, and resolves when what is out has been answered, or after two seconds. */
   async stop(): Promise<void> {
+    this.ownServer.presence.stop();
     this.#upkeep.stop();
     this.#contacts.stop();
     this.#wake?.stop();
@@ -225,6 +240,8 @@ export class Core {
   /** The component link stands: own-domain addresses can send. */
   componentUp(): void {
     this.#deliver.wake('toXmpp');
+    this.ownServer.presence.up();
+    for (const { jid } of this.ownServer.own.all()) this.#contacts.sessionUp(jid);
   }
 
   /** The server ended this attached session, and gave its stanzas with n > h to the user's other clients, or to offline storage. */

@@ -131,6 +131,8 @@ async function openAdmin(
     workOn: (user) => core.workOn(user),
     holdup: (conversation) => core.holdup(conversation),
     prepare: prepareBare,
+    own: core.ownServer.own,
+    levelOf: (jid) => encodeUser(jid, xmpp.domain),
     isReserved: (jid) => encodeUser(jid, xmpp.domain) === mqtt.username,
   });
   closing.push(() => admin.close());
@@ -191,7 +193,7 @@ export async function openOffline(config: Pick<Config, 'xmpp' | 'ledger'>, { log
     };
     const core = new Core(offlineSettings(config), { ledger, broker: noBroker, ...xmpp }, common);
     const { users, moves } = core;
-    await users.load(config.xmpp.component.users);
+    await users.load({ domain: config.xmpp.component.domain, declared: config.xmpp.component.users });
     return {
       failed: failed.promise,
       returnAll: new ReturnAll({ users, moves, ledger, clock, workOn: (user) => core.workOn(user) }),
@@ -219,7 +221,7 @@ function offlineSettings({ xmpp }: Pick<Config, 'xmpp'>): Settings {
   const never = { deviceDays: 36_500, brokerHorizonMs: 100 * 365 * dayMs, historyMs: 100 * 365 * dayMs };
   const policy = { legacyLogin: 'allow' as const, lockText: '', attachWindow: 8 };
   const { domain, maxStanzaBytes, component } = xmpp;
-  const own = { component: component.domain, ownUsers: component.users };
+  const own = { component: component.domain, ownUsers: component.users, ownSubscriptions: component.subscriptions };
   const rest = {
     ...own,
     root: 'offline',
@@ -261,6 +263,7 @@ function settingsOf({ xmpp, mqtt, migration, ledger }: Config): Settings {
     domain: xmpp.domain,
     component: xmpp.component.domain,
     ownUsers: xmpp.component.users,
+    ownSubscriptions: xmpp.component.subscriptions,
     root: mqtt.root,
     shadowRoot: mqtt.shadowRoot,
     maxStanzaBytes: xmpp.maxStanzaBytes,

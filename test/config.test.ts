@@ -48,7 +48,10 @@ describe('a configuration', () => {
     expect(read(least)).toEqual({
       xmpp: {
         domain: 'example.com',
-        component: { host: '127.0.0.1', port: 5347, domain: 'gw.example.com', secret: 'example', users: [] },
+        component: {
+          ...{ host: '127.0.0.1', port: 5347, domain: 'gw.example.com', secret: 'example', users: [] },
+          subscriptions: 'ask',
+        },
         attach: { kind: 'module', resource: 'mqtt' },
         maxStanzaBytes: 262_144,
         maxInboundBytes: 1_048_576,
@@ -189,7 +192,7 @@ mqtt:
       'crossfade.yaml:2: xmpp.domian: unknown key (did you mean domain?)',
       'crossfade.yaml:5: xmpp.component.port: must be integer',
       'crossfade.yaml:4: xmpp.component.domain: does not fit (a domain such as gw.example.com)',
-      'crossfade.yaml:7: xmpp.component.users.1: does not fit (a list of addresses such as bot@gw.example.com)',
+      'crossfade.yaml:7: xmpp.component.users.1: does not fit (a list of addresses such as bot@gw.example.com; for a/b write a\\2fb@gw.example.com (XEP-0106))',
       'crossfade.yaml:10: mqtt.url: does not fit (mqtt://host:1883, mqtts://host:8883, ws://host:port/path, wss://… or embedded:)',
       'crossfade.yaml:11: mqtt.brokerHorizon: does not fit (a duration such as 500ms, 10s, 5m, 1h or 7d)',
       'crossfade.yaml:13: mqtt.offlineWindow: must be >= 1',
@@ -246,7 +249,7 @@ mqtt:
       'a user whose name no address can have',
       least.replace('secret: example', `secret: a\n    users: ["b&t@gw.example.com"]`),
       {},
-      'crossfade.yaml:7: xmpp.component.users.0: is no address (a list of addresses such as bot@gw.example.com)',
+      'crossfade.yaml:7: xmpp.component.users.0: is no address (a list of addresses such as bot@gw.example.com; for a/b write a\\2fb@gw.example.com (XEP-0106))',
     ],
     [
       'a text for legacy clients with a character that no stanza can carry',

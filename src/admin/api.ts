@@ -6,12 +6,14 @@ import { type HealthParts, healthRoutes } from './health-api.ts';
 import { type LedgerActsParts, ledgerActsRoutes } from './ledger-acts-api.ts';
 import { type LedgerParts, ledgerRoutes } from './ledger-api.ts';
 import { openapi } from './openapi.ts';
+import { type OwnUsersApiParts, ownUsersRoutes } from './own-users-api.ts';
 import type { Route } from './route.ts';
 import { type ShadowParts, shadowRoutes } from './shadow-api.ts';
 import { type UsersParts, usersRoutes } from './users-api.ts';
 import { type VerifyParts, verifyRoutes } from './verify-api.ts';
 
 export type ApiParts = UsersParts &
+  OwnUsersApiParts &
   LedgerParts &
   LedgerActsParts &
   ShadowParts &
@@ -23,6 +25,7 @@ export type ApiParts = UsersParts &
 export function apiRoutes(parts: ApiParts): Route[] {
   const routes = [
     ...usersRoutes(parts),
+    ...ownUsersRoutes(parts),
     ...ledgerRoutes(parts),
     ...ledgerActsRoutes(parts),
     ...verifyRoutes(parts),

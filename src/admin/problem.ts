@@ -26,6 +26,7 @@ const statuses: Partial<Record<RefusalName, number>> = {
   'item-not-found': 404,
   conflict: 409,
   'not-acceptable': 409,
+  'policy-violation': 413,
   'internal-server-error': 500,
   'resource-constraint': 503,
 };
@@ -36,9 +37,10 @@ export function refusalProblem({ name, text }: Refusal): Problem {
 }
 
 /** A fault of the framework's, or of ours; only what the client did wrong is told. */
-export function faultProblem(error: unknown): Problem {
+export function faultProblem(error: unknown, bodyLimit = 64 * 1024): Problem {
   const { statusCode = 500, code, message } = error as { statusCode?: number; code?: string; message: string };
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return problem(413, 'too-large', 'the body is larger than 64 KiB');
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return problem(413, 'too-large', `the body is larger than ${bodyLimit / 1024} KiB`);
   if (statusCode === 415) return problem(415, 'unsupported-media-type', 'the body must be application/json');
   if (statusCode >= 400 && statusCode < 500) return problem(statusCode, 'bad-request', message);
   return problem(500, 'internal-server-error', 'the gateway failed on this request; its log says more');

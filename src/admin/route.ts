@@ -28,6 +28,8 @@ export interface Route {
   params?: Record<string, Schema>;
   query?: Record<string, Schema>;
   body?: Schema;
+  /** Bytes of the body, where it may be larger than usual. */
+  bodyLimit?: number;
   /** By status. Whatever a schema does not name does not leave: no body or payload can slip out. `null`: no JSON. */
   answers: Record<number, { description: string; schema: Schema | null }>;
   handle(asked: Asked): Promise<Answer | Refusal> | Answer | Refusal;

@@ -92,7 +92,7 @@ function answerFaults(app: FastifyInstance, log: Log): void {
     );
   });
   app.setErrorHandler((error, request, reply) => {
-    const answer = faultProblem(error);
+    const answer = faultProblem(error, request.routeOptions.bodyLimit);
     if (answer.status >= 500) {
       const { message, stack } = error as Error;
       log.error({ event: 'admin.fault', method: request.method, path: pathOf(request), error: message, stack });
@@ -107,12 +107,13 @@ function pathOf(request: FastifyRequest): string {
 }
 
 function serve(app: FastifyInstance, route: Route): void {
-  const { method, path, open = false, params, query, body, answers, handle } = route;
+  const { method, path, open = false, params, query, body, bodyLimit, answers, handle } = route;
   const response = Object.entries(answers).flatMap(([status, { schema }]) => (schema ? [[status, schema]] : []));
   app.route({
     method,
     url: path.replace(/\{(\w+)\}/g, ':$1'),
     config: { open },
+    ...(bodyLimit !== undefined && { bodyLimit }),
     schema: {
       ...(params && { params: { type: 'object', properties: params } }),
       querystring: { type: 'object', properties: query ?? {}, additionalProperties: false },

@@ -8,6 +8,7 @@ import type { LegacyServer } from '../migration/server.ts';
 import { nameOfShown } from '../migration/shown.ts';
 import type { Kept, User } from '../migration/users.ts';
 import { legacyLogins } from '../migration/wanted.ts';
+import { type OwnViewParts, ownShape, viewOwn } from './own-view.ts';
 import { count, flag, rfc3339, type Schema, shape, text, time } from './route.ts';
 
 /** Why entries of a conversation are not on their way, as flow/road has it. */
@@ -20,7 +21,7 @@ interface Holdup {
   attempts?: number;
 }
 
-export interface UserViewParts {
+export interface UserViewParts extends OwnViewParts {
   devices: Devices;
   ledger: Ledger;
   server: Pick<LegacyServer, 'up' | 'epoch'>;
@@ -157,6 +158,7 @@ export const userShape = shape({
   },
   work: workShape,
   lastMove: orNull(moveShape),
+  own: { ...orNull(ownShape), description: "Of an address on the component's own domain; null for all others." },
   archive: {
     ...orNull(archiveShape),
     description:
@@ -213,6 +215,7 @@ export async function viewUser(parts: UserViewParts, user: User) {
       (sum, { lane, state, count }) => sum + (lane === wanted && waitingStates.includes(state) ? count : 0),
       0,
     );
+  const ofOwn = parts.own.get(user.jid);
   const timeOf = (at: number | undefined) => (at === undefined ? null : rfc3339(at));
   return {
     // After the await: as the user stands when the answer leaves.
@@ -223,6 +226,7 @@ export async function viewUser(parts: UserViewParts, user: User) {
     notifiedAt: timeOf(user.notifiedAt),
     work: viewWork(parts.workOn(user)),
     lastMove: lastMoveIn(audit, user),
+    own: ofOwn ? viewOwn(parts, ofOwn) : null,
     archive: mark && viewMark(mark),
     devices: devices.list(user.jid).map(({ client, online, seenAt }) => ({ client, online, seenAt: rfc3339(seenAt) })),
     waiting: { toMqtt: waitingIn('toMqtt'), toXmpp: waitingIn('toXmpp') },

@@ -1,6 +1,6 @@
 // Where a user stands, in sentences: made of what the admin API tells, and of nothing else.
 
-import type { ConversationItem, UserView } from './user-view.ts';
+import type { ConversationItem, OwnView, UserView } from './user-view.ts';
 import { ago, ahead, counted, listed } from './words.ts';
 
 const phases: Record<string, string> = {
@@ -29,12 +29,13 @@ const obstacles: Record<string, string> = {
 
 /** Without line ends; the first says the most. */
 export function explainUser(user: UserView, now = Date.now()): string[] {
-  const { jid, phase } = user;
+  const { jid, phase, own } = user;
   const sentences = [
-    `${jid} is in phase ${phase}: ${phases[phase] ?? phase}.`,
+    own ? `${jid} lives on the gateway's own domain.` : `${jid} is in phase ${phase}: ${phases[phase] ?? phase}.`,
+    own && explainOwn(own),
     explainMove(user, now),
     explainWork(user, now),
-    explainServer(user),
+    own ? null : explainServer(user),
     explainLogins(user, now),
     explainApp(user, now),
     explainWaiting(user),
@@ -42,6 +43,20 @@ export function explainUser(user: UserView, now = Date.now()): string[] {
     explainArchive(user, now),
   ];
   return sentences.filter((sentence) => sentence !== null);
+}
+
+/** Who sees the user, and what becomes of others that want to. */
+function explainOwn({ added, name, subscriptions, listed, contacts }: OwnView): string {
+  const { see, asking, seen, asked } = contacts;
+  const waits = [
+    ...(asking > 0 ? [`${asking} more ${asking === 1 ? 'waits' : 'wait'} for an answer`] : []),
+    ...(asked > 0 ? [`it waits for the answer of ${asked}`] : []),
+  ];
+  const rest = waits.length > 0 ? `; ${waits.join('; ')}` : '';
+  const policy = subscriptions === 'accept' ? 'granted at once' : 'given to its app';
+  const origin = added ? 'It was added by an operator' : 'The configuration declares it';
+  const place = listed ? ' and listed' : '';
+  return `${origin}${place}; contacts know it as "${name}". ${counted(see, 'contact sees it', 'contacts see it')}, and it sees ${seen}${rest}. A request is ${policy}.`;
 }
 
 function explainMove({ lastMove, moving, phase }: UserView, now: number): string | null {

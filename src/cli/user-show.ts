@@ -41,7 +41,7 @@ function printUser(user: UserView): void {
   printConversations(user);
 }
 
-function printFacts({ phase, moving, attached, app, acks, waiting, changedAt, version }: UserView): void {
+function printFacts({ phase, moving, attached, app, acks, waiting, changedAt, version, own }: UserView): void {
   printFields([
     ['phase', phase],
     ['moving', moving && `from ${moving.from}, step ${moving.step}`],
@@ -51,6 +51,7 @@ function printFacts({ phase, moving, attached, app, acks, waiting, changedAt, ve
     ['waiting', `${waiting.toMqtt} to MQTT, ${waiting.toXmpp} to XMPP`],
     ['changed', shortTime(changedAt)],
     ['version', version],
+    ...(own ? ([['account', `${own.mqttUsername} at the broker`]] as const) : []),
   ]);
 }
 

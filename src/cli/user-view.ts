@@ -37,6 +37,24 @@ export interface ConversationItem {
   } | null;
 }
 
+/** What is kept of an address on the component's own domain. */
+export interface OwnView {
+  added: boolean;
+  name: string;
+  mqttUsername: string;
+  subscriptions: string;
+  listed: boolean;
+  profile: {
+    name?: string;
+    about?: string;
+    url?: string;
+    email?: string;
+    organization?: string;
+    avatar?: { bytes: number };
+  };
+  contacts: { see: number; asking: number; seen: number; asked: number };
+}
+
 export interface UserView extends UserSummary {
   linkUp: boolean;
   observed: boolean;
@@ -59,6 +77,8 @@ export interface UserView extends UserSummary {
     endedAt?: string;
     why?: string;
   } | null;
+  /** Null for everybody else. */
+  own: OwnView | null;
   archive: {
     at: string;
     gapSince: string | null;

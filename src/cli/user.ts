@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { asksGateway, clientOf, examples, phaseOption, positive } from './options.ts';
 import { note, printList, shortTime } from './output.ts';
 import type { GatewayOptions } from './settings.ts';
+import { addUserOwn } from './user-own.ts';
 import { addUserSet } from './user-set.ts';
 import { addUserShow } from './user-show.ts';
 import type { UserSummary } from './user-view.ts';
@@ -11,8 +12,8 @@ import type { UserSummary } from './user-view.ts';
 export function addUser(program: Command): void {
   const user = program
     .command('user')
-    .summary('list, show and move users')
-    .description('Lists, shows and moves users.');
+    .summary('list, show, move and add users')
+    .description("Lists, shows and moves users, and adds addresses on the component's own domain.");
   asksGateway(user.command('list'))
     .summary('list the known users')
     .description('Lists the known users: everybody who was moved once, ordered by JID.')
@@ -26,6 +27,7 @@ export function addUser(program: Command): void {
     .action(list);
   addUserShow(user);
   addUserSet(user);
+  addUserOwn(user);
 }
 
 async function list(

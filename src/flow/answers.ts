@@ -6,6 +6,15 @@ import { refuse } from '../refusal.ts';
 import { NS_DISCO_INFO, NS_DISCO_ITEMS, NS_PING, NS_ROSTER, NS_TIME, NS_VERSION } from '../xmpp/namespaces.ts';
 import { errorReply } from '../xmpp/stanza-error.ts';
 
+export interface Identity {
+  category: string;
+  type: string;
+  name: string;
+}
+
+/** That of an ordinary client: contacts shall not notice. */
+const client: Identity = { category: 'client', type: 'phone', name: 'Crossfade' };
+
 export class Answers {
   readonly #version: string;
   readonly #clock: Clock;
@@ -35,7 +44,7 @@ export class Answers {
   /** undefined: an empty result; null: not for us. */
   #content(request: Element): Element | undefined | null {
     if (request.is('ping', NS_PING)) return undefined; // XEP-0199 §4.2
-    if (request.is('query', NS_DISCO_INFO)) return request.attrs.node ? null : this.#info();
+    if (request.is('query', NS_DISCO_INFO)) return request.attrs.node ? null : this.info(client);
     if (request.is('query', NS_DISCO_ITEMS)) return new Element('query', { xmlns: NS_DISCO_ITEMS });
     if (request.is('query', NS_VERSION)) {
       const query = new Element('query', { xmlns: NS_VERSION });
@@ -52,11 +61,11 @@ export class Answers {
     return null;
   }
 
-  /** XEP-0030 §3.1; the category is that of an ordinary client: contacts shall not notice. */
-  #info(): Element {
+  /** XEP-0030 §3.1; `more`: features beside those that all of ours have. */
+  info(identity: Identity, more: readonly string[] = []): Element {
     const query = new Element('query', { xmlns: NS_DISCO_INFO });
-    query.c('identity', { category: 'client', type: 'phone', name: 'Crossfade' });
-    for (const feature of this.#features) query.c('feature', { var: feature });
+    query.c('identity', { ...identity });
+    for (const feature of [...this.#features, ...more]) query.c('feature', { var: feature });
     return query;
   }
 }

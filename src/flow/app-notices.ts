@@ -2,7 +2,7 @@
 
 import type { Clock } from '../clock.ts';
 import type { Broker } from '../mqtt/broker.ts';
-import { writeAck, writeError } from '../mqtt/message.ts';
+import { type Payload, writeAck, writeError } from '../mqtt/message.ts';
 import type { Topics } from '../mqtt/topic.ts';
 import type { Refusal } from '../refusal.ts';
 
@@ -32,6 +32,12 @@ export class AppNotices {
 
   refusal(user: string, id: string | undefined, refusal: Refusal): void {
     this.error(user, { id, condition: refusal.name, text: refusal.text });
+  }
+
+  /** What an app has asked for; it may ask again. */
+  reply(user: string, id: string, answer: Payload): void {
+    const payload = JSON.stringify({ id, ...answer });
+    void this.#broker.publish({ topic: this.#topics.toUser(user, 'reply'), payload, qos: 1 });
   }
 
   #flush(): void {

@@ -40,6 +40,8 @@ export interface ContactsParts {
   topics: Topics;
   broker: Broker;
   sessions: Sessions;
+  /** Whom a user of the component's own domain may see: no server keeps its roster. */
+  ownServer: { readonly own: { visible(user: string): string[] } };
   asks: Asks;
   clock: Clock;
   metrics: Metrics;
@@ -108,7 +110,7 @@ export class Contacts {
   deviceOnline(user: string): void {
     if (!this.#parts.users.isPublished(user)) return;
     const view = this.#view(user);
-    if (view.isKnown || this.#parts.users.get(user)?.own) this.#publishSet(user);
+    if (view.isKnown) this.#publishSet(user);
     else if (this.#parts.sessions.of(user)) this.#ask(user);
     else if (!this.#unanswered.has(user)) this.#unanswered.set(user, null);
   }
@@ -208,7 +210,8 @@ export class Contacts {
    */
   async #learn(user: string): Promise<boolean> {
     const { asks, sessions, users, log } = this.#parts;
-    if (!sessions.of(user) || users.get(user)?.own) return true;
+    if (!sessions.of(user)) return true;
+    if (users.get(user)?.own) return await this.#learnOwn(user);
     const request = new Element('iq', { type: 'get' });
     request.c('query', { xmlns: NS_ROSTER });
     const view = this.#view(user);
@@ -226,6 +229,19 @@ export class Contacts {
     }
     // Forgotten meanwhile, it says nothing of the session that is there now, if one is.
     if (this.#views.get(user) !== view) return false;
+    view.isKnown = true;
+    this.#publishSet(user);
+    return true;
+  }
+
+  /** The last answer says that the server has taken all probes; its own users it has answered for by then. */
+  async #learnOwn(user: string): Promise<boolean> {
+    const { asks, ownServer } = this.#parts;
+    const view = this.#view(user);
+    const probes = ownServer.own
+      .visible(user)
+      .map((to) => asks.tell(user, new Element('presence', { from: user, to, type: 'probe' })));
+    if (!(await Promise.all(probes)).every((isSent) => isSent) || this.#views.get(user) !== view) return false;
     view.isKnown = true;
     this.#publishSet(user);
     return true;

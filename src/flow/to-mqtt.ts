@@ -159,12 +159,14 @@ export class ToMqtt {
 
   /** Requests to our sessions are answered here and now; a replayed one is answered again, which harms nobody. */
   #request(stanza: Element, arrival: Arrival): void {
-    const { answers, asks, sessions, metrics } = this.#parts;
-    if (arrival.dir || asks.take(arrival.user, stanza)) return;
-    const answer = answers.answer(stanza, arrival.user);
+    const { answers, asks, sessions, ownServer, metrics } = this.#parts;
+    const { user, dir } = arrival;
+    if (dir || asks.take(user, stanza)) return;
+    const side = ownServer.isOwn(user) ? ownServer : null;
+    const answer = side ? side.asked(stanza, user) : answers.answer(stanza, user);
     if (!answer) return;
     metrics.automatic.inc({ kind: answer.attrs.type === 'error' ? 'refused' : 'answered' });
-    sessions.reply(arrival.user, answer);
+    (side ?? sessions).reply(user, answer);
   }
 
   /** Ephemeral: of use only to a device that is there now. */

@@ -18,6 +18,7 @@ import { isContent } from '../xmpp/stanza.ts';
 import { writeWithContent } from '../xmpp/xml-writer.ts';
 import type { AppNotices } from './app-notices.ts';
 import { directedPresence } from './directed-presence.ts';
+import type { OwnServer } from './own-server.ts';
 import { Rate, type RateLimit } from './rate.ts';
 import type { Sessions } from './sessions.ts';
 import { answeredBy, isSubscription } from './subscriptions.ts';
@@ -34,6 +35,7 @@ export interface ToXmppParts {
   broker: Broker;
   notices: AppNotices;
   sessions: Sessions;
+  ownServer: OwnServer;
   /** Apps of this user acknowledged entries: they are there. */
   onAcked: (user: string) => void;
   /** Bytes of the finished stanza, envelope included. */
@@ -94,7 +96,18 @@ export class ToXmpp {
     if (isRefusal(id)) return this.#refuse(place.user, undefined, id, accepted);
     if (!user || !this.#parts.users.isOpen(user.jid))
       return this.#refuse(place.user, id, refuse('not-migrated'), accepted);
+    if (user.own && place.channel === 'request') return this.#answer(user, id, payload, accepted);
     this.#accept({ user, channel: place.channel, id, payload }, accepted);
+  }
+
+  /** Repeatable by who asks, so no entry. */
+  #answer({ jid }: User, id: string, payload: Payload, accepted: () => void): void {
+    const { ownServer, notices, fault } = this.#parts;
+    ownServer.request(jid, payload).then((answer) => {
+      if (isRefusal(answer)) return this.#refuse(jid, id, answer, accepted);
+      notices.reply(jid, id, answer);
+      accepted();
+    }, fault);
   }
 
   #accept({ user, channel, id, payload }: Request, accepted: () => void): void {

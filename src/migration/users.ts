@@ -54,7 +54,7 @@ export interface User {
   changedAt: number;
   /** Messages from the legacy server that have come since the start, recorded or on their way to the ledger. */
   arrivals: number;
-  /** An address on the component's own domain: declared in the configuration, always `mqtt`, no row, not movable. */
+  /** An address on the component's own domain (own-users.ts): always `mqtt`, no row, not movable. */
   own?: true;
 }
 
@@ -78,18 +78,35 @@ export class Users {
     this.#ledger = ledger;
   }
 
-  /** Reads every row; `own` are the bare JIDs declared on the component's own domain. */
-  async load(own: readonly string[]): Promise<void> {
+  /** Reads every row; `own`: the component's own domain, and the bare JIDs that the configuration declares on it. */
+  async load(own: { domain: string; declared: readonly string[] }): Promise<void> {
     for (let after = ''; ; ) {
       const rows = await this.#ledger.do('users', { after, limit: pageSize });
       for (const row of rows) this.#byJid.set(row.jid, fromRow(row));
       if (rows.length < pageSize) break;
       after = rows.at(-1)!.jid;
     }
-    for (const jid of own) {
-      const acks = await this.#ledger.do('acks', { user: jid });
-      this.#byJid.set(jid, { jid, phase: 'mqtt', version: 1, acks, changedAt: 0, arrivals: 0, own: true });
-    }
+    for (const jid of own.declared) await this.addOwn(jid);
+    // The server would end the stream over one of another domain, which this component had before.
+    for (const { jid, added } of await this.#ledger.do('ownUsers', {}))
+      if (added && jid.endsWith(`@${own.domain}`) && !this.#byJid.has(jid)) await this.addOwn(jid);
+  }
+
+  /** An address on the component's own domain is served from now on. */
+  async addOwn(jid: string): Promise<void> {
+    const acks = await this.#ledger.do('acks', { user: jid });
+    this.putBack({ jid, phase: 'mqtt', version: 1, acks, changedAt: 0, arrivals: 0, own: true });
+  }
+
+  /** The user is not served any more, until it is put back. */
+  takeOut(jid: string): User | undefined {
+    const user = this.#byJid.get(jid);
+    this.#byJid.delete(jid);
+    return user;
+  }
+
+  putBack(user: User): void {
+    this.#byJid.set(user.jid, user);
   }
 
   get(jid: string): User | undefined {

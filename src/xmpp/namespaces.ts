@@ -39,3 +39,10 @@ export const NS_MAM = 'urn:xmpp:mam:2';
 export const NS_DATA_FORMS = 'jabber:x:data';
 export const NS_RSM = 'http://jabber.org/protocol/rsm';
 export const NS_HINTS = 'urn:xmpp:hints';
+
+/** XEP-0054, XEP-0153, XEP-0060, XEP-0084. */
+export const NS_VCARD = 'vcard-temp';
+export const NS_VCARD_UPDATE = 'vcard-temp:x:update';
+export const NS_PUBSUB = 'http://jabber.org/protocol/pubsub';
+export const NS_AVATAR_DATA = 'urn:xmpp:avatar:data';
+export const NS_AVATAR_METADATA = 'urn:xmpp:avatar:metadata';

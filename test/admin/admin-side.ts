@@ -16,11 +16,12 @@ import { silentLog } from '../../src/log.ts';
 import { makeMetrics } from '../../src/metrics.ts';
 import { Devices } from '../../src/migration/devices.ts';
 import { Moves } from '../../src/migration/moves.ts';
+import { OwnUsers } from '../../src/migration/own-users.ts';
 import { Reconcile } from '../../src/migration/reconcile.ts';
 import type { GiveBack, LegacyServer } from '../../src/migration/server.ts';
 import { type User, Users } from '../../src/migration/users.ts';
 import type { Broker } from '../../src/mqtt/broker.ts';
-import { makeTopics } from '../../src/mqtt/topic.ts';
+import { encodeUser, makeTopics } from '../../src/mqtt/topic.ts';
 import { Report } from '../../src/shadow/report.ts';
 import { prepareBare } from '../../src/xmpp/jid.ts';
 
@@ -35,6 +36,7 @@ export interface AdminSide {
   readonly url: string;
   readonly dir: string;
   readonly users: Users;
+  readonly own: OwnUsers;
   /** What was compared. */
   readonly report: Report;
   readonly devices: Devices;
@@ -63,7 +65,11 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
   const dir = mkdtempSync(join(tmpdir(), 'crossfade-admin-'));
   const ledger = await openLedger({ path: join(dir, 'ledger.sqlite'), clock: systemClock, log: silentLog });
   const users = new Users(ledger);
-  await users.load(own);
+  await users.load({ domain: 'gw.example.com', declared: own });
+  const ownUsers = new OwnUsers({
+    ...{ domain: 'gw.example.com', subscriptions: 'ask', users, ledger, clock: systemClock },
+  });
+  await ownUsers.load();
   const devices = new Devices({ clock: systemClock, ledger, log: silentLog, deviceDays: 30 });
   await devices.load();
   const server = playedServer(() => side);
@@ -108,11 +114,13 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
     listen: { host: '127.0.0.1', port: 0 },
     version: '0.0.0-test',
     prepare: prepareBare,
-    isReserved: (jid) => jid === 'crossfade@example.com',
+    own: ownUsers,
+    levelOf: (jid) => encodeUser(jid, 'example.com'),
+    isReserved: (jid) => ['crossfade@example.com', 'gateway@gw.example.com'].includes(jid),
     log: silentLog,
   });
   const side: AdminSide = {
-    ...{ url: admin.url, dir, users, devices, ledger, health, report },
+    ...{ url: admin.url, dir, users, own: ownUsers, devices, ledger, health, report },
     attach: async (user) => ({ kind: 'attached', jid: `${user}/mqtt` }),
     show: async () => ({ kind: 'processed' }),
     givenBack: [],

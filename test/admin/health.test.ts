@@ -88,6 +88,7 @@ test('users and ledger entries are counted at the scrape', async () => {
 
 const routes = [
   'DELETE /api/v1/shadow',
+  'DELETE /api/v1/users/{jid}',
   'GET /api/v1/audit',
   'GET /api/v1/doctor',
   'GET /api/v1/ledger',
@@ -98,6 +99,7 @@ const routes = [
   'GET /api/v1/shadow',
   'GET /api/v1/users',
   'GET /api/v1/users/{jid}',
+  'GET /api/v1/users/{jid}/contacts',
   'GET /api/v1/users/{jid}/phase',
   'GET /healthz',
   'GET /metrics',
@@ -107,6 +109,7 @@ const routes = [
   'POST /api/v1/ledger/discard',
   'POST /api/v1/ledger/retry',
   'POST /api/v1/ledger/return',
+  'PUT /api/v1/users/{jid}',
   'PUT /api/v1/users/{jid}/legacy-login',
   'PUT /api/v1/users/{jid}/phase',
 ];
@@ -130,8 +133,11 @@ test('the OpenAPI document names every route, and whether it needs the token', a
 
 test.each(routes)('%s is served, and answers as the document says', async (route) => {
   const [method = '', path = ''] = route.split(' ');
-  const real = path.replace('{jid}', 'bob%40example.com').replace('{key}', key);
-  const put = path.endsWith('/phase') ? { phase: 'legacy' } : { legacyLogin: 'allow' };
+  const isOwn = path.endsWith('/contacts') || (path.endsWith('{jid}') && method !== 'GET');
+  if (isOwn) await side.own.put('bot@gw.example.com', {}, { who: 'admin', reason: 'a test' });
+  const jid = isOwn ? 'bot%40gw.example.com' : 'bob%40example.com';
+  const real = path.replace('{jid}', jid).replace('{key}', key) + (isOwn && method === 'DELETE' ? '?reason=over' : '');
+  const put = path.endsWith('/phase') ? { phase: 'legacy' } : isOwn ? { listed: true } : { legacyLogin: 'allow' };
   const post = path.endsWith('/backup') ? { file: join(side.dir, 'backup.sqlite') } : { keys: [key], reason: 'a test' };
   const asked = { PUT: { ...put, reason: 'again' }, POST: post }[method];
   const body = asked && JSON.stringify(asked);

@@ -76,6 +76,7 @@ test('one user is shown with devices, times and what waits, in exactly the docum
     legacyLogin: null,
     notifiedAt: null,
     work: { state: 'idle' },
+    own: null,
     lastMove: {
       ...{ to: 'legacy', who: 'admin', reason: 'made known', outcome: 'done' },
       at: expect.stringMatching(/Z$/),

@@ -12,9 +12,13 @@ const before = (seconds: number) => new Date(now - seconds * 1000).toISOString()
 const plain: UserView = {
   ...{ jid: 'bob@example.com', phase: 'mqtt', version: 1, moving: null, app: 'none', acks: false },
   ...{ attached: null, changedAt: null, linkUp: true, observed: false, locked: false, work: { state: 'idle' } },
-  ...{ lastMove: null, devices: [], waiting: { toMqtt: 0, toXmpp: 0 }, conversations: [], more: false },
+  ...{ lastMove: null, own: null, devices: [], waiting: { toMqtt: 0, toXmpp: 0 }, conversations: [], more: false },
   lastEntries: { toMqtt: null, toXmpp: null },
   ...{ archive: null, legacyLogin: null, notifiedAt: null },
+};
+const own = {
+  ...{ added: true, name: 'Weather', mqttUsername: 'bot%40gw', subscriptions: 'ask', listed: false, profile: {} },
+  contacts: { see: 1, asking: 2, seen: 0, asked: 0 },
 };
 const talk: ConversationItem = {
   ...{ lane: 'toMqtt', peer: 'alice@example.com', accepted: 0, sent: 0, acked: 0, parked: 0, dead: 0, sole: 0 },
@@ -27,6 +31,10 @@ const moving = { from: 'mqtt', step: 'return' };
 const sentences: [over: Partial<UserView>, told: string][] = [
   [{}, 'bob@example.com is in phase mqtt: the app has the conversation.'],
   [{ phase: 'shadow' }, 'and nobody notices.'],
+  [
+    { jid: 'bot@gw.example.com', own },
+    'It was added by an operator; contacts know it as "Weather". 1 contact sees it, and it sees 0; 2 more wait for an answer. A request is given to its app.',
+  ],
   [{ legacyLogin: 'deny' }, 'Legacy clients of this user may not log in while the user is in phase mqtt.'],
   [{ notifiedAt: before(120) }, 'One was told of the move 2 minutes ago.'],
   [{ lastMove: pilot }, 'The last move, to mqtt, was asked for 3 minutes ago by admin (pilot), and is done.'],

@@ -44,6 +44,7 @@ class Setting {
       { maximumPacketSize: { get: () => this.maximumPacketSize } },
     ) as never,
     sessions: { of: () => (this.hasSession ? {} : undefined) } as never,
+    ownServer: { own: { visible: () => [] } },
     asks: {
       ask: async () => {
         this.asked++;

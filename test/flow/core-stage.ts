@@ -32,6 +32,10 @@ export interface CoreStage {
   published: Publish[];
   /** What went to the server as the session. */
   sent: string[];
+  /** What went to the server from the component's own users. */
+  ownSent: string[];
+  /** What the server does with that. Default: processed. */
+  ownResult: (text: string) => Promise<SendResult>;
   server: { epoch: string; hasArchive: boolean };
   /** Hands a stanza in as the next one on the link; resolves when it is accepted. */
   arrives(stanza: string, arrival?: Partial<Arrival>): Promise<void>;
@@ -56,6 +60,9 @@ export interface CoreStageOptions {
   /** The resource the server has given the session. */
   jid?: string;
   log?: Log;
+  /** Bare JIDs on gw.example.com. */
+  ownUsers?: string[];
+  ownSubscriptions?: 'ask' | 'accept';
   onSend?: (stanza: Element, stage: CoreStage) => void;
 }
 
@@ -108,7 +115,13 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
       if (stanza) options.onSend?.(stanza, stage);
       return { kind: 'processed' };
     },
-    ownSession: () => undefined,
+    ownSession: (own) => ({
+      jid: own,
+      send(text) {
+        stage.ownSent.push(text);
+        return stage.ownResult(text);
+      },
+    }),
     sendOwn: () => {},
   };
   const row = { jid: bob, phase, version: 1, acks: false, changedAt: startsAt };
@@ -123,6 +136,8 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
     now: startsAt,
     published: [],
     sent: [],
+    ownSent: [],
+    ownResult: async () => ({ kind: 'processed' }),
     arrives(text, arrival) {
       const stanza = parseStanza(text);
       if (!stanza) throw new Error(`this is no stanza: ${text}`);
@@ -167,7 +182,8 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
   const settings = {
     ...{
       domain: 'example.com',
-      ownUsers: [],
+      ownUsers: options.ownUsers ?? [],
+      ownSubscriptions: options.ownSubscriptions ?? 'ask',
       root: 'chat',
       shadowRoot: 'chat-shadow',
       maxStanzaBytes: 262_144,

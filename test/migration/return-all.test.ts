@@ -22,7 +22,7 @@ beforeEach(async () => {
   db = new DatabaseSync(':memory:');
   ledger = localLedger(db);
   users = new Users(ledger);
-  await users.load([bot!]);
+  await users.load({ domain: 'gw.example.com', declared: [bot!] });
   poked = [];
   work = { kind: 'idle' };
   // What reconcile would do is left to the tests.

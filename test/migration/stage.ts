@@ -99,7 +99,7 @@ export async function setStage({ legacyLogin = 'allow', attachWindow = 8 }: Stag
   const ledger = localLedger(new DatabaseSync(':memory:'));
   const log: Log = silentLog;
   const users = new Users(ledger);
-  await users.load([]);
+  await users.load({ domain: 'gw.example.com', declared: [] });
   const devices = new Devices({ clock, ledger, log, deviceDays: 30 });
   const acts: string[] = [];
   const fails = new Map<string, Failed>();

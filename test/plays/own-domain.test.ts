@@ -94,7 +94,9 @@ test('what the bot sends is settled when the server has processed it', async () 
 });
 
 test('kill -9 of the gateway loses only what XEP-0114 had in flight: one stretch, and nothing before or after', async () => {
-  const count = 1_000;
+  // docs/operating.md has the figures of 5,000, at this pace and at none (CROSSFADE_KILL_PACE=0).
+  const count = Number(process.env.CROSSFADE_KILL_MESSAGES ?? 1_000);
+  const isPaced = process.env.CROSSFADE_KILL_PACE !== '0';
   const body = (n: number) => `kill ${n}`;
   const reply = (n: number) => `reply ${n}`;
   const numbers = Array.from({ length: count }, (_, n) => n);
@@ -102,10 +104,10 @@ test('kill -9 of the gateway loses only what XEP-0114 had in flight: one stretch
     for (const n of numbers) {
       alice.say(bot, body(n), `k${n}`);
       program.say('alice@example.com', reply(n), `r${n}`);
-      if (n % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+      if (isPaced && n % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 10));
     }
   })();
-  await program.heard.until(() => (program.bodies().includes(body(100)) ? true : undefined), 'the first hundred');
+  await program.heard.until(() => (program.bodies().includes(body(count / 10)) ? true : undefined), 'the first tenth');
   await gateway.kill9();
   expect(program.bodies()).not.toContain(body(count - 1));
   await gateway.start('component.online');
@@ -119,6 +121,8 @@ test('kill -9 of the gateway loses only what XEP-0114 had in flight: one stretch
   const heard = program.bodies().filter((text) => text.startsWith('kill '));
   const bounced = new Set(alice.messages.items.filter(({ type }) => type === 'error').map(({ id }) => id));
   const lost = numbers.filter((n) => !heard.includes(body(n)) && !bounced.has(`k${n}`));
+  if (process.env.CROSSFADE_KILL_MESSAGES)
+    process.stderr.write(`${count} sent, ${bounced.size} bounced, ${lost.length} lost\n`);
   expect(heard).toEqual(numbers.map(body).filter((text) => heard.includes(text)));
   expect(lost).toEqual(numbers.slice(lost[0] ?? 0, (lost[0] ?? 0) + lost.length));
   // From the bot: the broker and the ledger kept it all; only what no fence had proven comes a second time.

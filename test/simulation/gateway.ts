@@ -135,6 +135,7 @@ export class Gateway {
       ...{
         domain: 'example.com',
         ownUsers: [],
+        ownSubscriptions: 'ask' as const,
         root: 'chat',
         shadowRoot: 'chat-shadow',
         maxStanzaBytes: 262_144,

@@ -1,0 +1,207 @@
+// The gateway as the server of its own domain, on a real ledger: what is on disk before it is answered, what a crash leaves, what a flood costs.
+
+import { afterEach, expect, test, vi } from 'vitest';
+import { parseStanza } from '../../src/xmpp/xml-reader.ts';
+import { type CoreStage, type CoreStageOptions, setCoreStage } from './core-stage.ts';
+
+const bot = 'bot@gw.example.com';
+const alice = 'alice@example.com';
+const level = 'bot%40gw%2Eexample%2Ecom';
+let stage: CoreStage;
+const set = async (options: CoreStageOptions = {}) => {
+  stage = await setCoreStage({ ownUsers: [bot], ...options });
+};
+afterEach(() => stage?.end());
+
+/** As it comes over the component's own connection; resolves when it is accepted. */
+const comes = (text: string, user = bot): Promise<void> =>
+  new Promise((accepted) => {
+    const stanza = parseStanza(text);
+    if (!stanza) throw new Error(`this is no stanza: ${text}`);
+    stage.core.toMqtt.receive(stanza, { user, seen: false }, accepted);
+  });
+const presence = (type: string, from = alice, to = bot, id = 'p') =>
+  `<presence from='${from}' to='${to}' type='${type}' id='${id}'/>`;
+const publishes = (channel: string, payload: object): Promise<void> =>
+  new Promise((accepted) => {
+    const message = {
+      topic: `chat/${level}/out/${channel}`,
+      payload: Buffer.from(JSON.stringify(payload)),
+      retain: false,
+    };
+    stage.core.toXmpp.receive(message as never, accepted);
+  });
+const appIsHere = async () => {
+  stage.core.brokerUp();
+  await stage.core.devices.heard(bot, 'program', { online: true });
+  await vi.waitUntil(() => stage.core.devices.statusOf(bot) === 'here');
+};
+/** Of all that went out: type and addressee. */
+const sent = () =>
+  stage.ownSent.map((text) => {
+    const { attrs, name } = parseStanza(text)!;
+    return `${attrs.type ?? name} ${attrs.to}`;
+  });
+const contacts = async () =>
+  (await stage.ledger.do('ownContacts', { after: { user: '', contact: '' }, limit: 9 })).map(
+    ({ contact, sees, seen }) => `${contact} ${sees} ${seen}`,
+  );
+
+test('a request is in the roster and in the ledger, and survives a crash; the answer is on disk before it leaves', async () => {
+  await set();
+  await comes(presence('subscribe'));
+  expect(await stage.entries()).toMatchObject([
+    { user: bot, peer: alice, channel: 'presence', id: 'p', custody: 'copy' },
+  ]);
+  await stage.crashes();
+  await appIsHere();
+  let onDisk: string[] = [];
+  stage.ownResult = async (text) => {
+    if (text.includes('subscribed')) onDisk = await contacts();
+    return { kind: 'processed' };
+  };
+  await publishes('presence', { id: 's1', to: alice, type: 'subscribed' });
+  await vi.waitUntil(() => sent().includes(`presence ${alice}`));
+  expect(onDisk).toEqual([`${alice} yes undefined`]);
+  expect(sent()).toEqual([`subscribed ${alice}`, `presence ${alice}`]);
+});
+
+test('an answer that the server did not get is given once more, and the roster stays as it is', async () => {
+  await set();
+  await comes(presence('subscribe'));
+  let times = 0;
+  stage.ownResult = async () => (times++ === 0 ? { kind: 'lost' } : { kind: 'processed' });
+  await publishes('presence', { id: 's1', to: alice, type: 'subscribed' });
+  await vi.waitUntil(() => sent().filter((what) => what === `subscribed ${alice}`).length === 2);
+  expect(await contacts()).toEqual([`${alice} yes undefined`]);
+});
+
+test('where requests are accepted the answer is an entry of its own, and a crash before it makes it later', async () => {
+  await set({ ownSubscriptions: 'ask' });
+  await comes(presence('subscribe'));
+  // Now they are accepted: whoever waits is answered.
+  await stage.core.ownServer.own.put(bot, { subscriptions: 'accept' }, { who: 'admin', reason: 'open' });
+  await vi.waitUntil(() => sent().includes(`subscribed ${alice}`));
+  await comes(presence('subscribe', 'carol@example.com'));
+  await vi.waitUntil(() => sent().includes('subscribed carol@example.com'));
+  const told = (await stage.shown()).map(
+    ({ type, direction, from, to }) => `${direction} ${type} ${direction === 'sent' ? to : from}`,
+  );
+  expect(told).toEqual([
+    `received subscribe ${alice}`,
+    `sent subscribed ${alice}`,
+    'received subscribe carol@example.com',
+    'sent subscribed carol@example.com',
+  ]);
+  // Who sees it already is told so again, without the app.
+  const before = (await stage.entries()).length;
+  await comes(presence('subscribe', 'carol@example.com'));
+  await vi.waitUntil(() => sent().filter((what) => what === 'subscribed carol@example.com').length === 2);
+  expect((await stage.entries()).length).toBe(before);
+});
+
+test('approved before it is asked: nothing leaves until the request comes, which is granted', async () => {
+  await set();
+  await publishes('presence', { id: 's1', to: alice, type: 'subscribed' });
+  await vi.waitUntil(async () => (await contacts()).length === 1);
+  expect([await contacts(), sent()]).toEqual([[`${alice} approved undefined`], []]);
+  await comes(presence('subscribe'));
+  await vi.waitUntil(() => sent().includes(`subscribed ${alice}`));
+  expect(await contacts()).toEqual([`${alice} yes undefined`]);
+});
+
+test('until it is known whether an app is there nothing is said of it; then everybody who sees it is told', async () => {
+  await set();
+  await stage.core.ownServer.own.setStanding(bot, alice, { sees: 'yes' });
+  stage.core.componentUp();
+  await comes(presence('probe'));
+  expect(sent()).toEqual([]);
+  stage.core.brokerUp();
+  await vi.waitUntil(() => sent().length > 0);
+  expect(sent()).toEqual([`unavailable ${alice}`]);
+  await stage.core.devices.heard(bot, 'program', { online: true, show: 'dnd', text: 'a\u0000b' });
+  await vi.waitUntil(() => sent().length > 1);
+  // A status that XML cannot say is left out.
+  expect(stage.ownSent.at(-1)).toContain('<show>dnd</show><x');
+  await publishes('presence', { id: 'd1', to: 'dave@example.com/home' });
+  await vi.waitUntil(() => sent().includes('presence dave@example.com/home'));
+  await stage.core.stop();
+  expect(sent().slice(-2)).toEqual([`unavailable ${alice}`, 'unavailable dave@example.com/home']);
+});
+
+test('probes in bulk: of one contact one answer waits at a time, of strangers a bounded number, and nothing is kept', async () => {
+  await set();
+  await stage.core.ownServer.own.setStanding(bot, alice, { sees: 'yes' });
+  await appIsHere();
+  await vi.waitUntil(() => sent().includes(`presence ${alice}`));
+  stage.ownSent.length = 0;
+  const waiting: (() => void)[] = [];
+  stage.ownResult = () => new Promise((resolve) => waiting.push(() => resolve({ kind: 'processed' })));
+  for (let i = 0; i < 5_000; i++) await comes(presence('probe'));
+  for (let i = 0; i < 25_000; i++) await comes(presence('probe', `stranger${i}@example.org`));
+  expect(waiting.length).toBe(500);
+  while (waiting.length > 0) {
+    for (const answer of waiting.splice(0)) answer();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const of = (what: string) => sent().filter((one) => one.startsWith(what)).length;
+  // A probe that comes while the answer to the last is unanswered asks for another.
+  expect(of(`presence ${alice}`)).toBeLessThanOrEqual(501);
+  expect(of('unsubscribed')).toBeGreaterThan(19_000);
+  expect(of('unsubscribed')).toBeLessThanOrEqual(20_501);
+  expect([await contacts(), (await stage.entries()).length]).toEqual([[`${alice} yes undefined`], 0]);
+  // And the next one that may see it is answered.
+  stage.ownSent.length = 0;
+  await comes(presence('probe'));
+  expect(sent()).toEqual([`presence ${alice}`]);
+});
+
+test('a thousand requests wait for an answer; the next stranger is told to come later, and is no row', async () => {
+  await set();
+  const asks = Array.from({ length: 1_001 }, (_, i) => comes(presence('subscribe', `stranger${i}@example.org`)));
+  await Promise.all(asks);
+  const [error, ...rest] = stage.ownSent;
+  expect(rest).toEqual([]);
+  expect(error).toContain('<resource-constraint');
+  expect(error).toContain('has not answered 1000 others yet: ask again later');
+  expect(stage.core.ownServer.own.contacts(bot).size).toBe(1_000);
+  // Who waits already may take it back.
+  await comes(presence('unsubscribe', 'stranger5@example.org'));
+  expect(stage.core.ownServer.own.contacts(bot).size).toBe(999);
+});
+
+const requests: [request: object, condition: string, text: string][] = [
+  [{ request: 'history' }, 'feature-not-implemented', 'request must be roster or profile'],
+  [{ request: 'roster', all: true }, 'bad-request', 'this request has no field all'],
+  [{ request: 'roster', after: 1 }, 'bad-request', 'after must be `next`'],
+  [{ request: 'profile', set: 'x' }, 'bad-request', 'a profile is an object'],
+  [{ request: 'profile', set: { name: 'x'.repeat(300) } }, 'policy-violation', 'name has 300 bytes; 256 are allowed'],
+];
+test.each(requests)('out/request %j is refused as %s', async (request, condition, text) => {
+  await set();
+  await publishes('request', { id: 'q1', ...request });
+  const { topic, payload } = stage.published.at(-1)!;
+  expect(topic).toBe(`chat/${level}/in/error`);
+  expect(JSON.parse(String(payload))).toMatchObject({ id: 'q1', condition, text: expect.stringContaining(text) });
+});
+
+test('a roster of more than a thousand comes in parts', async () => {
+  await set();
+  await Promise.all(
+    Array.from({ length: 1_500 }, (_, i) =>
+      stage.core.ownServer.own.setStanding(bot, `c${String(i).padStart(4, '0')}@example.com`, { sees: 'yes' }),
+    ),
+  );
+  const roster = async (after?: string) => {
+    await publishes('request', { id: 'q', request: 'roster', ...(after !== undefined && { after }) });
+    return JSON.parse(String(stage.published.at(-1)!.payload));
+  };
+  const first = await roster();
+  const second = await roster(first.next);
+  expect([first.contacts.length, first.next, second.contacts.length, second.next]).toEqual([
+    1_000,
+    'c0999@example.com',
+    500,
+    undefined,
+  ]);
+});
