@@ -22,16 +22,19 @@ exec 9<"$0"
 flock 9
 
 has_systemd() { [ -d /run/systemd/system ]; }
-is_active() { has_systemd && systemctl is-active --quiet "$1.service"; }
+is_active() { has_systemd && systemctl is-active --quiet "$1"; }
 is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
-has_unit() { [ -e "/lib/systemd/system/$1.service" ] || [ -e "/usr/lib/systemd/system/$1.service" ]; }
+has_unit() { [ -e "/lib/systemd/system/$1" ] || [ -e "/usr/lib/systemd/system/$1" ]; }
+# Erlang's package starts its port mapper, which a server with a node name of its own brings up by itself.
+service_of() { if [ "$1" = erlang-base ]; then echo epmd; else echo "$1"; fi; }
 
 new=''
 refused=none
 for name; do
-  if is_installed "$name" || is_active "$name"; then continue; fi
+  service=$(service_of "$name")
+  if is_installed "$name" || is_active "$service.service"; then continue; fi
   new="$new $name"
-  refused="$refused|$name|$name.service"
+  refused="$refused|$service|$service.service|$service.socket"
 done
 
 put_policy() {
@@ -52,13 +55,18 @@ take_policy_away() {
 }
 
 calm() { # the service of a newly installed package does not run, now or after the next boot
-  if is_active "$1"; then systemctl stop "$1.service"; fi
-  if has_unit "$1" && command -v systemctl >/dev/null; then
-    systemctl disable "$1.service"
-  elif [ -x "/etc/init.d/$1" ]; then
-    update-rc.d "$1" disable
+  service=$(service_of "$1")
+  for unit in "$service.socket" "$service.service"; do
+    if is_active "$unit"; then systemctl stop "$unit"; fi
+  done
+  if has_unit "$service.service" && command -v systemctl >/dev/null; then
+    for unit in "$service.socket" "$service.service"; do
+      if has_unit "$unit"; then systemctl disable "$unit"; fi
+    done
+  elif [ -x "/etc/init.d/$service" ]; then
+    update-rc.d "$service" disable
   fi
-  if is_active "$1"; then return 1; fi
+  if is_active "$service.service" || is_active "$service.socket"; then return 1; fi
 }
 
 finish() {

@@ -9,6 +9,8 @@ import { pathFor } from './node24.mjs';
 /** Debian's package and how to see that it is there; pip's Pythons lack Debian's modules, so it is always /usr/bin/python3. */
 export const table = {
   prosody: { program: 'prosody' },
+  ejabberd: { program: 'ejabberdctl' },
+  'erlang-base': { program: 'erlc' },
   mosquitto: { program: 'mosquitto' },
   'lua5.4': { program: 'lua5.4' },
   'python3-slixmpp': { pythonModule: 'slixmpp' },

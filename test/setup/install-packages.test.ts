@@ -101,6 +101,23 @@ test('a service that starts all the same is stopped', async () => {
   expect(exists('active-prosody')).toBe(false);
 });
 
+test("Erlang's port mapper does not start with its package, by its service or by its socket", async () => {
+  program(
+    'apt-get',
+    `for unit in epmd.socket epmd.service ejabberd.service; do
+  code=0; $DIR/policy-rc.d $unit start || code=$?
+  echo "$unit $code" >> $DIR/policy-answers
+done
+touch $DIR/installed-erlang-base $DIR/installed-ejabberd $DIR/enabled-epmd $DIR/enabled-epmd.socket $DIR/enabled-ejabberd
+touch $DIR/active-epmd.socket $DIR/units/epmd.service $DIR/units/epmd.socket $DIR/units/ejabberd.service`,
+  );
+  expect(await run('ejabberd', 'erlang-base')).toBe(0);
+  expect(read('policy-answers')).toBe('epmd.socket 101\nepmd.service 101\nejabberd.service 101\n');
+  for (const name of ['enabled-epmd', 'enabled-epmd.socket', 'enabled-ejabberd', 'active-epmd.socket']) {
+    expect(exists(name), name).toBe(false);
+  }
+});
+
 test('a service that was there before is left as it was', async () => {
   for (const name of ['installed-prosody', 'active-prosody', 'enabled-prosody', 'units/prosody.service']) {
     writeFileSync(at(name), '');
