@@ -1,0 +1,3 @@
+%% What the files of this module share.
+-define(NS_ATTACH, <<"urn:crossfade:attach:1">>).
+-define(VERSION, <<"1">>).

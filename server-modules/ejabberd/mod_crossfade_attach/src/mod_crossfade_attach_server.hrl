@@ -1,0 +1,15 @@
+%% The state of the process per host.
+-record(state, {
+    host, component, resume_timeout, max_unacked,
+    link = none,
+    monitor = none, % of the connection
+    expiry = none, % the timer while the gateway is away
+    sessions = #{}, % pid -> #session{}
+    by_jid = #{}, by_request = #{}, % full JID, or {User, the resource asked for} -> pid
+    closing = #{}, % pids of sessions on their way out
+    after_closing = [], waiting = queue:new(), % works, and requests, that wait for them
+    sending = #{}, % key -> who else waits for the answer of a `send` in hand
+    stopping = false
+}).
+%% jid: none until it is bound. asked: Ref -> what to do when the session is done with it. reason: why ejabberd ends it.
+-record(session, {user, request, jid = none, asked = #{}, reason = <<"closed">>}).
