@@ -3,7 +3,7 @@
 import type { Config } from '../config.ts';
 import { mosquittoAcl } from '../mqtt/access.ts';
 
-export const printable = ['prosody', 'mosquitto'] as const;
+export const printable = ['prosody', 'ejabberd', 'mosquitto'] as const;
 
 type Needed = Pick<Config, 'xmpp' | 'mqtt'>;
 
@@ -26,6 +26,42 @@ Component "${component.domain}"
   component_secret = "…" -- the same as xmpp.component.secret
   component_conflict_resolve = "kick_old"
   modules_enabled = { "crossfade_attach" }
+`,
+  ejabberd: ({
+    xmpp: { domain, component, maxStanzaBytes },
+  }) => `# ejabberd.yml; what it has already (listen, acl, access_rules) gets these lines added. Install the module first:
+# server-modules/ejabberd/mod_crossfade_attach/README.md
+listen:
+  -
+    port: ${component.port}
+    ip: "${component.host === 'localhost' ? '127.0.0.1' : component.host}"
+    module: ejabberd_service
+    access: all
+    shaper: none
+    max_stanza_size: ${stanzaRoom * maxStanzaBytes}
+    global_routes: false
+    hosts:
+      "${component.domain}":
+        password: "…" # the same as xmpp.component.secret
+
+acl:
+  crossfade:
+    server: "${component.domain}"
+
+access_rules:
+  crossfade_s2s: # while the gateway is away, its domain is not looked for among other servers
+    - deny: crossfade
+    - allow: all
+
+s2s_access: crossfade_s2s
+
+append_host_config:
+  "${domain}":
+    modules: # beside mod_mam with \`default: always\`, mod_carboncopy, mod_offline, mod_stream_mgmt, mod_time and mod_version
+      mod_crossfade_attach:
+        component: "${component.domain}"
+        resume_timeout: 3600
+        max_unacked: 20000
 `,
   mosquitto: ({ mqtt: { root, shadowRoot, username }, xmpp: { maxStanzaBytes } }) => `# mosquitto.conf
 allow_anonymous false

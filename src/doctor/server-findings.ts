@@ -83,13 +83,13 @@ function serverModule({ about }: ServerFacts, { domain, component }: ServerWante
     return {
       ...{ id, level: 'fault', what: `the server does not let ${component} attach sessions` },
       why: 'no user can be moved',
-      todo: `Prosody, on VirtualHost "${domain}": crossfade_components = { "${component}" }`,
+      todo: `Prosody, on VirtualHost "${domain}": crossfade_components = { "${component}" }; ejabberd, mod_crossfade_attach of ${domain}: component: ${component}`,
     };
   if (condition === 'service-unavailable' || condition === 'feature-not-implemented')
     return {
       ...{ id, level: 'fault', what: `crossfade_attach is not loaded for ${domain}, or is older than this gateway` },
       why: 'no user of the domain can be moved; addresses on the component’s own domain work',
-      todo: 'crossfade check --print-config prosody prints the lines; server-modules/ has the module',
+      todo: 'crossfade check --print-config prosody (or ejabberd) prints the lines; server-modules/ has the module',
     };
   return {
     id,

@@ -178,6 +178,7 @@ test('a faulty mapping stops check with file, line and reason', async () => {
 
 test.each([
   ['prosody', ['crossfade_components = { "gw.example.com" }', 'component_conflict_resolve = "kick_old"']],
+  ['ejabberd', ['component: "gw.example.com"', 'module: ejabberd_service', 's2s_access: crossfade_s2s']],
   ['mosquitto', ['allow_anonymous false', 'pattern write chat/%u/out/#', 'topic write chat-shadow/#']],
 ])('check --print-config %s prints the lines to paste, and no secret', async (name, lines) => {
   const { code, out } = await crossfade(['check', '--print-config', name], { cwd: dir });

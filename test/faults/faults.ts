@@ -43,15 +43,15 @@ export const faults: Record<string, (scene: Scene) => Promise<void>> = {
   },
   'broker stalled': stalled(({ stage }) => stage.mosquitto.pid),
   async 'server killed'({ stage, talk }) {
-    await stage.prosody.kill9();
-    await stage.prosody.restart();
+    await stage.server.kill9();
+    await stage.server.restart();
     await talk.renew({ isKilled: true });
   },
   async 'server restarted'({ stage, talk }) {
-    await stage.prosody.restart();
+    await stage.server.restart();
     await talk.renew();
   },
-  'server stalled': stalled(({ stage }) => stage.prosody.pid),
+  'server stalled': stalled(({ stage }) => stage.server.pid),
   async 'link cut'({ link }) {
     link.cut();
   },

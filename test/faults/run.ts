@@ -48,7 +48,7 @@ export async function runFaults({ seed, loses, ...rest }: FaultsRun): Promise<Ou
   try {
     stage = await setStage({
       accounts: [...contacts, ...users],
-      prosody: { archive: true },
+      legacy: { archive: true },
       env: { NODE_OPTIONS: `--import=${preload}`, CROSSFADE_FAULTS: controlFile },
       async between(ports) {
         const [link, broker] = [await proxy(ports.component, splitXmpp), await proxy(ports.broker, splitMqtt)];

@@ -11,7 +11,7 @@ let stage: Stage;
 
 beforeAll(async () => {
   const limits = { messagesPerSecond: 100_000, messagesBurst: 1_000_000 };
-  stage = await setStage({ accounts: ['alice', 'bob'], prosody: { archive: true }, config: { mqtt: limits } });
+  stage = await setStage({ accounts: ['alice', 'bob'], legacy: { archive: true }, config: { mqtt: limits } });
   await stage.gateway.move('bob@example.com', 'mqtt');
 });
 afterAll(() => stage?.strike());
@@ -45,5 +45,5 @@ test(`${count} generated payloads on every channel: the server never ends the st
       ['component.offline', 'component.fault', 'publish.failed', 'mqtt.handler-failed'].includes(String(event)),
     ),
   ).toEqual([]);
-  expect(await stage.prosody.log()).not.toMatch(/traceback|not-well-formed|invalid-xml/i);
+  expect(await stage.server.log()).not.toMatch(/traceback|not-well-formed|invalid-xml/i);
 });

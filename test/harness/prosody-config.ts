@@ -9,6 +9,8 @@ export interface ProsodySettings {
   archive: boolean;
   /** Loads mod_crossfade_attach. */
   attach: boolean;
+  /** The components that may attach sessions. */
+  attachers: string[];
   options: string;
 }
 
@@ -51,7 +53,7 @@ modules_enabled = {
 
 VirtualHost "example.com"
 ${settings.attach ? '  modules_enabled = { "crossfade_attach" }' : ''}
-  crossfade_components = { ${settings.components.map((component) => luaString(component.domain)).join(', ')} }
+  crossfade_components = { ${settings.attachers.map(luaString).join(', ')} }
 ${settings.options}
 ${settings.components
   .map(

@@ -3,43 +3,23 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { LegacyServer, LegacyServerOptions } from './legacy-server.ts';
+import { freePorts } from './ports.ts';
 import { luaString, type ProsodySettings, prosodyConfig } from './prosody-config.ts';
 
-export interface ProsodyOptions {
-  /** Local part (prepared) → password, in the domain example.com. */
-  accounts: Record<string, string>;
-  components: { domain: string; secret: string }[];
-  /** Where configuration, data and log go; kept afterwards. Default: a temporary directory that `stop` removes. */
-  dir?: string;
+export interface ProsodyOptions extends LegacyServerOptions {
   /** Where mod_crossfade_attach is. Default: this checkout's server-modules/prosody. */
   moduleDir?: string;
-  /** Message archive (mod_mam) for every account. Default false. */
-  archive?: boolean;
-  /** Loads mod_crossfade_attach. Default true. */
-  attach?: boolean;
   /** Lua lines for the VirtualHost's section. */
   options?: string;
 }
 
-export interface Prosody {
-  readonly domain: 'example.com';
-  readonly c2sPort: number;
-  readonly componentPort: number;
-  readonly dir: string;
-  readonly pid: number;
-  /** Ends it as an operator would (SIGTERM), then removes its directory if it was a temporary one. */
-  stop(): Promise<void>;
-  /** Ends it with SIGKILL; the data stays for `restart`. */
-  kill9(): Promise<void>;
-  /** Ends it if it runs, and starts it again on the same ports and data. */
-  restart(): Promise<void>;
-  /** What it has logged so far. */
-  log(): Promise<string>;
+export interface Prosody extends LegacyServer {
   /** Runs one line of Prosody's admin shell, such as `module:reload("crossfade_attach", "example.com")`. */
   shell(line: string): Promise<string>;
 }
@@ -72,11 +52,17 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
     components: options.components,
     archive: options.archive ?? false,
     attach: options.attach ?? true,
-    options: options.options ?? '',
+    attachers: options.attacher ? [options.attacher] : options.components.map(({ domain }) => domain),
+    options: [...limits(options), options.options ?? ''].join('\n'),
   };
   const configFile = join(dir, 'prosody.cfg.lua');
   await writeFile(configFile, prosodyConfig(settings), { mode: 0o600 });
   const log = () => readFile(join(dir, 'prosody.log'), 'utf8').catch(() => '');
+
+  const shell = async (line: string) => {
+    const { stdout } = await promisify(execFile)('prosodyctl', ['--config', configFile, 'shell', line]);
+    return stdout;
+  };
 
   let child = await run(configFile, settings, log);
   const prosody: Prosody = {
@@ -97,12 +83,33 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
       await end(child, 'SIGTERM');
       child = await run(configFile, settings, log);
     },
-    async shell(line) {
-      const { stdout } = await promisify(execFile)('prosodyctl', ['--config', configFile, 'shell', line]);
-      return stdout;
+    shell,
+    async deleteUser(user) {
+      await shell(`user:delete("${user}@example.com")`);
     },
+    async module(action) {
+      const answer = await shell(`module:${action}("crossfade_attach", "example.com")`);
+      if (!answer.includes('OK')) throw new Error(`module:${action}: ${answer}`);
+    },
+    async closeClient(jid) {
+      await shell(`> prosody.full_sessions["${jid}"]:close()`);
+    },
+    async untilPending(jid) {
+      await shell(
+        `> local async = require "util.async"; while not prosody.full_sessions["${jid}"].hibernating do async.sleep(0.05) end`,
+      );
+    },
+    settle: async () => {}, // it does one thing after the other
   };
   return prosody;
+}
+
+function limits({ resumeTimeout, maxUnacked, maxOffline }: ProsodyOptions): string[] {
+  return [
+    ...(resumeTimeout === undefined ? [] : [`  crossfade_resume_timeout = ${resumeTimeout}`]),
+    ...(maxUnacked === undefined ? [] : [`  crossfade_max_unacked = ${maxUnacked}`]),
+    ...(maxOffline === undefined ? [] : [`  storage_archive_item_limit = ${maxOffline}`]),
+  ];
 }
 
 async function run(configFile: string, settings: ProsodySettings, log: () => Promise<string>): Promise<ChildProcess> {
@@ -134,14 +141,6 @@ async function end(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): Promise<
   const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
   await exited;
   clearTimeout(timer);
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -12,6 +12,8 @@ export interface RawComponentOptions {
   port: number;
   domain: string;
   secret: string;
+  /** Resolves when what is on its way inside the server has arrived; before each fence. */
+  settle?: () => Promise<void>;
 }
 
 /** One numbered `<d/>`: `stanza` is missing where the server has taken it back, or left copies out (`missed`). */
@@ -23,6 +25,8 @@ export interface Delivered {
   /** Set on an observer's copies. */
   dir: string | undefined;
   missed: boolean;
+  /** The archive's id, where it does not stand in the stanza. */
+  sid: string | undefined;
   stanza: Element | undefined;
 }
 
@@ -45,17 +49,19 @@ export class RawComponent {
   private readonly asked = new Map<string, (answer: Element) => void>();
   private readonly socket: Socket;
   private readonly domain: string;
+  private readonly settle: (() => Promise<void>) | undefined;
 
-  private constructor(socket: Socket, domain: string) {
+  private constructor(socket: Socket, domain: string, settle: (() => Promise<void>) | undefined) {
     this.socket = socket;
+    this.settle = settle;
     this.closed = new Promise((resolve) => socket.once('close', () => resolve()));
     this.domain = domain;
   }
 
   /** Resolves after the handshake; rejects if the server refuses it. */
-  static async open({ port, domain, secret }: RawComponentOptions): Promise<RawComponent> {
+  static async open({ port, domain, secret, settle }: RawComponentOptions): Promise<RawComponent> {
     const socket = connect(port, '127.0.0.1').setEncoding('utf8');
-    const component = new RawComponent(socket, domain);
+    const component = new RawComponent(socket, domain, settle);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const reader = readStream(
       (stanza) => {
@@ -80,10 +86,10 @@ export class RawComponent {
   private take(stanza: Element): void {
     const d = stanza.name === 'message' ? stanza.getChild('d') : undefined;
     if (d?.attrs.xmlns === NS) {
-      const { epoch, n, to, seen, dir, missed } = d.attrs;
+      const { epoch, n, to, seen, dir, missed, sid } = d.attrs;
       const inner = d.getChildElements();
       if (inner.length > 1) throw new Error(`more than one stanza in ${d}`);
-      const flags = { seen: seen === '1', dir, missed: missed === '1' };
+      const flags = { seen: seen === '1', dir, missed: missed === '1', sid };
       this.delivered.push({ epoch: epoch!, n: Number(n), to: to!, ...flags, stanza: inner[0] });
     }
     if (stanza.name === 'iq') this.asked.get(stanza.attrs.id!)?.(stanza);
@@ -175,6 +181,7 @@ export class RawComponent {
 
   /** Resolves when everything the server has sent us so far is here. */
   async fence(): Promise<void> {
+    await this.settle?.();
     await this.iq(`<ping xmlns='urn:xmpp:ping'/>`, 'get');
   }
 
@@ -206,6 +213,14 @@ export class RawComponent {
     this.socket.resetAndDestroy();
     await this.closed;
   }
+}
+
+/** The ids that the archive of `by` is said to have given a stanza, the last by the server itself. */
+export function archiveIds({ sid, stanza }: Delivered, by: string): string[] {
+  const inside = (stanza?.getChildElements() ?? []).flatMap(({ name, attrs }) =>
+    name === 'stanza-id' && attrs.xmlns === 'urn:xmpp:sid:0' && attrs.by === by ? [attrs.id!] : [],
+  );
+  return sid === undefined ? inside : [...inside, sid];
 }
 
 /** The stanza with its namespace spelt out, as it must be inside a request. */

@@ -1,4 +1,4 @@
-// The whole stage: a real Prosody with our module, a real Mosquitto and the gateway as a process, in one private folder; and
+// The whole stage: a real legacy server with our module (Prosody, if no other is asked for), a real Mosquitto and the gateway as a process, in one private folder; and
 // the cast, which leaves when the stage is struck.
 
 import { randomBytes } from 'node:crypto';
@@ -11,13 +11,16 @@ import { type Contact, type ContactOptions, contact } from './contact.ts';
 import { GatewayProcess } from './gateway-process.ts';
 import { Happenings } from './happenings.ts';
 import { type LegacyClient, type LegacyOptions, legacyClient } from './legacy-client.ts';
+import type { LegacyServer, LegacyServerOptions, ServerKind } from './legacy-server.ts';
 import { type Mosquitto, startMosquitto } from './mosquitto.ts';
-import { type Prosody, type ProsodyOptions, startProsody } from './prosody.ts';
+import { prosody } from './servers.ts';
 
 export interface StageOptions {
   /** Local parts, prepared; each has a legacy account and an MQTT account. */
   accounts: string[];
-  prosody?: Partial<ProsodyOptions>;
+  /** Which legacy server, and how it is set. */
+  kind?: ServerKind;
+  legacy?: Partial<LegacyServerOptions>;
   /** Bare JIDs on gw.example.com. */
   ownUsers?: string[];
   /** Names of further MQTT accounts. */
@@ -41,7 +44,7 @@ export interface Passing {
 const gatewayName = 'crossfade';
 
 export class Stage {
-  readonly prosody: Prosody;
+  readonly server: LegacyServer;
   readonly mosquitto: Mosquitto;
   readonly gateway: GatewayProcess;
   readonly dir: string;
@@ -51,9 +54,9 @@ export class Stage {
   readonly #leaving: (() => Promise<void>)[] = [];
 
   constructor(
-    parts: Pick<Stage, 'prosody' | 'mosquitto' | 'gateway' | 'dir' | 'password'> & { gatewayPassword: string },
+    parts: Pick<Stage, 'server' | 'mosquitto' | 'gateway' | 'dir' | 'password'> & { gatewayPassword: string },
   ) {
-    this.prosody = parts.prosody;
+    this.server = parts.server;
     this.mosquitto = parts.mosquitto;
     this.gateway = parts.gateway;
     this.dir = parts.dir;
@@ -65,14 +68,14 @@ export class Stage {
   async contact(name: string, options: Partial<ContactOptions> = {}): Promise<Contact> {
     const [local, resource = 'desk'] = name.split('/');
     const jid = `${local}@example.com/${resource}`;
-    const one = await contact({ jid, password: this.password, port: this.prosody.c2sPort, ...options });
+    const one = await contact({ jid, password: this.password, port: this.server.c2sPort, ...options });
     this.#leaving.push(() => one.leave());
     return one;
   }
 
   /** A legacy client on @xmpp/client. */
   async legacyClient(user: string, options: Partial<LegacyOptions> = {}): Promise<LegacyClient> {
-    const one = await legacyClient({ user, password: this.password, port: this.prosody.c2sPort, ...options });
+    const one = await legacyClient({ user, password: this.password, port: this.server.c2sPort, ...options });
     this.#leaving.push(() => one.stop());
     return one;
   }
@@ -99,7 +102,7 @@ export class Stage {
   async strike(): Promise<void> {
     await Promise.allSettled(this.#leaving.map((leave) => leave()));
     await this.gateway.stop();
-    await Promise.all([this.prosody.stop(), this.mosquitto.stop()]);
+    await Promise.all([this.server.stop(), this.mosquitto.stop()]);
     await rm(this.dir, { recursive: true, force: true });
   }
 }
@@ -109,10 +112,10 @@ export async function setStage(options: StageOptions): Promise<Stage> {
   const dir = await mkdtemp(join(tmpdir(), 'crossfade-stage-'));
   const [password, secret, gatewayPassword] = [token(), token(), token()];
   const { ownUsers = [], mqttAccounts = [], accounts } = options;
-  const prosody = await startProsody({
+  const server = await (options.kind ?? prosody).start({
     accounts: Object.fromEntries(accounts.map((name) => [name, password])),
     components: [{ domain: 'gw.example.com', secret }],
-    ...options.prosody,
+    ...options.legacy,
   });
   const levels = [...accounts, ...ownUsers].map(userLevel);
   const mosquitto = await startMosquitto({
@@ -122,8 +125,8 @@ export async function setStage(options: StageOptions): Promise<Stage> {
   });
   const gateway = new GatewayProcess(dir);
   gateway.env = options.env ?? {};
-  const stage = new Stage({ prosody, mosquitto, gateway, dir, password, gatewayPassword });
-  const direct = { component: prosody.componentPort, broker: mosquitto.port };
+  const stage = new Stage({ server, mosquitto, gateway, dir, password, gatewayPassword });
+  const direct = { component: server.componentPort, broker: mosquitto.port };
   const { component: port, broker } = (await options.between?.(direct)) ?? direct;
   const component = { host: '127.0.0.1', port, domain: 'gw.example.com', secret, users: ownUsers };
   await gateway.configure({
@@ -138,7 +141,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     ...(options.config?.webhook && { webhook: options.config.webhook }),
   });
   try {
-    await gateway.start(options.prosody?.attach === false ? 'component.online' : 'gateway.ready');
+    await gateway.start(options.legacy?.attach === false ? 'component.online' : 'gateway.ready');
   } catch (error) {
     await stage.strike();
     throw error;

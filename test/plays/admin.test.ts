@@ -49,20 +49,20 @@ test('readiness goes when the broker goes, and comes back with it', async () => 
 });
 
 test('readiness goes when the legacy server goes, and comes back with it', async () => {
-  await stage.prosody.kill9();
+  await stage.server.kill9();
   await expect.poll(readiness).toEqual({ status: 503, down: ['attach', 'component'] });
-  await stage.prosody.restart();
+  await stage.server.restart();
   await expect.poll(readiness, { timeout: 20_000 }).toEqual({ status: 200, down: [] });
 });
 
 test('a server that was restarted has the moved users again, and gets what their apps said meanwhile', async () => {
   await stage.gateway.move('bob@example.com', 'mqtt');
   const tablet = await stage.app('bob', 'tablet', { library: 'mqtt.js' });
-  await stage.prosody.kill9();
+  await stage.server.kill9();
   await expect.poll(readiness).toEqual({ status: 503, down: ['attach', 'component'] });
   tablet.say('alice@example.com', 'said into the gap', 'gap');
   await tablet.isTold('gap');
-  await stage.prosody.restart();
+  await stage.server.restart();
   const alice = await stage.contact('alice');
   await alice.hears('said into the gap');
   alice.say('bob@example.com', 'we are back');
@@ -71,7 +71,7 @@ test('a server that was restarted has the moved users again, and gets what their
 });
 
 test('it stops at SIGTERM although both servers are gone, and then the command line says that no gateway answers', async () => {
-  await Promise.all([stage.prosody.kill9(), stage.mosquitto.kill9()]);
+  await Promise.all([stage.server.kill9(), stage.mosquitto.kill9()]);
   await expect.poll(readiness).toEqual({ status: 503, down: ['attach', 'component', 'mqtt'] });
   const askedAt = performance.now();
   await stage.gateway.stop();

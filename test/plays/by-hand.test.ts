@@ -50,7 +50,7 @@ test('what nobody has subscribed to is explained, and handed back by hand: once,
 test('a message of an app that waits is discarded, and the app is told; what was dead is sent again', async () => {
   await stage.gateway.move('carol@example.com', 'mqtt');
   const phone = await stage.app('carol', 'phone');
-  await stage.prosody.kill9();
+  await stage.server.kill9();
   phone.say('alice@example.com', 'a mistake', 'c1');
   await phone.isTold('c1');
   const [entry] = (await stage.gateway.entries('carol@example.com')).filter(({ lane }) => lane === 'toXmpp');
@@ -60,7 +60,7 @@ test('a message of an app that waits is discarded, and the app is told; what was
   expect(shown.out).toMatch(/^ {4}the link to the legacy server is down$/m);
   expect((await cli('ledger', 'discard', key, '--reason', 'asked for by carol')).code).toBe(0);
   await phone.hears('error', { id: 'c1', condition: 'not-acceptable', text: 'an operator has discarded it' });
-  await stage.prosody.restart();
+  await stage.server.restart();
   alice = await stage.contact('alice');
   phone.say('alice@example.com', 'meant so', 'c2');
   await alice.hears('meant so');

@@ -9,10 +9,9 @@ let stage: Stage;
 let alice: Contact;
 
 /** The server ends our sessions a second after the gateway has gone. */
-const options = 'crossfade_resume_timeout = 1';
 
 async function set(users: string[], archive: boolean): Promise<void> {
-  stage = await setStage({ accounts: ['alice', ...users], prosody: { archive, options } });
+  stage = await setStage({ accounts: ['alice', ...users], legacy: { archive, resumeTimeout: 1 } });
   alice = await stage.contact('alice');
   await stage.gateway.logged({ event: 'broker.restarted' });
 }
@@ -31,7 +30,7 @@ async function begin(local: string): Promise<{ phone: App; desk: Contact }> {
 /** The server has noticed that the gateway is gone for good. */
 async function forgotten(): Promise<void> {
   for (const deadline = Date.now() + 15_000; Date.now() < deadline; ) {
-    if (/Link of gw\.example\.com ended \(expired\)/.test(await stage.prosody.log())) return;
+    if (/Link of gw\.example\.com ended \(expired\)/.test(await stage.server.log())) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error('the server keeps the link');
@@ -72,8 +71,8 @@ describe('with an archive', () => {
   test('after a restart of the server, with the gateway away, too, nothing is missed and nothing comes twice', async () => {
     const { phone } = await begin('carol');
     await stage.gateway.kill9();
-    await stage.prosody.kill9();
-    await stage.prosody.restart();
+    await stage.server.kill9();
+    await stage.server.restart();
     alice = await stage.contact('alice/again');
     const desk = await stage.contact('carol/again', { carbons: true });
     alice.say('carol@example.com', 'to the desk');
@@ -104,10 +103,10 @@ describe('with an archive', () => {
       for (const body of said) alice.say('erin@example.com', body);
       alice.say('alice@example.com', `fence ${round}`);
       await alice.hears(`fence ${round}`);
-      await stage.prosody.kill9();
+      await stage.server.kill9();
       process.kill(pid!, 'SIGCONT');
       const from = stage.gateway.log.items.length;
-      await stage.prosody.restart();
+      await stage.server.restart();
       await stage.gateway.logged({ event: 'attach.up' }, from);
       alice = await stage.contact(`alice/round${round}`);
       await phone.hears('message', { body: said.at(-1)! });

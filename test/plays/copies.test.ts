@@ -11,7 +11,7 @@ let stage: Stage;
 let alice: Contact;
 
 beforeAll(async () => {
-  stage = await setStage({ accounts: ['alice', ...users], prosody: { archive: true } });
+  stage = await setStage({ accounts: ['alice', ...users], legacy: { archive: true } });
   alice = await stage.contact('alice');
   await stage.gateway.logged({ event: 'broker.restarted' });
 });

@@ -9,8 +9,7 @@ let stage: Stage;
 let alice: Contact;
 
 beforeAll(async () => {
-  const options = 'crossfade_resume_timeout = 1';
-  stage = await setStage({ accounts: ['alice', 'bob', 'carol', 'dave'], prosody: { archive: true, options } });
+  stage = await setStage({ accounts: ['alice', 'bob', 'carol', 'dave'], legacy: { archive: true, resumeTimeout: 1 } });
   alice = await stage.contact('alice');
   await stage.gateway.logged({ event: 'broker.restarted' });
 });
@@ -82,7 +81,7 @@ test('with the app away the gap of an outage stays open, and is closed when the 
   await phone.hears('message', { body: 'before' });
   await away(jid, phone);
   await stage.gateway.kill9();
-  await vi.waitFor(async () => expect(await stage.prosody.log()).toMatch(/ended \(expired\)/), 15_000);
+  await vi.waitFor(async () => expect(await stage.server.log()).toMatch(/ended \(expired\)/), 15_000);
   alice.say(jid, 'meanwhile');
   await desk.hears('meanwhile');
   await stage.gateway.start();

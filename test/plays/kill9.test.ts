@@ -1,7 +1,8 @@
 // Play: the gateway, and then the broker, are killed in the middle of a lively conversation; afterwards everybody has everything.
 
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../harness/app.ts';
+import { servers } from '../harness/servers.ts';
 import { type Stage, setStage } from '../harness/stage.ts';
 
 const contacts = ['alice', 'carol', 'dave', 'erin', 'frank'];
@@ -16,121 +17,123 @@ interface Talker {
   bodies(from: string): string[];
 }
 
-let stage: Stage;
-let talkers: Talker[];
-let apps: App[];
+describe.each(servers)('$name:', (server) => {
+  let stage: Stage;
+  let talkers: Talker[];
+  let apps: App[];
 
-beforeAll(async () => {
-  stage = await setStage({ accounts: [...contacts, ...users] });
-  // Paho with MQTT 5, and mqtt.js with 3.1.1; slixmpp, and one on @xmpp/client.
-  apps = await Promise.all([
-    stage.app('bob', 'phone', { repeatMs: 3_000 }),
-    stage.app('grace', 'phone', { library: 'mqtt.js', version: 3, repeatMs: 3_000 }),
-  ]);
-  talkers = await Promise.all(contacts.map((name) => (name === 'frank' ? onXmppJs(name) : onSlixmpp(name))));
-  for (const user of users) await stage.gateway.move(`${user}@example.com`, 'mqtt');
-});
-afterAll(() => stage?.strike());
+  beforeAll(async () => {
+    stage = await setStage({ kind: server, accounts: [...contacts, ...users] });
+    // Paho with MQTT 5, and mqtt.js with 3.1.1; slixmpp, and one on @xmpp/client.
+    apps = await Promise.all([
+      stage.app('bob', 'phone', { repeatMs: 3_000 }),
+      stage.app('grace', 'phone', { library: 'mqtt.js', version: 3, repeatMs: 3_000 }),
+    ]);
+    talkers = await Promise.all(contacts.map((name) => (name === 'frank' ? onXmppJs(name) : onSlixmpp(name))));
+    for (const user of users) await stage.gateway.move(`${user}@example.com`, 'mqtt');
+  });
+  afterAll(() => stage?.strike());
 
-test('kill -9 of the gateway amid 2,000 messages each way: none lost, none out of order, none twice', {
-  timeout: 90_000,
-}, async () => {
-  const each = 2_000 / (contacts.length * users.length);
-  const conversation = Conversation('a', each);
-  const killed = (async () => {
-    await reached(() => conversation.atApps() > 300 && conversation.atContacts() > 300);
-    await stage.gateway.kill9();
-    expect(Math.max(conversation.atApps(), conversation.atContacts())).toBeLessThan(2_000);
-    await stage.gateway.start();
-    await reached(() => conversation.atApps() > 1_000 && conversation.atContacts() > 1_000);
-    await stage.gateway.kill9();
-    await stage.gateway.start();
-  })();
-  await Promise.all([conversation.speak(), killed]);
-  await reached(() => conversation.atApps() >= 2_000 && conversation.atContacts() >= 2_000);
-  await conversation.ends({ ordered: true });
-});
+  test('kill -9 of the gateway amid 2,000 messages each way: none lost, none out of order, none twice', {
+    timeout: 90_000,
+  }, async () => {
+    const each = 2_000 / (contacts.length * users.length);
+    const conversation = Conversation('a', each);
+    const killed = (async () => {
+      await reached(() => conversation.atApps() > 300 && conversation.atContacts() > 300);
+      await stage.gateway.kill9();
+      expect(Math.max(conversation.atApps(), conversation.atContacts())).toBeLessThan(2_000);
+      await stage.gateway.start();
+      await reached(() => conversation.atApps() > 1_000 && conversation.atContacts() > 1_000);
+      await stage.gateway.kill9();
+      await stage.gateway.start();
+    })();
+    await Promise.all([conversation.speak(), killed]);
+    await reached(() => conversation.atApps() >= 2_000 && conversation.atContacts() >= 2_000);
+    await conversation.ends({ ordered: true });
+  });
 
-test('kill -9 of the broker amid 500 messages each way: none lost to apps that keep to the rules', {
-  timeout: 60_000,
-}, async () => {
-  const conversation = Conversation('b', 500 / (contacts.length * users.length));
-  const killed = (async () => {
-    await reached(() => conversation.atApps() > 100 && conversation.atContacts() > 100);
-    await stage.mosquitto.kill9();
-    expect(Math.max(conversation.atApps(), conversation.atContacts())).toBeLessThan(500);
-    await stage.mosquitto.restart();
-  })();
-  await Promise.all([conversation.speak(), killed]);
-  await reached(() => conversation.atApps() >= 500 && conversation.atContacts() >= 500);
-  // What the broker lost after its PUBACK the apps say again, later than what came after it.
-  await conversation.ends({ ordered: false });
-});
+  test('kill -9 of the broker amid 500 messages each way: none lost to apps that keep to the rules', {
+    timeout: 60_000,
+  }, async () => {
+    const conversation = Conversation('b', 500 / (contacts.length * users.length));
+    const killed = (async () => {
+      await reached(() => conversation.atApps() > 100 && conversation.atContacts() > 100);
+      await stage.mosquitto.kill9();
+      expect(Math.max(conversation.atApps(), conversation.atContacts())).toBeLessThan(500);
+      await stage.mosquitto.restart();
+    })();
+    await Promise.all([conversation.speak(), killed]);
+    await reached(() => conversation.atApps() >= 500 && conversation.atContacts() >= 500);
+    // What the broker lost after its PUBACK the apps say again, later than what came after it.
+    await conversation.ends({ ordered: false });
+  });
 
-/** Each contact says `each` things to each user, and each app to each contact. */
-function Conversation(label: string, each: number) {
-  const numbers = Array.from({ length: each }, (_, n) => n);
-  const body = (from: string, to: string, n: number) => `${label} ${from} to ${to} ${n}`;
-  const isOurs = (text: string) => text.startsWith(`${label} `);
-  const pairs = talkers.flatMap((talker) => users.map((user, index) => ({ talker, user, app: apps[index]! })));
-  return {
-    /** Slowly enough, so that what is killed is killed in the middle. */
-    async speak() {
-      for (const n of numbers) {
-        for (const { talker, user, app } of pairs) {
-          talker.say(`${user}@example.com`, body(talker.name, user, n), `${label}-${talker.name}-${user}-${n}`);
-          app.say(talker.jid, body(user, talker.name, n), `${label}-${user}-${talker.name}-${n}`);
+  /** Each contact says `each` things to each user, and each app to each contact. */
+  function Conversation(label: string, each: number) {
+    const numbers = Array.from({ length: each }, (_, n) => n);
+    const body = (from: string, to: string, n: number) => `${label} ${from} to ${to} ${n}`;
+    const isOurs = (text: string) => text.startsWith(`${label} `);
+    const pairs = talkers.flatMap((talker) => users.map((user, index) => ({ talker, user, app: apps[index]! })));
+    return {
+      /** Slowly enough, so that what is killed is killed in the middle. */
+      async speak() {
+        for (const n of numbers) {
+          for (const { talker, user, app } of pairs) {
+            talker.say(`${user}@example.com`, body(talker.name, user, n), `${label}-${talker.name}-${user}-${n}`);
+            app.say(talker.jid, body(user, talker.name, n), `${label}-${user}-${talker.name}-${n}`);
+          }
+          await new Promise((resolve) => setTimeout(resolve, 10));
         }
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-    },
-    atApps: () => apps.reduce((sum, app) => sum + app.bodies().filter(isOurs).length, 0),
-    atContacts: () =>
-      pairs.reduce((sum, { talker, user }) => sum + talker.bodies(`${user}@example.com`).filter(isOurs).length, 0),
-    /** Everybody has everything once. `ordered`: the contacts have it in the order in which it was said, as apps always have. */
-    async ends({ ordered }: { ordered: boolean }) {
-      const sent = (app: App) =>
-        app.all().filter(({ direction, body }) => direction === 'sent' && isOurs(String(body)));
-      const whole = each * talkers.length;
-      await reached(() => apps.every((app) => app.unacknowledged === 0 && sent(app).length >= whole));
-      const told = (bodies: string[]) => (ordered ? bodies : bodies.toSorted());
-      for (const { talker, user, app } of pairs) {
-        // One message under two keys would stand here twice.
-        const atApp = numbers.map((n) => body(talker.name, user, n));
-        expect(app.bodies(talker.jid).filter(isOurs)).toEqual(atApp);
-        const atContact = numbers.map((n) => body(user, talker.name, n));
-        expect(told(talker.bodies(`${user}@example.com`).filter(isOurs))).toEqual(told(atContact));
-        const copies = sent(app).flatMap(({ to, body }) => (to === talker.jid ? [String(body)] : []));
-        expect(told(copies)).toEqual(told(atContact));
-      }
-    },
-  };
-}
+      },
+      atApps: () => apps.reduce((sum, app) => sum + app.bodies().filter(isOurs).length, 0),
+      atContacts: () =>
+        pairs.reduce((sum, { talker, user }) => sum + talker.bodies(`${user}@example.com`).filter(isOurs).length, 0),
+      /** Everybody has everything once. `ordered`: the contacts have it in the order in which it was said, as apps always have. */
+      async ends({ ordered }: { ordered: boolean }) {
+        const sent = (app: App) =>
+          app.all().filter(({ direction, body }) => direction === 'sent' && isOurs(String(body)));
+        const whole = each * talkers.length;
+        await reached(() => apps.every((app) => app.unacknowledged === 0 && sent(app).length >= whole));
+        const told = (bodies: string[]) => (ordered ? bodies : bodies.toSorted());
+        for (const { talker, user, app } of pairs) {
+          // One message under two keys would stand here twice.
+          const atApp = numbers.map((n) => body(talker.name, user, n));
+          expect(app.bodies(talker.jid).filter(isOurs)).toEqual(atApp);
+          const atContact = numbers.map((n) => body(user, talker.name, n));
+          expect(told(talker.bodies(`${user}@example.com`).filter(isOurs))).toEqual(told(atContact));
+          const copies = sent(app).flatMap(({ to, body }) => (to === talker.jid ? [String(body)] : []));
+          expect(told(copies)).toEqual(told(atContact));
+        }
+      },
+    };
+  }
 
-async function reached(isSo: () => boolean): Promise<void> {
-  await expect.poll(isSo, { timeout: 60_000, interval: 20 }).toBe(true);
-}
+  async function reached(isSo: () => boolean): Promise<void> {
+    await expect.poll(isSo, { timeout: 60_000, interval: 20 }).toBe(true);
+  }
 
-async function onSlixmpp(name: string): Promise<Talker> {
-  const contact = await stage.contact(name);
-  return {
-    ...{ name, jid: contact.jid },
-    say: (to, body, id) => contact.say(to, body, id),
-    bodies: (from) => contact.bodies(from),
-  };
-}
+  async function onSlixmpp(name: string): Promise<Talker> {
+    const contact = await stage.contact(name);
+    return {
+      ...{ name, jid: contact.jid },
+      say: (to, body, id) => contact.say(to, body, id),
+      bodies: (from) => contact.bodies(from),
+    };
+  }
 
-async function onXmppJs(name: string): Promise<Talker> {
-  const client = await stage.legacyClient(name);
-  return {
-    ...{ name, jid: `${name}@example.com` },
-    say: (to, body, id) =>
-      void client.send(`<message to='${to}' type='chat' id='${id}'><body>${body}</body></message>`),
-    bodies: (from) =>
-      client.inbox.all.flatMap((stanza) =>
-        stanza.name === 'message' && stanza.attrs.from?.split('/')[0] === from
-          ? [stanza.getChildText('body') ?? '']
-          : [],
-      ),
-  };
-}
+  async function onXmppJs(name: string): Promise<Talker> {
+    const client = await stage.legacyClient(name);
+    return {
+      ...{ name, jid: `${name}@example.com` },
+      say: (to, body, id) =>
+        void client.send(`<message to='${to}' type='chat' id='${id}'><body>${body}</body></message>`),
+      bodies: (from) =>
+        client.inbox.all.flatMap((stanza) =>
+          stanza.name === 'message' && stanza.attrs.from?.split('/')[0] === from
+            ? [stanza.getChildText('body') ?? '']
+            : [],
+        ),
+    };
+  }
+});

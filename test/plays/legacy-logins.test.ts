@@ -9,7 +9,7 @@ let stage: Stage;
 beforeAll(async () => {
   stage = await setStage({
     accounts: ['alice', 'bob', 'carol', 'dave'],
-    prosody: { archive: true },
+    legacy: { archive: true },
     config: { migration: { legacyLogin: 'notify', legacyLoginText: text } },
   });
   await stage.gateway.logged({ event: 'broker.restarted' });

@@ -13,7 +13,7 @@ let alice: Contact;
 beforeAll(async () => {
   stage = await setStage({
     accounts: ['alice', 'bob', 'carol', ...goners.map(({ user }) => user)],
-    prosody: { archive: true },
+    legacy: { archive: true },
     config: { migration: { legacyLogin: 'deny', legacyLoginText: lockText } },
   });
   alice = await stage.contact('alice');
@@ -35,7 +35,7 @@ test('in mqtt the legacy client is ended and stays out, with the text; in every 
   await phone.hears('message', { body: 'to the app alone' });
   // The server forgets locks when it restarts, and is told again.
   const before = stage.gateway.log.items.length;
-  await stage.prosody.restart();
+  await stage.server.restart();
   await stage.gateway.logged({ event: 'attach.up' }, before);
   await stage.gateway.userWhen('bob@example.com', ({ attached, locked }) => attached !== null && locked === true);
   await expect(stage.legacyClient('bob')).rejects.toMatchObject(refused);
@@ -68,7 +68,7 @@ test.each(goners)(
     for (const n of [1, 2, 3]) friend.say(jid, `for ${user} ${n}`);
     const expected = phase === 'mqtt' ? 3 : 0;
     if (expected > 0) await expect.poll(async () => (await stage.gateway.entries(jid)).length).toBe(expected);
-    await stage.prosody.shell(`user:delete("${jid}")`);
+    await stage.server.deleteUser(jid.split('@')[0]!);
     const ended = await stage.gateway.userWhen(jid, ({ phase, moving }) => phase === 'legacy' && !moving);
     expect(ended.attached).toBeNull();
     const open = (await stage.gateway.entries(jid)).filter(

@@ -15,7 +15,7 @@ let alice: Contact;
 let program: App;
 
 beforeAll(async () => {
-  stage = await setStage({ accounts: ['alice'], ownUsers: [bot, 'ärger@gw.example.com'], prosody: { attach: false } });
+  stage = await setStage({ accounts: ['alice'], ownUsers: [bot, 'ärger@gw.example.com'], legacy: { attach: false } });
   gateway = stage.gateway;
   [alice, program] = await Promise.all([stage.contact('alice'), stage.app('bot%40gw%2Eexample%2Ecom', 'program')]);
 });
@@ -82,13 +82,13 @@ test('what the bot sends is settled when the server has processed it', async () 
   await expect.poll(async () => (await entry())?.state).toBe('settled');
 
   // A server that has gone settles nothing; what was accepted meanwhile goes when it is back.
-  await stage.prosody.kill9();
+  await stage.server.kill9();
   await expect.poll(async () => (await gateway.api('GET', '/readyz')).body.component).toBe(false);
   program.say('alice@example.com', 'held back', 'f2');
   await program.isTold('f2');
   const held = (await gateway.entries(bot)).find(({ id, lane }) => id === 'f2' && lane === 'toXmpp');
   expect(['accepted', 'sent']).toContain(held?.state);
-  await stage.prosody.restart();
+  await stage.server.restart();
   alice = await stage.contact('alice');
   await alice.hears('held back');
 });

@@ -198,7 +198,7 @@ test('a request waits for the app, and comes once, however often the server tell
   };
   await waits(2);
   // A new session, as after any long outage: the server tells both requests again.
-  await stage.prosody.restart();
+  await stage.server.restart();
   await stage.gateway.logged({ event: 'user.attached', user: 'carol@example.com' }, stage.gateway.log.items.length - 1);
   const watch = await stage.app('carol', 'watch');
   await watch.hears('presence', { from: 'alice@example.com', type: 'subscribe', id: 'c1' });

@@ -13,7 +13,7 @@ let alice: Contact;
 let phone: App;
 
 beforeAll(async () => {
-  stage = await setStage({ accounts: ['alice', 'bob'], prosody: { archive: true } });
+  stage = await setStage({ accounts: ['alice', 'bob'], legacy: { archive: true } });
   [alice, phone] = await Promise.all([stage.contact('alice'), stage.app('bob', 'phone', { acks: true })]);
   await stage.gateway.move(bob, 'mqtt');
   await stage.gateway.logged({ event: 'broker.restarted' });

@@ -152,10 +152,10 @@ test('the streams of the user and the contact are byte for byte those of a serve
   const gateway = { domain: 'gw.example.com', secret: 'nobody uses it' };
   const alone = await startProsody({ accounts, components: [gateway], archive: true, attach: false });
   const without = await recorded(alone.c2sPort, 'pw').finally(() => alone.stop());
-  const stage = await setStage({ accounts: Object.keys(accounts), prosody: { archive: true } });
+  const stage = await setStage({ accounts: Object.keys(accounts), legacy: { archive: true } });
   try {
     await stage.gateway.move(bob, 'shadow');
-    const within = await recorded(stage.prosody.c2sPort, stage.password);
+    const within = await recorded(stage.server.c2sPort, stage.password);
     expect(within).toEqual(without);
     // The recording is whole, and the gateway was there: it saw each message.
     expect(within.length).toBe(4);

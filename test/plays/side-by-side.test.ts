@@ -38,7 +38,7 @@ let stage: Stage;
 let alice: Contact;
 
 beforeAll(async () => {
-  stage = await setStage({ accounts: ['alice', ...rows.map(({ user }) => user)], prosody: { archive: true } });
+  stage = await setStage({ accounts: ['alice', ...rows.map(({ user }) => user)], legacy: { archive: true } });
   alice = await stage.contact('alice');
   await stage.gateway.logged({ event: 'broker.restarted' });
 });

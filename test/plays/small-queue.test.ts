@@ -13,8 +13,7 @@ let stage: Stage;
 let alice: Contact;
 
 beforeAll(async () => {
-  const options = `crossfade_max_unacked = ${unacked}`;
-  stage = await setStage({ accounts: ['alice', 'bob', 'carol'], prosody: { archive: true, options } });
+  stage = await setStage({ accounts: ['alice', 'bob', 'carol'], legacy: { archive: true, maxUnacked: unacked } });
   alice = await stage.contact('alice');
   await stage.gateway.logged({ event: 'broker.restarted' });
 });
@@ -22,14 +21,14 @@ afterAll(() => stage?.strike());
 
 /** Alice and the desk write while the gateway stands still, more than the server keeps for it. */
 async function writeMeanwhile(jid: string, desk: Contact): Promise<void> {
-  const before = (await stage.prosody.log()).length;
+  const before = (await stage.server.log()).length;
   stage.gateway.pause();
   try {
     for (const body of fromAlice) alice.say(jid, body);
     await desk.hears(fromAlice.at(-1)!);
     for (const body of fromDesk) desk.say('alice@example.com', body);
     await alice.hears(({ from, body }) => from.startsWith(jid) && body === fromDesk.at(-1));
-    expect((await stage.prosody.log()).slice(before)).toContain(`has not acknowledged ${unacked} stanzas`);
+    expect((await stage.server.log()).slice(before)).toContain(`has not acknowledged ${unacked} stanzas`);
   } finally {
     stage.gateway.resume();
   }

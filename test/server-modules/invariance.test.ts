@@ -3,7 +3,9 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
+import type { ServerKind } from '../harness/legacy-server.ts';
 import { AVAILABLE, type RawComponent } from '../harness/raw-component.ts';
+import { servers } from '../harness/servers.ts';
 import { GATEWAY, Stage } from './stage.ts';
 
 const BOB = 'bob@example.com';
@@ -116,11 +118,11 @@ async function day(port: number): Promise<Record<string, string>> {
   return { alice: alice.recording(), phone: phone.recording(), tablet: tablet.recording(), again: again.recording() };
 }
 
-async function record(begin: (stage: Stage) => Promise<RawComponent | undefined>, attach = true) {
-  const stage = await Stage.open(['alice', 'bob'], { archive: true, attach });
+async function record(server: ServerKind, begin: (stage: Stage) => Promise<RawComponent | undefined>, attach = true) {
+  const stage = await Stage.open(server, ['alice', 'bob'], { archive: true, attach });
   try {
     const gateway = await begin(stage);
-    return { recording: await day(stage.prosody.c2sPort), gateway };
+    return { recording: await day(stage.server.c2sPort), gateway };
   } finally {
     await stage.close();
   }
@@ -133,26 +135,30 @@ async function begin(stage: Stage, ...users: string[]): Promise<RawComponent> {
   return gateway;
 }
 
-test('the streams of an observed user and of a contact are those of a server without the module', async () => {
-  const without = await record(async () => undefined, false);
-  expect(without.recording.again).toContain('away again');
+test.each(servers)(
+  '$name: the streams of an observed user and of a contact are those of a server without the module',
+  async (server) => {
+    const without = await record(server, async () => undefined, false);
+    expect(without.recording.again).toContain('away again');
 
-  const observing = await record((stage) => begin(stage, 'bob', 'alice'));
-  expect(observing.gateway?.copies(BOB)).toContain('in to one');
-  expect(observing.recording).toEqual(without.recording);
+    const observing = await record(server, (stage) => begin(stage, 'bob', 'alice'));
+    expect(observing.gateway?.copies(BOB)).toContain('in to one');
+    expect(observing.recording).toEqual(without.recording);
 
-  const away = await record(async (stage) => {
-    const gateway = await begin(stage, 'bob', 'alice');
-    await gateway.kill();
-    return gateway;
-  });
-  expect(away.recording).toEqual(without.recording);
+    const away = await record(server, async (stage) => {
+      const gateway = await begin(stage, 'bob', 'alice');
+      await gateway.kill();
+      return gateway;
+    });
+    expect(away.recording).toEqual(without.recording);
 
-  // That a difference would show: an attached session is seen.
-  const attached = await record(async (stage) => {
-    const gateway = await begin(stage);
-    await gateway.attach('bob', { presence: AVAILABLE });
-    return gateway;
-  });
-  expect(attached.recording.phone).not.toEqual(without.recording.phone);
-}, 60_000);
+    // That a difference would show: an attached session is seen.
+    const attached = await record(server, async (stage) => {
+      const gateway = await begin(stage);
+      await gateway.attach('bob', { presence: AVAILABLE });
+      return gateway;
+    });
+    expect(attached.recording.phone).not.toEqual(without.recording.phone);
+  },
+  60_000,
+);

@@ -1,7 +1,7 @@
-// What every play with the server module needs: a Prosody, a gateway on a bare socket, legacy clients that are logged out at the end.
+// What every play with a server module needs: a server, a gateway on a bare socket, legacy clients that are logged out at the end.
 
 import { type LegacyClient, type LegacyOptions, legacyClient } from '../harness/legacy-client.ts';
-import { type Prosody, type ProsodyOptions, startProsody } from '../harness/prosody.ts';
+import type { LegacyServer, LegacyServerOptions, ServerKind } from '../harness/legacy-server.ts';
 import { RawComponent } from '../harness/raw-component.ts';
 
 const SECRET = 'not-a-real-secret';
@@ -9,37 +9,39 @@ export const GATEWAY = 'gw.example.com';
 export const STRANGER = 'other.example.com';
 
 export class Stage {
-  readonly prosody: Prosody;
+  readonly server: LegacyServer;
   private readonly clients: LegacyClient[] = [];
   private readonly components: RawComponent[] = [];
 
-  private constructor(prosody: Prosody) {
-    this.prosody = prosody;
+  private constructor(server: LegacyServer) {
+    this.server = server;
   }
 
   /** Every user's password is the name. Only GATEWAY may attach sessions, STRANGER is a component without that right. */
   static async open(
+    kind: ServerKind,
     users: string[],
-    options: Pick<ProsodyOptions, 'archive' | 'attach' | 'options'> = {},
+    options: Omit<LegacyServerOptions, 'accounts' | 'components' | 'attacher'> = {},
   ): Promise<Stage> {
-    const prosody = await startProsody({
+    const server = await kind.start({
       accounts: Object.fromEntries(users.map((user) => [user, user])),
       components: [GATEWAY, STRANGER].map((domain) => ({ domain, secret: SECRET })),
-      archive: options.archive,
-      attach: options.attach,
-      options: `${options.options ?? ''}\n  crossfade_components = { "${GATEWAY}" }`,
+      attacher: GATEWAY,
+      ...options,
     });
-    return new Stage(prosody);
+    return new Stage(server);
   }
 
   async component(domain = GATEWAY): Promise<RawComponent> {
-    const component = await RawComponent.open({ port: this.prosody.componentPort, domain, secret: SECRET });
+    const { componentPort: port } = this.server;
+    const settle = () => this.server.settle();
+    const component = await RawComponent.open({ port, domain, secret: SECRET, settle });
     this.components.push(component);
     return component;
   }
 
   async login(user: string, options: Partial<LegacyOptions> = {}): Promise<LegacyClient> {
-    const client = await legacyClient({ port: this.prosody.c2sPort, user, password: user, ...options });
+    const client = await legacyClient({ port: this.server.c2sPort, user, password: user, ...options });
     this.clients.push(client);
     return client;
   }
@@ -52,7 +54,7 @@ export class Stage {
 
   async close(): Promise<void> {
     await this.clear();
-    await this.prosody.stop();
+    await this.server.stop();
   }
 }
 

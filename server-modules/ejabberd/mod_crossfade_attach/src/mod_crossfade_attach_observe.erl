@@ -47,7 +47,7 @@ is_attached(Host, User) ->
                               proplists:get_value(pid, Info) == Pid andalso is_integer(proplists:get_value(priority, Info))
                                   andalso proplists:is_defined(carboncopy, Info)
                       end
-              end, mod_crossfade_attach_table:attached(Host, User)).
+              end, [One || {_, Pid} = One <- mod_crossfade_attach_table:attached(Host, User), not mod_crossfade_attach_table:is_leaving(Host, Pid)]).
 
 %% mod_mam names what comes in before it decides, at each receiver, whether to keep it. This repeats the parts of that decision
 %% which do not depend on the user's own preferences (XEP-0313 §5); those may leave out what has a name here.

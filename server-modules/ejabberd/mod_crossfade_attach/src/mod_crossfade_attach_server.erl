@@ -194,13 +194,13 @@ give_back(Items, #state{host = Host, stopping = Stopping}) -> ?BACK:reroute_all(
 %% Ends a session for the gateway: {H, Returned} and the state, in which it is on its way out. What it had not acknowledged goes back
 %% to its user; contacts see a plain unavailable. Reason: set when the server ends it, then the gateway is told.
 finish(Pid, Reason, #state{sessions = Sessions, closing = Closing} = State) ->
-    #{Pid := Session} = Sessions,
+    #{Pid := #session{user = User} = Session} = Sessions,
+    ?TABLE:leaving(State#state.host, Pid), % the observer sees again what the session is sent, even before ejabberd knows of its end
+    Result = forget(Pid, Session, Reason, State#state{closing = Closing#{Pid => User}}),
     mod_crossfade_attach_session:close(Pid),
-    forget(Pid, Session, Reason, State#state{closing = Closing#{Pid => true}}).
+    Result.
 
-%% From here on the observer sees again what the session was sent, even before ejabberd knows of its end.
-forget(Pid, #session{user = User, jid = Jid, request = Request, asked = Asked} = Session, Reason, #state{host = Host} = State) ->
-    ?TABLE:detach(Host, User, Pid),
+forget(Pid, #session{user = User, jid = Jid, request = Request, asked = Asked} = Session, Reason, State) ->
     State1 = State#state{sessions = maps:remove(Pid, State#state.sessions), by_jid = maps:remove(Jid, State#state.by_jid),
                          by_request = remove_if(Request, Pid, State#state.by_request)},
     {Ended, State2} = take_back(Pid, User, Jid, Reason, State1),
@@ -227,12 +227,15 @@ take_back(Pid, User, Jid, Reason, #state{link = Link} = State) ->
     {{H, Returned}, State#state{link = if Jid == none -> Link3; true -> ?LINK:ended(Jid, Returned, Reason, Link3) end}}.
 
 %% ejabberd has no such session any more: as we have asked, or for its own reasons.
-gone(Pid, #state{sessions = Sessions, closing = Closing} = State) ->
+gone(Pid, #state{host = Host, sessions = Sessions, closing = Closing} = State) ->
     case Sessions of
-        #{Pid := #session{reason = Reason} = Session} ->
+        #{Pid := #session{user = User, reason = Reason} = Session} ->
+            ?TABLE:detach(Host, User, Pid),
             {_, State1} = forget(Pid, Session, said(Reason), if_stopping(Reason, State)),
             State1;
-        _ when is_map_key(Pid, Closing) -> go_on(State#state{closing = maps:remove(Pid, Closing)});
+        _ when is_map_key(Pid, Closing) ->
+            ?TABLE:detach(Host, maps:get(Pid, Closing), Pid),
+            go_on(State#state{closing = maps:remove(Pid, Closing)});
         _ -> State
     end.
 

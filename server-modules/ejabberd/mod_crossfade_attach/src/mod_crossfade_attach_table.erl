@@ -1,7 +1,7 @@
 %% What hooks in other processes ask: who is attached, observed, locked. One table per host, written by its server process, but
 %% for `pending`.
 -module(mod_crossfade_attach_table).
--export([new/1, attach/4, detach/3, attached/2, legacy/2, observe/2, unobserve/2, is_observed/2, lock/3, unlock/2, lock_of/2]).
+-export([new/1, attach/4, leaving/2, is_leaving/2, detach/3, attached/2, legacy/2, observe/2, unobserve/2, is_observed/2, lock/3, unlock/2, lock_of/2]).
 -export([forget_all/1, pending/2, not_pending/2, rising/3]).
 
 name(Host) -> gen_mod:get_module_proc(Host, mod_crossfade_attach).
@@ -29,7 +29,12 @@ attached(Host, User) ->
 
 attach(Host, User, Resource, Pid) -> put(Host, {attached, User}, [{Resource, Pid} | attached(Host, User)]).
 
+%% On its way out: still nobody's legacy client, but what it is sent goes elsewhere.
+leaving(Host, Pid) -> put(Host, {leaving, Pid}, true).
+is_leaving(Host, Pid) -> lookup(Host, {leaving, Pid}) /= none.
+
 detach(Host, User, Pid) ->
+    delete(Host, {leaving, Pid}),
     case [One || {_, P} = One <- attached(Host, User), P /= Pid] of
         [] -> delete(Host, {attached, User});
         Rest -> put(Host, {attached, User}, Rest)

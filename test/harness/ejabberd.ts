@@ -1,0 +1,201 @@
+// A private ejabberd: own configuration, data, ports, node name and cookie, nothing outside its directory. For tests.
+
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { type EjabberdSettings, ejabberdConfig } from './ejabberd-config.ts';
+import type { LegacyServer, LegacyServerOptions } from './legacy-server.ts';
+import { freePorts } from './ports.ts';
+
+const START_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 15_000;
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const moduleDir = fileURLToPath(new URL('../../server-modules/ejabberd/mod_crossfade_attach', import.meta.url));
+
+export interface Ejabberd extends LegacyServer {
+  /** Runs one line of Erlang in the server; rejects when it fails. */
+  eval(line: string): Promise<void>;
+}
+
+/**
+ * Starts ejabberd as our own process, and resolves when both ports take connections. Rejects with the end of its log if it
+ * does not come up. `bare`: our module is not even on its code path.
+ */
+export async function startEjabberd(options: LegacyServerOptions & { bare?: boolean }): Promise<Ejabberd> {
+  const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'crossfade-ejabberd-')));
+  await mkdir(join(dir, 'data'), { recursive: true });
+  const [c2sPort, componentPort, nodePort] = (await freePorts(3)) as [number, number, number];
+  const { archive = false, attach = true, attacher = options.components[0]?.domain } = options;
+  const settings: EjabberdSettings = {
+    c2sPort,
+    componentPort,
+    components: options.components,
+    archive,
+    attacher: attach ? attacher : undefined,
+    resumeTimeout: options.resumeTimeout ?? 3600,
+    maxUnacked: options.maxUnacked ?? 20_000,
+    maxOffline: options.maxOffline ?? 100_000,
+  };
+  await writeFile(join(dir, 'ejabberd.yml'), ejabberdConfig(settings), { mode: 0o600 });
+  const code = await compiled(options.bare ?? false);
+  const log = () => readFile(join(dir, 'ejabberd.log'), 'utf8').catch(() => '');
+  const start = () => Node.start(dir, code, nodePort, log);
+
+  let node = await start();
+  for (const [user, password] of Object.entries(options.accounts)) {
+    await node.eval(`ok = ejabberd_auth:try_register(${binary(user)}, <<"example.com">>, ${binary(password)})`);
+  }
+  const sessionOf = (jid: string) => {
+    const [bare = '', resource = ''] = jid.split(/\/(.*)/s);
+    return `ejabberd_sm:get_session_pid(${binary(bare.split('@')[0]!)}, <<"example.com">>, ${binary(resource)})`;
+  };
+  const isLoaded = settings.attacher === undefined ? '' : moduleOptions(settings);
+  const actions = {
+    load: `{ok, _} = gen_mod:start_module(<<"example.com">>, mod_crossfade_attach, ${isLoaded})`,
+    unload: 'ok = gen_mod:stop_module(<<"example.com">>, mod_crossfade_attach)',
+  };
+  return {
+    domain: 'example.com',
+    c2sPort,
+    componentPort,
+    dir,
+    get pid() {
+      return node.child.pid!;
+    },
+    log,
+    async stop() {
+      await node.stop();
+      if (options.dir === undefined) await rm(dir, { recursive: true, force: true });
+    },
+    kill9: () => node.kill9(),
+    async restart() {
+      await node.stop();
+      node = await start();
+    },
+    deleteUser: (user) => node.eval(`ok = ejabberd_auth:remove_user(${binary(user)}, <<"example.com">>)`),
+    async module(action) {
+      for (const one of action === 'reload' ? (['unload', 'load'] as const) : [action]) await node.eval(actions[one]);
+    },
+    closeClient: (jid) => node.eval(`ejabberd_c2s:close(${sessionOf(jid)})`),
+    async untilPending(jid) {
+      await node.eval(
+        `(fun F(P) -> case ejabberd_control:is_pending(P) of true -> ok; false -> timer:sleep(20), F(P) end end)(${sessionOf(jid)})`,
+      );
+    },
+    eval: (line) => node.eval(line),
+    settle: () => node.eval('ejabberd_control:settle()'),
+  };
+}
+
+function moduleOptions({ attacher, resumeTimeout, maxUnacked }: EjabberdSettings): string {
+  return `#{component => ${binary(attacher!)}, resume_timeout => ${resumeTimeout}, max_unacked => ${maxUnacked}}`;
+}
+
+/** One life of the server's process. */
+class Node {
+  readonly child: ChildProcess;
+  readonly #answers: AsyncIterator<string>;
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(child: ChildProcess) {
+    this.child = child;
+    child.stdin!.on('error', () => {}); // killed
+    this.#answers = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();
+  }
+
+  static async start(dir: string, code: string, nodePort: number, log: () => Promise<string>): Promise<Node> {
+    const cookie = randomBytes(12).toString('hex');
+    const args = ['-sname', `crossfade${nodePort}@localhost`, '-setcookie', cookie, '-start_epmd', 'false'];
+    args.push('-erl_epmd_port', String(nodePort), '-kernel', 'inet_dist_use_interface', '{127,0,0,1}');
+    args.push('-pa', code, '-mnesia', 'dir', `"${join(dir, 'data')}"`, '+K', 'true', '-noshell');
+    args.push('-s', 'ejabberd', '-s', 'ejabberd_control');
+    const env = {
+      ...{ PATH: process.env.PATH, HOME: dir, ERL_LIBS: ejabberdLibs(), ERL_CRASH_DUMP_BYTES: '0' },
+      ...{ EJABBERD_CONFIG_PATH: join(dir, 'ejabberd.yml'), EJABBERD_LOG_PATH: join(dir, 'ejabberd.log') },
+      ...{ CONTRIB_MODULES_PATH: join(dir, 'modules'), CONTRIB_MODULES_CONF_DIR: join(dir, 'modules.d') },
+    };
+    const child = spawn('erl', args, { cwd: dir, env, stdio: ['pipe', 'pipe', 'ignore'] });
+    await once(child, 'spawn');
+    const node = new Node(child);
+    const timer = setTimeout(() => child.kill('SIGKILL'), START_TIMEOUT_MS);
+    const first = await node.#answer();
+    clearTimeout(timer);
+    if (first !== '=> ready') {
+      await node.kill9();
+      throw new Error(`ejabberd did not start (${first}):\n${(await log()).split('\n').slice(-25).join('\n')}`);
+    }
+    return node;
+  }
+
+  /** The next line that is an answer; the server's own log goes there, too. */
+  async #answer(): Promise<string | undefined> {
+    for (;;) {
+      const { value, done } = await this.#answers.next();
+      if (done) return undefined;
+      if (/^(=>|!!) /.test(value)) return value;
+    }
+  }
+
+  /** Runs one line of Erlang in the server; rejects when it fails. */
+  async eval(line: string): Promise<void> {
+    const turn = this.#last.then(async () => {
+      this.child.stdin!.write(`${line}.\n`);
+      const answer = await this.#answer();
+      if (!answer?.startsWith('=> ')) throw new Error(`ejabberd: ${line}: ${answer}`);
+    });
+    this.#last = turn.catch(() => {});
+    await turn;
+  }
+
+  stop(): Promise<void> {
+    return this.#end(() => void this.child.stdin!.write('init:stop().\n'));
+  }
+
+  kill9(): Promise<void> {
+    return this.#end(() => void this.child.kill('SIGKILL'));
+  }
+
+  async #end(tell: () => void): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const exited = once(this.child, 'exit');
+    tell();
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    await exited;
+    clearTimeout(timer);
+  }
+}
+
+/** Debian keeps ejabberd outside Erlang's own folder. */
+function ejabberdLibs(): string {
+  const [found] = globSync('/usr/lib/*/ejabberd-*/ebin');
+  return found === undefined ? '' : join(found, '..', '..');
+}
+
+/** Our control, and the module if not `bare`, compiled once for each state of their sources. */
+async function compiled(bare: boolean): Promise<string> {
+  const control = join(here, 'ejabberd_control.erl');
+  const src = join(moduleDir, 'src');
+  const sources = bare ? [] : readdirSync(src).map((name) => join(src, name));
+  const hash = createHash('sha256');
+  for (const file of [control, ...sources]) hash.update(file).update(readFileSync(file));
+  const out = join(tmpdir(), `crossfade-ejabberd-code-${hash.digest('hex').slice(0, 16)}`);
+  if (existsSync(out)) return out;
+  const making = await mkdtemp(`${out}-`);
+  const run = promisify(execFile);
+  if (!bare) await run('sh', [join(moduleDir, 'compile.sh'), making]);
+  await run('erlc', ['-o', making, control]);
+  await rename(making, out).catch(() => rm(making, { recursive: true })); // another one was first
+  return out;
+}
+
+function binary(text: string): string {
+  return `<<"${text.replace(/[\\"]/g, '\\$&')}"/utf8>>`;
+}

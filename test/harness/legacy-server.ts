@@ -1,0 +1,57 @@
+// What the tests ask of any legacy server, and what one kind does otherwise than another: a third server is one more row of servers.ts.
+
+export interface LegacyServerOptions {
+  /** Local part (prepared) → password, in the domain example.com. */
+  accounts: Record<string, string>;
+  components: { domain: string; secret: string }[];
+  /** Where configuration, data and log go; kept afterwards. Default: a temporary directory that `stop` removes. */
+  dir?: string;
+  /** Message archive (XEP-0313) for every account. Default false. */
+  archive?: boolean;
+  /** Loads the module. Default true. */
+  attach?: boolean;
+  /** The component that may attach sessions. Default: every component that is there, or the first where only one can. */
+  attacher?: string;
+  /** Seconds. */
+  resumeTimeout?: number;
+  maxUnacked?: number;
+  /** Messages that offline storage keeps for each account. */
+  maxOffline?: number;
+}
+
+export interface LegacyServer {
+  readonly domain: 'example.com';
+  readonly c2sPort: number;
+  readonly componentPort: number;
+  readonly dir: string;
+  readonly pid: number;
+  /** Ends it as an operator would, then removes its directory if it was a temporary one. */
+  stop(): Promise<void>;
+  /** Ends it with SIGKILL; the data stays for `restart`. */
+  kill9(): Promise<void>;
+  /** Ends it if it runs, and starts it again on the same ports and data. */
+  restart(): Promise<void>;
+  /** What it has logged so far. */
+  log(): Promise<string>;
+  /** As an operator's command does it. */
+  deleteUser(user: string): Promise<void>;
+  /** Loads, unloads or reloads the module, while the server runs. */
+  module(action: 'load' | 'unload' | 'reload'): Promise<void>;
+  /** Begins to close the stream of one client. */
+  closeClient(jid: string): Promise<void>;
+  /** Resolves when the client is known to have lost its connection, and its session waits to be resumed (XEP-0198). */
+  untilPending(jid: string): Promise<void>;
+  /** Resolves when all stanzas that are on their way inside the server have arrived at a connection or in storage. */
+  settle(): Promise<void>;
+}
+
+export interface ServerKind {
+  readonly name: 'Prosody' | 'ejabberd';
+  start(options: LegacyServerOptions): Promise<LegacyServer>;
+  /** A client without presence is sent carbons. */
+  readonly carbonsWithoutPresence: boolean;
+  /** What a client gets that writes a foreign `from`: an ordinary answer, since the server sets the sender, or the end of its stream. */
+  readonly foreignFrom: 'replaced' | 'ends the stream';
+  /** The condition with which an archive answers a question for what comes after an id that it does not know. */
+  readonly unknownMark: 'item-not-found' | undefined;
+}
