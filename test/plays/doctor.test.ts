@@ -9,6 +9,7 @@ import { crossfade } from '../cli/command.ts';
 import { GatewayProcess } from '../harness/gateway-process.ts';
 import { type Mosquitto, startMosquitto } from '../harness/mosquitto.ts';
 import { type Prosody, startProsody } from '../harness/prosody.ts';
+import { ejabberd } from '../harness/servers.ts';
 
 const secret = 'not-a-real-secret';
 const password = 'not-a-real-password';
@@ -35,6 +36,8 @@ afterAll(async () => {
 });
 
 interface Told {
+  /** Where the component's connections are taken; Prosody's, if not given. */
+  port?: number;
   component?: Record<string, unknown>;
   domain?: string;
   mqtt?: Record<string, unknown>;
@@ -42,9 +45,9 @@ interface Told {
 }
 
 /** The findings by id (the worst of each), with what the command printed and its exit code. */
-async function examine({ component, domain = 'example.com', mqtt, app }: Told = {}) {
+async function examine({ port = prosody.componentPort, component, domain = 'example.com', mqtt, app }: Told = {}) {
   const config = {
-    xmpp: { domain, component: { port: prosody.componentPort, domain: 'gw.example.com', secret, ...component } },
+    xmpp: { domain, component: { port, domain: 'gw.example.com', secret, ...component } },
     mqtt: { url: mosquitto.url, ...gateway, ...mqtt },
     ledger: { path: './ledger.sqlite' },
     admin: { listen: '127.0.0.1:1', token: 'not-a-real-token-at-all' },
@@ -78,6 +81,21 @@ test('where all is well nothing is a fault, and what cannot be asked is said to 
   expect(of('server.clock')?.what).toContain('the clocks agree');
   expect(of('broker.software')?.what).toMatch(/^mosquitto version 2/);
   expect(of('broker.app')?.what).toBe('the app bob may read and write its own topics and no others');
+});
+
+test('on ejabberd, too, nothing is a fault; that version of it is known to let anybody in as somebody else', async () => {
+  const components = [{ domain: 'gw.example.com', secret }];
+  const server = await ejabberd.start({ accounts: { bob: password }, components, archive: true });
+  try {
+    const { code, levels, of } = await examine({ port: server.componentPort });
+    expect({ code, faults: levels('fault') }).toEqual({ code: 0, faults: [] });
+    expect(of('server.software')?.what).toMatch(/^ejabberd 23\.01/);
+    expect(of('server.module')?.level).toBe('ok');
+    expect(of('server.clock')?.what).toContain('the clocks agree');
+    expect(of('server.authzid')?.what).toContain('SASL PLAIN');
+  } finally {
+    await server.stop();
+  }
 });
 
 test('read by people, each fault has what, why and what to do, and the exit code is 1', async () => {

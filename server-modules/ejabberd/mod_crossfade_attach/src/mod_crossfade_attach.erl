@@ -38,7 +38,8 @@ stop(Host) ->
 %% New bounds hold at once; another component begins with its own hello.
 reload(Host, NewOpts, _) -> mod_crossfade_attach_server:set(Host, NewOpts).
 
-depends(_, _) -> [].
+%% Stopped before those: what goes back finds offline storage.
+depends(_, _) -> [{mod_offline, soft}, {mod_mam, soft}, {mod_carboncopy, soft}].
 
 mod_opt_type(component) -> econf:domain();
 mod_opt_type(resume_timeout) -> econf:non_neg_int();

@@ -36,8 +36,7 @@ take_options(Opts, State) ->
                 max_unacked = gen_mod:get_opt(max_unacked, Opts)}.
 
 handle_call({gone, Pid}, _, State) -> {reply, ok, gone(Pid, State)};
-handle_call({end_all, Reason}, From, State) ->
-    Connection = connection(State),
+handle_call({end_all, Reason}, From, #state{connection = Connection} = State) ->
     State1 = end_link(Reason, State),
     {noreply, when_closed(fun(S) -> close_connection(Connection, Reason), gen_server:reply(From, ok), S end, State1)};
 handle_call({user_removed, User}, _, State) -> {reply, ok, remove_user(User, State)};
@@ -114,9 +113,6 @@ error_reply(#iq{id = Id, from = From, to = To}, Type, Condition, Text) ->
 on_link(_, #state{link = none} = State) -> State;
 on_link(Work, #state{link = Link} = State) -> State#state{link = Work(Link)}.
 
-connection(#state{link = none}) -> none;
-connection(#state{link = Link}) -> ?LINK:connection(Link).
-
 bare_jid(User, #state{host = Host}) -> jid:encode({User, Host, <<>>}).
 
 in_client_ns(#xmlel{attrs = Attrs} = El) ->
@@ -126,19 +122,19 @@ in_client_ns(#xmlel{attrs = Attrs} = El) ->
     end.
 
 %% This connection carries the link from now on; an older one ends.
-say_hello(Connection, Link, #state{monitor = Monitor, expiry = Timer} = State) ->
+say_hello(Connection, Link, #state{connection = Old, monitor = Monitor, expiry = Timer} = State) ->
     if Monitor /= none -> erlang:demonitor(Monitor, [flush]); true -> ok end,
     if Timer /= none -> erlang:cancel_timer(Timer); true -> ok end,
-    case ?LINK:connection(Link) of
-        Old when is_pid(Old), Old /= Connection -> xmpp_stream_in:send(Old, xmpp:serr_conflict(<<"Replaced by new connection">>, <<"en">>));
-        _ -> ok
+    case Old == none orelse Old == Connection of
+        true -> ok;
+        false -> xmpp_stream_in:send(Old, xmpp:serr_conflict(<<"Replaced by new connection">>, <<"en">>))
     end,
-    State#state{link = ?LINK:connect(Connection, Link), monitor = erlang:monitor(process, Connection), expiry = none}.
+    State#state{link = ?LINK:connect(Connection, Link), connection = Connection, monitor = erlang:monitor(process, Connection), expiry = none}.
 
 %% The gateway is away: its sessions stay and their stanzas wait, for a while.
 away(#state{resume_timeout = Timeout} = State) ->
     Timer = erlang:send_after(Timeout * 1000, self(), expired),
-    on_link(fun ?LINK:disconnect/1, State#state{monitor = none, expiry = Timer}).
+    on_link(fun ?LINK:disconnect/1, State#state{connection = none, monitor = none, expiry = Timer}).
 
 %% --- sessions
 

@@ -2,7 +2,7 @@
 -record(state, {
     host, component, resume_timeout, max_unacked,
     link = none,
-    monitor = none, % of the connection
+    connection = none, monitor = none, % the process of the component's stream that has said hello last, while it lives
     expiry = none, % the timer while the gateway is away
     sessions = #{}, % pid -> #session{}
     by_jid = #{}, by_request = #{}, % full JID, or {User, the resource asked for} -> pid
