@@ -57,9 +57,8 @@ export async function startEjabberd(options: LegacyServerOptions & { bare?: bool
     const [bare = '', resource = ''] = jid.split(/\/(.*)/s);
     return `ejabberd_sm:get_session_pid(${binary(bare.split('@')[0]!)}, <<"example.com">>, ${binary(resource)})`;
   };
-  const isLoaded = settings.attacher === undefined ? '' : moduleOptions(settings);
   const actions = {
-    load: `{ok, _} = gen_mod:start_module(<<"example.com">>, mod_crossfade_attach, ${isLoaded})`,
+    load: '{ok, _} = gen_mod:start_module(<<"example.com">>, mod_crossfade_attach)',
     unload: 'ok = gen_mod:stop_module(<<"example.com">>, mod_crossfade_attach)',
   };
   return {
@@ -93,10 +92,6 @@ export async function startEjabberd(options: LegacyServerOptions & { bare?: bool
     eval: (line) => node.eval(line),
     settle: () => node.eval('ejabberd_control:settle()'),
   };
-}
-
-function moduleOptions({ attacher, resumeTimeout, maxUnacked }: EjabberdSettings): string {
-  return `#{component => ${binary(attacher!)}, resume_timeout => ${resumeTimeout}, max_unacked => ${maxUnacked}}`;
 }
 
 /** One life of the server's process. */

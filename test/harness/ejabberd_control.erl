@@ -4,6 +4,7 @@
 -export([start/0, settle/0, is_pending/1]).
 
 start() ->
+    ok = io:setopts(standard_io, [{encoding, unicode}]),
     io:format("=> ready~n"),
     spawn(fun loop/0).
 

@@ -52,6 +52,8 @@ export interface ServerKind {
   readonly carbonsWithoutPresence: boolean;
   /** What a client gets that writes a foreign `from`: an ordinary answer, since the server sets the sender, or the end of its stream. */
   readonly foreignFrom: 'replaced' | 'ends the stream';
+  /** So many messages the archive takes for one account in some seconds. */
+  readonly archivedQuickly: number;
   /** The condition with which an archive answers a question for what comes after an id that it does not know. */
   readonly unknownMark: 'item-not-found' | undefined;
 }

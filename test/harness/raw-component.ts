@@ -193,10 +193,11 @@ export class RawComponent {
     });
   }
 
-  /** The observer's copies of chat messages for `jid`, in order: each the way it went and its body. */
+  /** The observer's copies of chat messages for `jid`, in order: each the way it went and its body. Not what errors quote. */
   copies(jid: string): string[] {
     return this.delivered.flatMap(({ to, dir, stanza }) => {
-      const body = to === jid && dir !== undefined ? stanza?.getChildText('body') : undefined;
+      const isOurs = to === jid && dir !== undefined && stanza?.attrs.type !== 'error';
+      const body = isOurs ? stanza?.getChildText('body') : undefined;
       return body ? [`${dir} ${body}`] : [];
     });
   }

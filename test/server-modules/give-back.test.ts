@@ -20,6 +20,7 @@ const stamp = (stanza: Element) => stanza.getChild('delay', 'urn:xmpp:delay')?.a
 
 describe.each(servers)('$name:', (server) => {
   describe('with an archive', () => {
+    const many = server.archivedQuickly;
     let stage: Stage;
     beforeAll(async () => {
       stage = await Stage.open(server, ['alice', 'bob', 'carol', 'dave'], { archive: true });
@@ -36,11 +37,11 @@ describe.each(servers)('$name:', (server) => {
       return Number(result.getChild('fin')?.getChild('set')?.getChildText('count'));
     }
 
-    test('1,000 returns come in order, with their original times and without a second archive entry', async () => {
+    test(`${many} returns come in order, with their original times and without a second archive entry`, async () => {
       const alice = await stage.login('alice');
       const { gateway } = await attached(stage);
-      for (const body of numbered('x', 1000)) await alice.send(chat('bob@example.com', body));
-      await gateway.deliveryOf('x1000');
+      for (const body of numbered('x', many)) await alice.send(chat('bob@example.com', body));
+      await gateway.deliveryOf(`x${many}`);
       const stanzas = gateway.delivered.flatMap(({ stanza }) => (stanza?.name === 'message' ? [String(stanza)] : []));
       await gateway.ack(gateway.delivered[0]!.epoch, gateway.delivered.length);
       await gateway.detach(BOB);
@@ -52,10 +53,12 @@ describe.each(servers)('$name:', (server) => {
       expect(answers.filter(({ condition }) => condition)).toEqual([]);
       expect(await archived('bob')).toBe(before);
       const phone = await stage.login('bob');
-      await phone.message('x1000');
-      expect(phone.bodies()).toEqual(numbered('x', 1000));
+      await phone.message(`x${many}`);
+      expect(phone.bodies()).toEqual(numbered('x', many));
       const messages = phone.inbox.all.filter((s) => s.name === 'message');
-      expect(messages.map(stamp)).toEqual(messages.map((_, index) => at(index)));
+      expect(messages.map((message) => Date.parse(stamp(message)!))).toEqual(
+        messages.map((_, index) => Date.parse(at(index))),
+      );
       expect(messages[0]?.attrs).toMatchObject({ from: alice.jid, id: 'id-x1' });
     }, 20_000);
 
@@ -65,7 +68,7 @@ describe.each(servers)('$name:', (server) => {
       await gateway.hello();
       const stanza = chat('carol@example.com', 'at last').replace('<message', `<message from='alice@example.com/x'`);
       await gateway.giveBack('carol@example.com', 'k', LONG_AGO, stanza);
-      expect(stamp(await phone.message('at last'))).toBe(LONG_AGO);
+      expect(Date.parse(stamp(await phone.message('at last'))!)).toBe(Date.parse(LONG_AGO));
     });
 
     test('a legacy client of negative priority does not get a return, offline storage does', async () => {
@@ -116,7 +119,7 @@ describe.each(servers)('$name:', (server) => {
 
     test.each([
       ['directly', { carbons: false }, 'bob@example.com'],
-      ['as a carbon', { carbons: true, priority: null }, BOB],
+      ['as a carbon', { carbons: true, priority: -1 }, BOB],
     ])(
       'what a legacy client has seen %s does not come to it again; the app’s copy is told of as missing',
       async (_, client, to) => {

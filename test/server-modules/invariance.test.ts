@@ -68,8 +68,9 @@ class BareClient {
     return this.#heard
       .slice(this.#heard.lastIndexOf('</bind>'))
       .replace(/<[a-z][^ >]*( [^>]*?)(?=\/?>)/g, sorted)
-      .replace(/<(?:stanza-id|occupant-id|result) [^>]*>/g, (tag) => tag.replace(/ id='[^']*'/, " id='…'"))
+      .replace(/<(?:stanza-id|archived|occupant-id|result) [^>]*>/g, (tag) => tag.replace(/ id='[^']*'/, " id='…'"))
       .replace(/<(first|last)[ >][^<]*<\/\1>/g, '')
+      .replace(/ id='push\d+'/g, " id='push…'")
       .replace(/stamp='[^']*'/g, "stamp='…'")
       .replaceAll('><', '>\n<');
   }
