@@ -52,6 +52,8 @@ export interface ServerKind {
   readonly carbonsWithoutPresence: boolean;
   /** What a client gets that writes a foreign `from`: an ordinary answer, since the server sets the sender, or the end of its stream. */
   readonly foreignFrom: 'replaced' | 'ends the stream';
+  /** A client gets what different senders have sent in the order in which it was said; else only each sender's in that order. */
+  readonly keepsOrder: boolean;
   /** So many messages the archive takes for one account in some seconds. */
   readonly archivedQuickly: number;
   /** The condition with which an archive answers a question for what comes after an id that it does not know. */

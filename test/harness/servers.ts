@@ -9,6 +9,7 @@ export const prosody: ServerKind = {
   start: startProsody,
   carbonsWithoutPresence: true,
   foreignFrom: 'replaced',
+  keepsOrder: true,
   archivedQuickly: 1_000,
   unknownMark: 'item-not-found',
 };
@@ -18,6 +19,7 @@ export const ejabberd: ServerKind = {
   start: startEjabberd,
   carbonsWithoutPresence: false,
   foreignFrom: 'ends the stream',
+  keepsOrder: false,
   archivedQuickly: 300, // Mnesia looks through all of an account's for each new one
   unknownMark: undefined, // its ids are times, and it answers from that time on; it refuses what is no time
 };

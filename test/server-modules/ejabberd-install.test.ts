@@ -8,6 +8,7 @@ import { expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { configLines } from '../../src/doctor/print-config.ts';
 import { type Ejabberd, startEjabberd } from '../harness/ejabberd.ts';
+import { freePorts } from '../harness/ports.ts';
 import { RawComponent } from '../harness/raw-component.ts';
 
 const secret = 'not-a-real-secret';
@@ -19,8 +20,9 @@ test('the module is installed, configured with the printed lines and removed whi
   const ejabberd = await startEjabberd({ accounts: { bob: 'bob' }, components, attach: false, bare: true });
   try {
     await install(ejabberd);
-    const before = await paste(ejabberd);
-    const gateway = await RawComponent.open({ port: ejabberd.componentPort, domain, secret });
+    const [port] = (await freePorts(1)) as [number];
+    const before = await paste(ejabberd, port);
+    const gateway = await RawComponent.open({ port, domain, secret });
     expect(await gateway.hello()).toMatchObject({ h: 0, sessions: 0 });
     expect((await gateway.attach('bob')).attrs.jid).toBe('bob@example.com/mqtt');
     const { attrs } = (await gateway.iq(`<about xmlns='urn:crossfade:attach:1'/>`, 'get')).children[0]!;
@@ -46,18 +48,17 @@ async function install(ejabberd: Ejabberd): Promise<void> {
 }
 
 /** Adds the printed lines to ejabberd.yml and has them read; gives the file as it was. */
-async function paste(ejabberd: Ejabberd): Promise<string> {
+async function paste(ejabberd: Ejabberd, port: number): Promise<string> {
   const file = join(ejabberd.dir, 'ejabberd.yml');
   const before = await readFile(file, 'utf8');
   const config = parse(before);
   const xmpp = {
     domain: 'example.com',
-    component: { host: '127.0.0.1', port: ejabberd.componentPort, domain },
+    component: { host: '127.0.0.1', port, domain },
     maxStanzaBytes: 262_144,
   };
   const printed = parse(configLines.ejabberd({ xmpp } as never).replace('"…"', JSON.stringify(secret)));
-  const others = config.listen.filter(({ port }: { port: number }) => port !== ejabberd.componentPort);
-  await writeFile(file, stringify({ ...config, ...printed, listen: [...others, ...printed.listen] }));
+  await writeFile(file, stringify({ ...config, ...printed, listen: [...config.listen, ...printed.listen] }));
   await ejabberd.eval('ok = ejabberd_config:reload()');
   return before;
 }

@@ -5,7 +5,7 @@
 %% looks, who still are there when the session gets it. Who gets a carbon: overheard, since the session that mod_carboncopy makes
 %% responsible for the copies routes them in its own process. If that is not the attached session, it is a legacy one, which has the message.
 -module(mod_crossfade_attach_seen).
--export([hook/1, unhook/1, routed/1, begins/1, received/1, leaves/1, pending/1, resumed/1, gone/3, take/0]).
+-export([hook/1, unhook/1, routed/1, begins/1, received/1, leaves/1, pending/1, resumed/1, gone/3, take/0, is_elsewhere/2]).
 -include("xmpp.hrl").
 
 hook(Host) -> [ejabberd_hooks:add(Hook, Host, ?MODULE, Function, Seq) || {Hook, Function, Seq} <- hooks()].
@@ -50,11 +50,14 @@ received({#message{meta = Meta} = Message, #{crossfade := _, jid := Jid} = State
     {xmpp:put_meta(Message, crossfade_seen, is_seen(Message, Jid)), State};
 received(Acc) -> Acc.
 
-is_seen(#message{to = #jid{lresource = To}, meta = Meta}, #jid{luser = User, lserver = Host, lresource = Own}) ->
-    Legacy = mod_crossfade_attach_table:legacy(Host, User),
+is_seen(Message, #jid{luser = User, lserver = Host} = Jid) ->
     Carbons = get(crossfade_carbons),
-    lists:any(fun({Resource, _, _}) -> lists:member(Resource, Carbons) end, Legacy)
-        orelse (To /= Own andalso is_top(maps:get(crossfade_routed, Meta, []), Legacy)).
+    lists:any(fun({Resource, _, _}) -> lists:member(Resource, Carbons) end, mod_crossfade_attach_table:legacy(Host, User))
+        orelse is_elsewhere(Message, Jid).
+
+%% Directly, by routing.
+is_elsewhere(#message{to = #jid{lresource = To}, meta = Meta}, #jid{luser = User, lserver = Host, lresource = Own}) ->
+    To /= Own andalso is_top(maps:get(crossfade_routed, Meta, []), mod_crossfade_attach_table:legacy(Host, User)).
 
 is_top([], _) -> false;
 is_top(Routed, Legacy) ->

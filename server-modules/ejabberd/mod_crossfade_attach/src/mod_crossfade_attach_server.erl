@@ -63,6 +63,7 @@ handle({request, Connection, Iq}, State) -> request(Connection, Iq, State);
 handle({out, Pid, User, El, Seen}, State) -> out(Pid, User, El, Seen, State);
 handle({copy, _, _, _, _}, #state{link = none} = State) -> State;
 handle({copy, User, Dir, Sid, El}, State) -> on_link(fun(L) -> ?LINK:copy(User, bare_jid(User, State), Dir, Sid, in_client_ns(El), L) end, State);
+handle({missed, User}, State) -> on_link(fun(L) -> ?LINK:tell_missed(?LINK:miss(User, bare_jid(User, State), L)) end, State);
 handle({done, Pid, Ref, Result}, State) -> done(Pid, Ref, Result, State);
 handle({bound, Pid, {User, Host, Resource}}, #state{sessions = Sessions, by_jid = ByJid} = State) ->
     case Sessions of

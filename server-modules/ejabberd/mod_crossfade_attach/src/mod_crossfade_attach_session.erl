@@ -23,7 +23,10 @@ stanza(Pid, Ref, El) ->
     Pid ! {crossfade, {stanza, Ref, El}},
     ok.
 
-close(Pid) -> ejabberd_c2s:close(Pid).
+%% In its turn: what has come before is still handed to the server process.
+close(Pid) ->
+    Pid ! {crossfade, close},
+    ok.
 
 hook(Host) ->
     ejabberd_hooks:add(c2s_handle_info, Host, ?MODULE, info, 10),
@@ -33,7 +36,12 @@ unhook(Host) ->
     ejabberd_hooks:delete(c2s_handle_info, Host, ?MODULE, info, 10),
     ejabberd_hooks:delete(sm_remove_connection_hook, Host, ?MODULE, gone, 10).
 
+info(State, {crossfade, close}) -> {stop, {stop, State}};
 info(State, {crossfade, Request}) -> {stop, handle(Request, State)};
+%% The stream has ended, by ejabberd: it would drop what comes until the session has ended, too.
+info(#{crossfade := _, stream_state := disconnected} = State, {route, #message{} = Message}) ->
+    put(crossfade_late, [Message | late()]),
+    {stop, State};
 %% While offline messages are flushed, live ones wait: they are younger.
 info(#{crossfade := #{flushing := Waiting} = Own} = State, {route, #message{meta = Meta} = Message})
   when is_list(Waiting), not is_map_key(from_offline, Meta) ->
@@ -154,10 +162,31 @@ done(Ref, Result, State) ->
     get(crossfade_server) ! {done, self(), Ref, Result},
     State.
 
-%% Before ejabberd_c2s routes what is left in the mailbox to others: what is older, in the link's queue, goes back first.
-gone({_, Pid}, _, _) when Pid == self() ->
+%% ejabberd has no such session any more, and would route what is left in the mailbox to others. What is older, in the link's queue, goes
+%% back first; and what others have had already is not given to them again.
+gone({_, Pid}, Jid, _) when Pid == self() ->
     case get(crossfade_server) of
         undefined -> ok;
-        Server -> catch gen_server:call(Server, {gone, Pid}, 30000)
+        Server ->
+            catch gen_server:call(Server, {gone, Pid}, 30000),
+            [pass_on(Message, Jid, Server) || Message <- lists:reverse(late()) ++ left()],
+            ok
     end;
 gone(_, _, _) -> ok.
+
+late() ->
+    case get(crossfade_late) of
+        undefined -> [];
+        Messages -> Messages
+    end.
+
+left() ->
+    receive {route, #message{} = Message} -> [Message | left()]
+    after 0 -> []
+    end.
+
+pass_on(#message{meta = Meta} = Message, #jid{luser = User} = Jid, Server) ->
+    case maps:is_key(carbon_copy, Meta) orelse mod_crossfade_attach_seen:is_elsewhere(Message, Jid) of
+        true -> Server ! {missed, User}, ok;
+        false -> ejabberd_router:route(xmpp:del_meta(Message, crossfade_routed))
+    end.

@@ -64,11 +64,15 @@ forget_all(Host) ->
 pending(Host, Pid) -> catch put(Host, {pending, Pid}, true).
 not_pending(Host, Pid) -> delete(Host, {pending, Pid}).
 
-%% Offline storage sorts by time: what is given back of one second keeps its order by rising microseconds.
-rising(Host, User, {Mega, Secs, Micro} = At) ->
+%% Offline storage sorts by time: what is given back with one stamp after the other keeps its order by rising microseconds.
+rising(Host, User, At) ->
     Time = case lookup(Host, {stamp, User}) of
-               {ok, {Mega, Secs, Last}} when Last >= Micro -> {Mega, Secs, Last + 1};
+               {ok, {At, Used}} -> add_microsecond(Used);
                _ -> At
            end,
-    put(Host, {stamp, User}, Time),
+    put(Host, {stamp, User}, {At, Time}),
     Time.
+
+add_microsecond({Mega, Secs, Micro}) when Micro < 999999 -> {Mega, Secs, Micro + 1};
+add_microsecond({Mega, Secs, _}) when Secs < 999999 -> {Mega, Secs + 1, 0};
+add_microsecond({Mega, _, _}) -> {Mega + 1, 0, 0}.
