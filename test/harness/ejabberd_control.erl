@@ -28,6 +28,7 @@ eval(Text) ->
 settle() ->
     [begin
          [settle(Pid) || Pid <- ejabberd_sm:get_all_pids()],
+         catch sys:get_status(ejabberd_router_multicast),
          [catch sys:get_status(Pid) || Host <- ejabberd_option:hosts(), {_, _, Pid} <- mod_muc:get_online_rooms(<<"conference.", Host/binary>>)]
      end || _ <- [1, 2, 3]],
     [catch sys:get_status(Pid) || Host <- ejabberd_option:hosts(), Pid <- [whereis(gen_mod:get_module_proc(Host, mod_crossfade_attach_server))], is_pid(Pid)],

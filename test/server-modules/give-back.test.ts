@@ -13,6 +13,7 @@ async function attached(stage: Stage): Promise<{ gateway: RawComponent; epoch: s
   const gateway = await stage.component();
   const { epoch } = await gateway.hello();
   await gateway.attach('bob', { presence: AVAILABLE });
+  await gateway.fence();
   return { gateway, epoch };
 }
 

@@ -64,6 +64,13 @@ handle({out, Pid, User, El, Seen}, State) -> out(Pid, User, El, Seen, State);
 handle({copy, _, _, _, _}, #state{link = none} = State) -> State;
 handle({copy, User, Dir, Sid, El}, State) -> on_link(fun(L) -> ?LINK:copy(User, bare_jid(User, State), Dir, Sid, in_client_ns(El), L) end, State);
 handle({missed, User}, State) -> on_link(fun(L) -> ?LINK:tell_missed(?LINK:miss(User, bare_jid(User, State), L)) end, State);
+handle({flushed, Pid, Ref}, #state{sessions = Sessions} = State) ->
+    case Sessions of
+        #{Pid := #session{overflowed = Overflowed} = Session} ->
+            mod_crossfade_attach_session:flush_again(Pid, Ref, Overflowed),
+            State#state{sessions = Sessions#{Pid := Session#session{overflowed = false}}};
+        _ -> State
+    end;
 handle({done, Pid, Ref, Result}, State) -> done(Pid, Ref, Result, State);
 handle({bound, Pid, {User, Host, Resource}}, #state{sessions = Sessions, by_jid = ByJid} = State) ->
     case Sessions of
@@ -167,11 +174,12 @@ done(Pid, Ref, Result, #state{sessions = Sessions} = State) ->
 out(Pid, User, El, Seen, #state{sessions = Sessions, link = Link} = State) ->
     IsCopy = Seen orelse ?BACK:is_copy(El, bare_jid(User, State)),
     case Sessions of
-        #{Pid := #session{jid = Jid}} when Jid /= none ->
+        #{Pid := #session{jid = Jid} = Session} when Jid /= none ->
             Attrs = [{<<"to">>, Jid} | [{<<"seen">>, <<"1">>} || Seen]],
             case ?LINK:push(Pid, User, Attrs, El, IsCopy, Link) of
                 {ok, Link1} -> State#state{link = Link1};
-                {full, Link1} -> pass_on(User, El, IsCopy, State#state{link = Link1})
+                {full, Link1} ->
+                    pass_on(User, El, IsCopy, State#state{link = Link1, sessions = Sessions#{Pid := Session#session{overflowed = true}}})
             end;
         _ ->
             give_back([{User, El, erlang:timestamp(), IsCopy}], State),

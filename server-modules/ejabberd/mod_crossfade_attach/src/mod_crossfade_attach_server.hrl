@@ -11,5 +11,5 @@
     sending = #{}, % key -> who else waits for the answer of a `send` in hand
     stopping = false
 }).
-%% jid: none until it is bound. asked: Ref -> what to do when the session is done with it. reason: why ejabberd ends it.
--record(session, {user, request, jid = none, asked = #{}, reason = <<"closed">>}).
+%% overflowed: something did not fit since its last flush. jid: none until it is bound. asked: Ref -> what to do when the session is done with it. reason: why ejabberd ends it.
+-record(session, {user, request, jid = none, asked = #{}, overflowed = false, reason = <<"closed">>}).

@@ -1,7 +1,7 @@
 %% An attached session: a client's session for ejabberd (a process of ejabberd_c2s), without a socket of its own; what it is sent goes
 %% to the server process of this module. Everything here runs in the session's process, but start/2 and the requests.
 -module(mod_crossfade_attach_session).
--export([start/2, attach/6, stanza/3, close/1, hook/1, unhook/1, info/2, gone/3]).
+-export([start/2, attach/6, stanza/3, flush_again/3, close/1, hook/1, unhook/1, info/2, gone/3]).
 -include("logger.hrl").
 -include("xmpp.hrl").
 
@@ -21,6 +21,11 @@ attach(Pid, Ref, User, Resource, Carbons, Presence) ->
 
 stanza(Pid, Ref, El) ->
     Pid ! {crossfade, {stanza, Ref, El}},
+    ok.
+
+%% Stored: whether any of what was flushed did not fit into the queue, and is in offline storage again.
+flush_again(Pid, Ref, Stored) ->
+    Pid ! {crossfade, {flush_again, Ref, Stored}},
     ok.
 
 %% In its turn: what has come before is still handed to the server process.
@@ -59,7 +64,10 @@ handle({attach, Ref, {Server, _, _} = Who, Carbons, Presence}, State) ->
     end;
 handle({stanza, Ref, El}, State) -> process(Ref, El, State);
 handle({fence, Ref}, State) -> done(Ref, ok, State);
-handle({flushed, Ref}, State) -> flush_again(Ref, State);
+handle({flushed, Ref}, State) ->
+    get(crossfade_server) ! {flushed, self(), Ref},
+    State;
+handle({flush_again, Ref, Stored}, State) -> flush_rest(Ref, Stored, State);
 handle({flushed_again, Ref}, State) -> done(Ref, ok, release(State));
 handle(_, State) -> State. % a fence that outlived the module
 
@@ -139,9 +147,10 @@ after_flush(Ref, State) ->
     State.
 
 %% Who looked for resources before our presence was known stores offline what comes after the flush; and what the same sender has sent
-%% us since waits here. So storage is flushed once more before that is let through.
-flush_again(Ref, #{lserver := Host} = State) ->
-    case gen_mod:is_loaded(Host, mod_offline) of
+%% us since waits here. So storage is flushed once more before that is let through; not where our server process has just put back what
+%% its queue did not take.
+flush_rest(Ref, Stored, #{lserver := Host, user := User} = State) ->
+    case not Stored andalso gen_mod:is_loaded(Host, mod_offline) andalso mod_offline:count_offline_messages(User, Host) > 0 of
         true -> mod_offline:c2s_self_presence({#presence{type = available, priority = 0}, maps:remove(pres_last, State)});
         false -> ok
     end,
