@@ -162,13 +162,18 @@ wait_for(Ref, Pid, Then, #state{sessions = Sessions} = State) ->
     #{Pid := #session{asked = Asked} = Session} = Sessions,
     State#state{sessions = Sessions#{Pid := Session#session{asked = Asked#{Ref => Then}}}}.
 
-done(Pid, Ref, Result, #state{sessions = Sessions} = State) ->
-    case Sessions of
-        #{Pid := #session{asked = #{Ref := Then} = Asked} = Session} ->
-            Session1 = Session#session{asked = maps:remove(Ref, Asked)},
+done(Pid, Ref, Result, #state{sessions = Sessions, closing = Closing} = State) ->
+    case {Sessions, Closing} of
+        {#{Pid := #session{asked = #{Ref := Then}} = Session}, _} ->
+            Session1 = not_asked(Ref, Session),
             Then(Result, Session1, State#state{sessions = Sessions#{Pid := Session1}});
+        {_, #{Pid := #session{asked = #{Ref := Then}} = Session}} -> % on its way out
+            Session1 = not_asked(Ref, Session),
+            Then(Result, Session1, State#state{closing = Closing#{Pid := Session1}});
         _ -> State
     end.
+
+not_asked(Ref, #session{asked = Asked} = Session) -> Session#session{asked = maps:remove(Ref, Asked)}.
 
 %% A stanza for a session. What the queue does not take goes the way of a client that is not there.
 out(Pid, User, El, Seen, #state{sessions = Sessions, link = Link} = State) ->
@@ -199,18 +204,21 @@ give_back(Items, #state{host = Host, stopping = Stopping}) -> ?BACK:reroute_all(
 %% Ends a session for the gateway: {H, Returned} and the state, in which it is on its way out. What it had not acknowledged goes back
 %% to its user; contacts see a plain unavailable. Reason: set when the server ends it, then the gateway is told.
 finish(Pid, Reason, #state{sessions = Sessions, closing = Closing} = State) ->
-    #{Pid := #session{user = User} = Session} = Sessions,
+    #{Pid := Session} = Sessions,
     ?TABLE:leaving(State#state.host, Pid), % the observer sees again what the session is sent, even before ejabberd knows of its end
-    Result = forget(Pid, Session, Reason, State#state{closing = Closing#{Pid => User}}),
+    Result = forget(Pid, Session, Reason, State#state{closing = Closing#{Pid => Session}}),
     mod_crossfade_attach_session:close(Pid),
     Result.
 
-forget(Pid, #session{user = User, jid = Jid, request = Request, asked = Asked} = Session, Reason, State) ->
+forget(Pid, #session{user = User, jid = Jid, request = Request}, Reason, State) ->
     State1 = State#state{sessions = maps:remove(Pid, State#state.sessions), by_jid = maps:remove(Jid, State#state.by_jid),
                          by_request = remove_if(Request, Pid, State#state.by_request)},
-    {Ended, State2} = take_back(Pid, User, Jid, Reason, State1),
+    take_back(Pid, User, Jid, Reason, State1).
+
+%% What the session was asked and has not done by its end.
+refuse_rest(#session{asked = Asked} = Session, State) ->
     Gone = {error, cancel, 'item-not-found', <<"there is no such attached session">>},
-    {Ended, maps:fold(fun(_, Then, S) -> Then(Gone, Session, S) end, State2, Asked)}.
+    maps:fold(fun(_, Then, S) -> Then(Gone, Session, S) end, State, Asked).
 
 remove_if(Key, Value, Map) ->
     case Map of
@@ -237,10 +245,11 @@ gone(Pid, #state{host = Host, sessions = Sessions, closing = Closing} = State) -
         #{Pid := #session{user = User, reason = Reason} = Session} ->
             ?TABLE:detach(Host, User, Pid),
             {_, State1} = forget(Pid, Session, said(Reason), if_stopping(Reason, State)),
-            State1;
+            refuse_rest(Session, State1);
         _ when is_map_key(Pid, Closing) ->
-            ?TABLE:detach(Host, maps:get(Pid, Closing), Pid),
-            go_on(State#state{closing = maps:remove(Pid, Closing)});
+            #session{user = User} = Session = maps:get(Pid, Closing),
+            ?TABLE:detach(Host, User, Pid),
+            go_on(refuse_rest(Session, State#state{closing = maps:remove(Pid, Closing)}));
         _ -> State
     end.
 

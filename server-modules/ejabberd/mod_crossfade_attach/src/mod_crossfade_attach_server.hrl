@@ -6,7 +6,7 @@
     expiry = none, % the timer while the gateway is away
     sessions = #{}, % pid -> #session{}
     by_jid = #{}, by_request = #{}, % full JID, or {User, the resource asked for} -> pid
-    closing = #{}, % sessions on their way out: pid -> user
+    closing = #{}, % sessions on their way out: pid -> #session{}
     after_closing = [], waiting = queue:new(), % works, and requests, that wait for them
     sending = #{}, % key -> who else waits for the answer of a `send` in hand
     stopping = false

@@ -177,11 +177,18 @@ gone({_, Pid}, Jid, _) when Pid == self() ->
     case get(crossfade_server) of
         undefined -> ok;
         Server ->
+            [Server ! {done, Pid, Ref, ok} || Ref <- fences()],
             catch gen_server:call(Server, {gone, Pid}, 30000),
             [pass_on(Message, Jid, Server) || Message <- lists:reverse(late()) ++ left()],
             ok
     end;
 gone(_, _, _) -> ok.
+
+%% What has been processed is answered so.
+fences() ->
+    receive {crossfade, {fence, Ref}} -> [Ref | fences()]
+    after 0 -> []
+    end.
 
 late() ->
     case get(crossfade_late) of
