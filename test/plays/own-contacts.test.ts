@@ -20,7 +20,7 @@ let program: App;
 beforeAll(async () => {
   stage = await setStage({
     ...{ accounts: ['alice', 'carol', 'dave'], ownUsers: [bot], mqttAccounts: [userLevel(service)] },
-    prosody: { attach: false },
+    legacy: { attach: false },
   });
   gateway = stage.gateway;
   [alice, program] = await Promise.all([stage.contact('alice'), stage.app(userLevel(bot), 'program')]);
