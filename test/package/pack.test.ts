@@ -106,3 +106,14 @@ test('every module that the compiled files import is a dependency or beside them
 test('the command is executable', () => {
   expect(statSync(join(installed, 'dist', 'main.js')).mode & 0o111).toBe(0o111);
 });
+
+test('an older Node is told what is needed, before anything is loaded that it cannot read', () => {
+  const main = join(installed, 'dist', 'main.js');
+  expect(readFileSync(main, 'utf8')).not.toMatch(/^import /m);
+  const older = "data:text/javascript,Object.defineProperty(process.versions, 'node', { value: '20.20.2' })";
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', older, main, '--version'], {
+    encoding: 'utf8',
+  });
+  expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+  expect(stderr).toMatch(/^crossfade needs Node 24 or newer; this is Node 20\.20\.2, .*\nInstall a newer one, or/);
+});
