@@ -92,7 +92,8 @@ function explainServer({ attached, observed, locked, linkUp, phase }: UserView):
   }
   if (observed) parts.push('the gateway gets copies of what the user sends and receives');
   if (locked) parts.push('legacy clients may not log in');
-  if (parts.length > 0) return `On the legacy server ${listed(parts)}.`;
+  if (parts.length > 0)
+    return `On the legacy server ${listed(parts)}${linkUp ? '' : ', as far as is known: the link to it is down'}.`;
   if (phase === 'legacy') return null;
   return linkUp
     ? 'On the legacy server there is nothing for this user at the moment.'
