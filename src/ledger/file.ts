@@ -56,6 +56,8 @@ function opened({ db, store, path }: { db: DatabaseSync; store: Store; path: str
     },
     close() {
       try {
+        // What is in the log goes to the file first, and the log begins anew without being cut: so the last word needs no room on a full disk.
+        db.exec('PRAGMA wal_checkpoint(RESTART)');
         endUse(db);
       } finally {
         db.close();

@@ -9,7 +9,10 @@ import { BatchedLedger } from './batch.ts';
 import type { KeySpace } from './codes.ts';
 import { type Call, type Engine, EngineGone, type Result } from './engine.ts';
 import type { Ledger } from './ledger.ts';
-import { type FromWorker, type Opened, packCall, type ToWorker, unpackResult } from './wire.ts';
+import { type FromWorker, type Opened, packCall, type ToWorker, unpackResult, type WorkerData } from './wire.ts';
+
+/** A commit under way is waited for, also on a slow disk. */
+const exitPatienceMs = 10_000;
 
 export interface OpenLedger extends Ledger {
   /** Resolves if the thread ends by itself, which only a fault in the program can cause: the process should end and start anew. */
@@ -45,26 +48,40 @@ export class WorkerEngine implements Engine {
   readonly #ended = Promise.withResolvers<void>();
   #gone: EngineGone | undefined;
   #closing = false;
+  /** Becomes 1 when the file is closed. */
+  readonly #closed: Int32Array;
+  /**
+   * However the process ends, if it still can say something: the file is closed as it should be. Node ends a thread by closing its
+   * database behind its back, and SQLite then removes the log, while the file says that it is in use.
+   */
+  readonly #atExit = () => {
+    if (this.#gone) return;
+    this.#worker.postMessage({ close: true } satisfies ToWorker);
+    Atomics.wait(this.#closed, 0, 0, exitPatienceMs);
+  };
   #copying: { progress: (done: number, of: number) => void; end: (fault?: Error) => void } | undefined;
 
   static async open(path: string): Promise<WorkerEngine> {
     // As .ts when run from source, as .js when compiled.
+    const closed = new Int32Array(new SharedArrayBuffer(4));
     const worker = new Worker(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), {
-      workerData: { path },
+      workerData: { path, closed } satisfies WorkerData,
     });
     const first = await new Promise<FromWorker>((resolve, reject) => {
       worker.once('message', resolve);
       worker.once('error', reject);
     });
-    if ('opened' in first) return new WorkerEngine(worker, first.opened);
+    if ('opened' in first) return new WorkerEngine(worker, closed, first.opened);
     throw new Error('refused' in first ? first.refused : 'the thread of the ledger did not open it');
   }
 
-  private constructor(worker: Worker, { space, lastSeq, restored }: Opened) {
+  private constructor(worker: Worker, closed: Int32Array, { space, lastSeq, restored }: Opened) {
     this.space = space;
     this.lastSeq = lastSeq;
     this.restored = restored;
     this.#worker = worker;
+    this.#closed = closed;
+    process.once('exit', this.#atExit);
     const failed = Promise.withResolvers<Error>();
     this.failed = failed.promise;
     worker.on('message', (message: FromWorker) => this.#hear(message));
@@ -73,6 +90,7 @@ export class WorkerEngine implements Engine {
       reason = error.message;
     });
     worker.on('exit', () => {
+      process.off('exit', this.#atExit);
       this.#gone ??= new EngineGone(`the thread of the ledger ended: ${reason}`);
       for (const { answer } of this.#waiting.splice(0)) answer.reject(this.#gone);
       this.#copying?.end(this.#gone);

@@ -18,6 +18,13 @@ export type WireCall = AcceptRow | AnsweredRow | Exclude<Call, { name: 'accept' 
 export type WireResult = 0 | Result;
 
 /** `copy`: to this file, which is there and empty. */
+/** What the thread begins with. */
+export interface WorkerData {
+  path: string;
+  /** One number, which becomes 1 when the file is closed. */
+  closed: Int32Array;
+}
+
 export type ToWorker = { run: WireCall[] } | { copy: string } | { close: true };
 export interface Opened {
   space: KeySpace;

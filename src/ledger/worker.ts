@@ -4,13 +4,13 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { copyTo, type Stop } from './copy.ts';
 import { openFile } from './file.ts';
 import { whyNotWritten } from './trouble.ts';
-import { type FromWorker, packResult, type ToWorker, unpackCall } from './wire.ts';
+import { type FromWorker, packResult, type ToWorker, unpackCall, type WorkerData } from './wire.ts';
 
 const port = parentPort!;
 const answer = (message: FromWorker) => port.postMessage(message);
 
 try {
-  const { path } = workerData as { path: string };
+  const { path, closed } = workerData as WorkerData;
   const { db, store, checkThere, close } = openFile(path);
   const stop: Stop = { asked: false };
   let copying: Promise<void> = Promise.resolve();
@@ -18,8 +18,13 @@ try {
     if ('close' in message) {
       stop.asked = true;
       void copying.finally(() => {
-        close();
-        port.close();
+        try {
+          close();
+        } finally {
+          Atomics.store(closed, 0, 1);
+          Atomics.notify(closed, 0);
+          port.close();
+        }
       });
     } else if ('copy' in message) copying = copyTo(db, message.copy, { answer, stop });
     else {

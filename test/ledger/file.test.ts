@@ -148,9 +148,9 @@ class Child {
   readonly #lines: AsyncIterator<string>;
   readonly #ended: Promise<unknown>;
 
-  constructor(ledgerPath: string) {
+  constructor(ledgerPath: string, end = 'never') {
     const script = fileURLToPath(new URL('./endless.ts', import.meta.url));
-    this.#process = spawn(process.execPath, [script, ledgerPath], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#process = spawn(process.execPath, [script, ledgerPath, end], { stdio: ['ignore', 'pipe', 'ignore'] });
     this.#ended = new Promise((resolve) => this.#process.once('exit', resolve));
     this.#lines = createInterface({ input: this.#process.stdout! })[Symbol.asyncIterator]();
   }
@@ -163,6 +163,10 @@ class Child {
   /** Gives all lines that were printed before the end. */
   async kill(): Promise<string[]> {
     this.#process.kill('SIGKILL');
+    return await this.ended();
+  }
+
+  async ended(): Promise<string[]> {
     await this.#ended;
     const rest: string[] = [];
     for (let line = await this.line(); line !== undefined; line = await this.line()) rest.push(line);
@@ -187,3 +191,14 @@ test('five kills with -9 lose nothing that had resolved, and no key is used twic
   expect((await ledger.do('counts', {})).toMqtt.accepted).toBe(stored.size);
   await ledger.close();
 });
+
+test.each(['exit', 'throw'])(
+  'a process that ends by itself (%s) leaves a ledger that opens, with all that had resolved',
+  async (end) => {
+    const lines = await new Child(path, end).ended();
+    expect(lines.length).toBeGreaterThanOrEqual(200);
+    const ledger = await open();
+    expect((await ledger.do('counts', {})).toMqtt.accepted).toBeGreaterThanOrEqual(lines.length);
+    await ledger.close();
+  },
+);
