@@ -125,7 +125,7 @@ export class World {
     await this.#step(() => this.#startProsody(component));
     await this.#step(() => (chosen === 'mosquitto' ? this.#startMosquitto(broker) : this.#startEmbedded(broker)));
     await this.#step(() => this.#configure(component, broker));
-    this.#closing.push(() => this.gateway.stop());
+    this.#closing.push(async () => void (await this.gateway.stop()));
     await this.#step(() => this.startGateway());
   }
 

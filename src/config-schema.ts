@@ -319,6 +319,17 @@ export const schema: Schema = folder(
         reads: 'duration',
       },
     }),
+    shutdown: folder('How the gateway is stopped by SIGTERM or SIGINT.', {
+      drainTime: {
+        type: 'string',
+        description:
+          'So long the broker and the server may take to answer what is out when the gateway is stopped. What is not answered by then goes again after the next start, with the same keys. Less than the time after which your service manager kills (Docker: 10 s).',
+        default: '2s',
+        pattern: '^\\d{1,9}(?:ms|s|m|h|d)$',
+        hint: 'a duration such as 2s or 500ms',
+        reads: 'duration',
+      },
+    }),
     mappings: {
       type: 'array',
       description:

@@ -53,6 +53,8 @@ export interface Config {
   admin: { listen: { host: string; port: number }; token?: string };
   /** Milliseconds. */
   webhook: { url?: string; secret?: string; every: number; timeout: number };
+  /** Milliseconds. */
+  shutdown: { drainTime: number };
   /** Folders. */
   mappings: string[];
   log: { level: 'debug' | 'info' | 'warn' | 'error' };

@@ -7,7 +7,7 @@ import { Asks } from './flow/asks.ts';
 import { ByHand } from './flow/by-hand.ts';
 import { CatchUp } from './flow/catch-up.ts';
 import { Contacts } from './flow/contacts.ts';
-import { Deliver } from './flow/deliver.ts';
+import { Deliver, type Drained } from './flow/deliver.ts';
 import { LegacyLogins } from './flow/legacy-logins.ts';
 import { OwnServer, type OwnSettings } from './flow/own-server.ts';
 import type { RateLimit } from './flow/rate.ts';
@@ -73,8 +73,6 @@ export interface Common {
   fault: (error: unknown) => void;
 }
 
-/** What is out when the gateway is stopped has so long to be answered. */
-const stopPatienceMs = 2_000;
 /** Entries toXmpp that may be unanswered at once on the link. */
 const xmppWindow = 500;
 
@@ -208,8 +206,8 @@ export class Core {
     this.ownServer.start();
   }
 
-  /** Begins nothing more, says that the own domain's users are gone, and resolves when what is out has been answered, or after two seconds. */
-  async stop(): Promise<void> {
+  /** Begins nothing more, says that the own domain's users are gone, and resolves when what is out has been answered, or after `drainMs`. */
+  async stop(drainMs: number): Promise<Drained> {
     this.ownServer.presence.stop();
     this.#upkeep.stop();
     this.#contacts.stop();
@@ -217,7 +215,7 @@ export class Core {
     this.#catchUp.stop();
     this.#reconcile.stop();
     this.devices.stop();
-    await this.#deliver.stop(stopPatienceMs);
+    return await this.#deliver.stop(drainMs);
   }
 
   /** The attach link stands; `resumed`: the server still has all our sessions. */

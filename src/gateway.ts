@@ -25,6 +25,7 @@ import { ReturnAll, type Stand, standOfAll } from './migration/return-all.ts';
 import type { Broker } from './mqtt/broker.ts';
 import { BrokerAccess } from './mqtt/broker-access.ts';
 import { encodeUser, makeTopics } from './mqtt/topic.ts';
+import { drain, type Stopped } from './shutdown.ts';
 import { Webhook } from './webhook.ts';
 import { AttachLink } from './xmpp/attach-link.ts';
 import { Component } from './xmpp/component.ts';
@@ -35,11 +36,13 @@ export interface Gateway {
   readonly adminUrl: string;
   /** Resolves, with the reason, if the gateway cannot go on and the process should end. */
   readonly failed: Promise<Error>;
-  /** Takes nothing more, writes down what it has, closes the links. */
-  stop(): Promise<void>;
+  /** Takes nothing more, awaits what is out, writes down what it has, closes the links. */
+  stop(): Promise<Stopped>;
 }
 
 const dayMs = 86_400_000;
+/** What is out when `ledger return --all --offline` ends has so long to be answered. */
+const offlineDrainMs = 2_000;
 
 /** Starts everything; the links come up in their own time. Rejects with a text for the operator where it cannot start. */
 export async function startGateway(config: Config, { log }: { log: Log }): Promise<Gateway> {
@@ -50,8 +53,10 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
   const ledger = await openLedger({ path: config.ledger.path, clock, log });
   // Closed in reverse: first nothing more is taken and sent, then what was taken is written and acknowledged, then the links go.
   const closing: (() => Promise<void> | void)[] = [() => ledger.close()];
+  let stopped: Stopped = null;
   const stop = async () => {
     for (const close of closing.splice(0).reverse()) await close();
+    return stopped;
   };
   try {
     const failed = Promise.withResolvers<Error>();
@@ -61,7 +66,7 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
     const xmpp = await openXmpp(config, ledger, log);
     const outside: Outside = { ledger, broker, ...xmpp, webhook: openWebhook(config, closing) };
     const core = new Core(settingsOf(config), outside, { mappings, clock, metrics, log, fault: failWith });
-    closing.push(() => core.stop());
+    closing.push(async () => void (await core.stop(0)));
     await core.start();
     const pressure = new Pressure({ ledger, clock, sources: [xmpp.component, broker] });
 
@@ -97,11 +102,8 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
     });
     closing.push(() => broker.close());
     closing.push(async () => {
-      xmpp.component.pauseReading();
       broker.pauseReading();
-      await core.stop();
-      await ledger.do('counts', {});
-      await new Promise((resolve) => setImmediate(resolve));
+      stopped = await drain({ core, pressure, ledger, log }, config.shutdown.drainTime);
     });
     opened.catch(failWith);
     return { adminUrl: admin.url, failed: failed.promise, stop };
@@ -205,7 +207,7 @@ export async function openOffline(config: Pick<Config, 'xmpp' | 'ledger'>, { log
       async close() {
         if (!isOpen) return;
         isOpen = false;
-        await core.stop();
+        await core.stop(offlineDrainMs);
         xmpp.component.stop();
         await ledger.close();
       },

@@ -75,6 +75,7 @@ describe('a configuration', () => {
       ledger: { path: join(folder, 'crossfade.sqlite'), historyDays: 7 },
       admin: { listen: { host: '127.0.0.1', port: 7400 } },
       webhook: { every: 30_000, timeout: 10_000 },
+      shutdown: { drainTime: 2_000 },
       mappings: [join(import.meta.dirname, '..', 'mappings')],
       log: { level: 'info' },
     });
@@ -213,7 +214,7 @@ mqtt:
       'an unknown section',
       withLine('movements: {}'),
       {},
-      'crossfade.yaml:9: movements: unknown key (known are xmpp, mqtt, migration, ledger, admin, webhook, mappings, log)',
+      'crossfade.yaml:9: movements: unknown key (known are xmpp, mqtt, migration, ledger, admin, webhook, shutdown, mappings, log)',
     ],
     [
       'a word that is none of the allowed',

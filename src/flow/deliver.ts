@@ -29,12 +29,17 @@ export interface DeliverParts {
   log: Log;
 }
 
+/** What was out when it was stopped: answered meanwhile, or not. */
+export type Drained = Record<Lane, { answered: number; unanswered: number }>;
+
 export class Deliver {
   readonly #parts: DeliverParts;
   readonly #lanes: Record<Lane, Outboxes>;
   readonly #timers: Timer[] = [];
   #landed: (() => void)[] = [];
   #stopped = false;
+  /** Answered since it was stopped. */
+  readonly #drained: Record<Lane, number> = { toMqtt: 0, toXmpp: 0 };
 
   /** The user's first entry on this lane is there, or the last one has been gone for a while. */
   onEntries: (lane: Lane, user: string) => void = () => {};
@@ -57,7 +62,7 @@ export class Deliver {
   }
 
   /** Nothing more is sent. Resolves when what is out has its answer, or after `patienceMs`: then it goes again after the next start. */
-  async stop(patienceMs: number): Promise<void> {
+  async stop(patienceMs: number): Promise<Drained> {
     this.#stopped = true;
     for (const timer of this.#timers) timer.cancel();
     const isOut = () => Object.values(this.#lanes).some(({ flying }) => flying.size > 0);
@@ -68,6 +73,8 @@ export class Deliver {
     });
     while (isOut() && !isLate) await this.#landing();
     late.cancel();
+    const drainedOf = (lane: Lane) => ({ answered: this.#drained[lane], unanswered: this.#lanes[lane].flying.size });
+    return { toMqtt: drainedOf('toMqtt'), toXmpp: drainedOf('toXmpp') };
   }
 
   /** The road of this lane has opened, for one user or for all. */
@@ -222,6 +229,7 @@ export class Deliver {
   #answered(outboxes: Outboxes, outbox: Outbox, entry: Entry, answer: Answer): void {
     outboxes.landed(outbox);
     this.#parts.metrics.answered.inc({ lane: entry.lane, result: answer.kind });
+    if (this.#stopped && answer.kind !== 'lost' && answer.kind !== 'retry') this.#drained[entry.lane]++;
     this.#settleAnswer(outbox, entry, answer);
     outbox.busy = false;
     this.#pump(outbox);

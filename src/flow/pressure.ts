@@ -1,6 +1,6 @@
 // Back-pressure: while too much waits for the disk, nothing more is read from either side. Nothing is ever dropped for it.
 
-import type { Clock } from '../clock.ts';
+import type { Clock, Timer } from '../clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 /** Bytes accepted and not yet on disk: reading stops above the first and goes on below the second. */
@@ -18,6 +18,7 @@ export class Pressure {
   readonly #clock: Clock;
   readonly #sources: Source[];
   #paused = false;
+  #looking: Timer | undefined;
 
   constructor(parts: { ledger: Ledger; clock: Clock; sources: Source[] }) {
     this.#ledger = parts.ledger;
@@ -33,9 +34,16 @@ export class Pressure {
     this.#look();
   }
 
+  /** Reading never goes on again. */
+  stop(): void {
+    this.#paused = true;
+    this.#looking?.cancel();
+    for (const source of this.#sources) source.pauseReading();
+  }
+
   #look(): void {
     if (this.#ledger.uncommittedBytes > resumeAtBytes) {
-      this.#clock.after(lookEveryMs, () => this.#look());
+      this.#looking = this.#clock.after(lookEveryMs, () => this.#look());
       return;
     }
     this.#paused = false;

@@ -147,7 +147,7 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
       });
     },
     async crashes() {
-      await stage.core.stop();
+      await stage.core.stop(2_000);
       await begin();
     },
     restartsServer() {
@@ -175,7 +175,7 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
         .map(({ payload }) => JSON.parse(payload));
     },
     async end() {
-      await stage.core.stop();
+      await stage.core.stop(2_000);
       await ledger.close();
     },
   } as Omit<CoreStage, 'core'> as CoreStage;

@@ -125,7 +125,7 @@ test('until it is known whether an app is there nothing is said of it; then ever
   expect(stage.ownSent.at(-1)).toContain('<show>dnd</show><x');
   await publishes('presence', { id: 'd1', to: 'dave@example.com/home' });
   await vi.waitUntil(() => sent().includes('presence dave@example.com/home'));
-  await stage.core.stop();
+  await stage.core.stop(0);
   expect(sent().slice(-2)).toEqual([`unavailable ${alice}`, 'unavailable dave@example.com/home']);
 });
 

@@ -159,6 +159,30 @@ export class GatewayProcess {
     await promisify(execFile)('prlimit', ['--pid', String(this.#child?.pid), `--fsize=${limit}`]);
   }
 
+  /**
+   * From now on these system calls of the gateway give this error, as those of a disk that fails; ends with what is returned. By strace, which
+   * for anybody but root needs kernel.yama.ptrace_scope = 0.
+   */
+  async failCalls(calls: string, error: string): Promise<() => Promise<void>> {
+    const how = ['-e', `trace=${calls}`, '-e', `inject=${calls}:error=${error}`, '-o', '/dev/null'];
+    const tracer = spawn('strace', ['-f', ...how, '-p', String(this.#child?.pid)], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const ended = once(tracer, 'close');
+    let said = '';
+    await new Promise<void>((resolve, reject) => {
+      tracer.stderr.on('data', (chunk) => {
+        said += chunk;
+        if (/attached/.test(said)) resolve();
+      });
+      ended.then(() => reject(new Error(`strace ended: ${said}`)), reject);
+    });
+    return async () => {
+      tracer.kill('SIGINT');
+      await ended;
+    };
+  }
+
   /** It stands still, as on a machine that stalls; its connections stay. Until `resume`. */
   pause(): void {
     this.#child?.kill('SIGSTOP');
@@ -168,19 +192,21 @@ export class GatewayProcess {
     this.#child?.kill('SIGCONT');
   }
 
-  async stop(): Promise<void> {
-    await this.#end('SIGTERM');
+  /** Resolves to the exit code. */
+  async stop(): Promise<number | null> {
+    return await this.#end('SIGTERM');
   }
 
   async kill9(): Promise<void> {
     await this.#end('SIGKILL');
   }
 
-  async #end(signal: NodeJS.Signals): Promise<void> {
+  async #end(signal: NodeJS.Signals): Promise<number | null> {
     const child = this.#child;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
     child.kill(signal);
-    await once(child, 'close');
+    const [code] = (await once(child, 'close')) as [number | null];
+    return code;
   }
 
   async #fetch(method: string, path: string, body?: unknown): Promise<Response> {

@@ -31,7 +31,7 @@ export interface StageOptions {
   /** Of the gateway. */
   env?: Record<string, string>;
   /** Sections laid over the gateway's configuration. */
-  config?: { xmpp?: object; mqtt?: object; migration?: object; webhook?: object };
+  config?: { xmpp?: object; mqtt?: object; migration?: object; webhook?: object; shutdown?: object };
 }
 
 /** A message on the broker. */
@@ -139,6 +139,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
     ledger: { path: './crossfade.sqlite' },
     admin: { listen: '127.0.0.1:0' },
     ...(options.config?.webhook && { webhook: options.config.webhook }),
+    ...(options.config?.shutdown && { shutdown: options.config.shutdown }),
   });
   try {
     await gateway.start(options.legacy?.attach === false ? 'component.online' : 'gateway.ready');
