@@ -15,6 +15,7 @@ export const table = {
   'lua5.4': { program: 'lua5.4' },
   'python3-slixmpp': { pythonModule: 'slixmpp' },
   'python3-paho-mqtt': { pythonModule: 'paho' },
+  strace: { program: 'strace' },
 };
 
 /** What each purpose needs; without the optional ones it goes on (the demo then uses the embedded broker). */

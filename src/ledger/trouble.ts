@@ -63,7 +63,7 @@ export function whyNotWritten(error: unknown, path: string): string {
     case full:
       return `the disk is full: make room on the file system of ${path}; the gateway goes on by itself`;
     case ioerr:
-      return `the disk reports an error (${message}): see the system's log (dmesg) and whether there is room on the file system of ${path}; the gateway goes on by itself when it can write again`;
+      return `the disk reports an error (${message}): see the system's log (dmesg), and whether the file system of ${path} has room and is still mounted for writing; the gateway goes on by itself when it can write again`;
     case readonly:
       return `the file system of ${path} is read-only: mount it for writing; the gateway goes on by itself`;
     case corrupt:
