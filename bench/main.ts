@@ -8,9 +8,10 @@ import { table } from '../src/cli/table.ts';
 import { attachStorm } from './attach-storm.ts';
 import { type Benchmark, type Figure, isReached, type Options, type Result } from './benchmark.ts';
 import { paced } from './paced.ts';
+import { slowDisk } from './slow-disk.ts';
 import { throughput } from './throughput.ts';
 
-const benchmarks: Benchmark[] = [throughput, paced, attachStorm];
+const benchmarks: Benchmark[] = [throughput, paced, slowDisk, attachStorm];
 
 const list = () =>
   table(

@@ -1,0 +1,93 @@
+// A disk whose fsync takes 10 ms, as network volumes have: what that costs the gateway, against itself on the disk as it is.
+
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { type Benchmark, figure, type Options, type Result } from './benchmark.ts';
+import { openRig } from './rig.ts';
+import { directions, type Round } from './round.ts';
+import { ratios, takeTurns, valuesOf } from './versus.ts';
+
+const fsyncMs = 10;
+const count = { blast: 20_000, paced: 2_500 };
+const perSecond = 1000;
+const run = promisify(execFile);
+
+export const slowDisk: Benchmark = {
+  name: 'slow-disk',
+  about: `a disk whose fsync takes ${fsyncMs} ms (simulated; needs cc): throughput against the fast disk, and the event loop`,
+  minutes: 5,
+  run: slowDiskRun,
+};
+
+async function slowDiskRun(options: Options): Promise<Result> {
+  const dir = await mkdtemp(join(tmpdir(), 'crossfade-bench-'));
+  try {
+    const env = { LD_PRELOAD: await compiled(dir), FSYNC_US: String(fsyncMs * 1000) };
+    options.tell(`a commit of SQLite takes ${(await commitMs(dir, env)).toFixed(1)} ms on the slow disk`);
+    return await measured(env, options);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+async function measured(env: Record<string, string>, options: Options): Promise<Result> {
+  const rig = await openRig([{ side: 'gateway' }, { side: 'gateway-slow', env }], options);
+  try {
+    const sides = [{ side: 'gateway' }, { side: 'gateway-slow' }];
+    const blasts = await takeTurns(rig, sides, { directions, count: count.blast }, options);
+    const paced = sides.map((turn) => ({ ...turn, load: { perSecond, count: count.paced } }));
+    const even = await takeTurns(rig, paced, { directions, count: count.paced }, options);
+    const figures = directions.flatMap((direction) => {
+      const late = (rounds: typeof blasts, side: string) =>
+        valuesOf(rounds, side, direction, ({ delayMs }) => delayMs?.p99 ?? Number.NaN);
+      const p50 = (side: string) => valuesOf(even, side, direction, ({ underwayMs }) => underwayMs?.p50 ?? Number.NaN);
+      const speed = (round: Round) => round.perSecond;
+      return [
+        figure(`${direction}: slow / fast disk`, '×', ratios(blasts, ['gateway-slow', 'gateway'], direction, speed), {
+          atLeast: 0.8,
+        }),
+        ...sides.map(({ side }) => figure(`${direction}: ${side}`, 'msg/s', valuesOf(blasts, side, direction, speed))),
+        figure(`${direction}: event loop p99 at 1,000/s, slow disk`, 'ms', late(even, 'gateway-slow'), { atMost: 10 }),
+        figure(`${direction}: event loop p99 at 1,000/s, fast disk`, 'ms', late(even, 'gateway')),
+        figure(`${direction}: event loop p99 in the blast, slow disk`, 'ms', late(blasts, 'gateway-slow')),
+        figure(`${direction}: event loop p99 in the blast, fast disk`, 'ms', late(blasts, 'gateway')),
+        figure(`${direction}: p50 under way at 1,000/s, slow disk`, 'ms', p50('gateway-slow')),
+        figure(`${direction}: p50 under way at 1,000/s, fast disk`, 'ms', p50('gateway')),
+      ];
+    });
+    return { figures, rounds: [...blasts, ...even] };
+  } finally {
+    await rig.stop();
+  }
+}
+
+/** The library that makes each fsync slow, compiled here. Rejects where there is no C compiler. */
+async function compiled(dir: string): Promise<string> {
+  const library = join(dir, 'slow-fsync.so');
+  const source = fileURLToPath(new URL('./slow-fsync.c', import.meta.url));
+  try {
+    await run('cc', ['-shared', '-fPIC', '-O2', '-o', library, source, '-ldl']);
+  } catch (error) {
+    throw new Error('slow-disk needs a C compiler (apt-get install gcc libc6-dev)', { cause: error });
+  }
+  return library;
+}
+
+/** How long a commit takes with it: rejects if SQLite's fsync does not go through it, so that nothing is measured in vain. */
+async function commitMs(dir: string, env: Record<string, string>): Promise<number> {
+  const script = `
+    const { DatabaseSync } = require('node:sqlite');
+    const db = new DatabaseSync(process.argv[1]);
+    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (a)');
+    const begun = performance.now();
+    for (let at = 0; at < 20; at += 1) db.exec('INSERT INTO t VALUES (1)');
+    console.log((performance.now() - begun) / 20);`;
+  const args = ['-e', script, join(dir, 'commit.sqlite')];
+  const { stdout } = await run(process.execPath, args, { env: { ...process.env, ...env } });
+  if (Number(stdout) < fsyncMs) throw new Error(`a commit takes only ${stdout.trim()} ms: fsync is not slowed here`);
+  return Number(stdout);
+}
