@@ -1,5 +1,6 @@
 // What a benchmark is to the command: a name, what it needs, and the figures it gives, each with the aim it is held against.
 
+import type { Direction } from './round.ts';
 import type { Spread } from './statistics.ts';
 import { spread } from './statistics.ts';
 
@@ -8,6 +9,7 @@ export interface Options {
   runs: number;
   /** Messages of a run; absent: as many as the benchmark is made for. */
   messages?: number;
+  directions: readonly Direction[];
   /** CPU profiles of the gateway go there. */
   profileDir?: string;
   /** A line about what is going on. */

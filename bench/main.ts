@@ -7,11 +7,25 @@ import { missingPackages } from '../scripts/system-packages.mjs';
 import { table } from '../src/cli/table.ts';
 import { attachStorm } from './attach-storm.ts';
 import { type Benchmark, type Figure, isReached, type Options, type Result } from './benchmark.ts';
+import { growthUsers, growthWaiting, heavyUser } from './growth.ts';
+import { memory } from './memory.ts';
 import { paced } from './paced.ts';
+import { directions } from './round.ts';
 import { slowDisk } from './slow-disk.ts';
+import { start } from './start.ts';
 import { throughput } from './throughput.ts';
 
-const benchmarks: Benchmark[] = [throughput, paced, slowDisk, attachStorm];
+const benchmarks: Benchmark[] = [
+  throughput,
+  paced,
+  slowDisk,
+  growthUsers,
+  growthWaiting,
+  heavyUser,
+  memory,
+  start,
+  attachStorm,
+];
 
 const list = () =>
   table(
@@ -31,6 +45,7 @@ Nothing else should run on the machine meanwhile: bench/README.md says what misl
 ${list()}
 
   --runs N         measured runs of each side, after one that is thrown away (5)
+  --direction D    toMqtt or toXmpp alone, where a benchmark has both
   --messages N     messages per run, instead of what each benchmark is made for
   --json FILE      writes all numbers there
   --profile DIR    writes CPU profiles of the gateway there (node bench/profile.ts DIR reads them)
@@ -43,6 +58,7 @@ async function main(): Promise<void> {
     allowPositionals: true,
     options: {
       runs: { type: 'string', default: '5' },
+      direction: { type: 'string' },
       messages: { type: 'string' },
       json: { type: 'string' },
       profile: { type: 'string' },
@@ -55,10 +71,12 @@ async function main(): Promise<void> {
   const chosen = positionals.length === 0 ? benchmarks : positionals.map(named);
   const options: Options = {
     runs: positive('runs', values.runs),
+    directions: directions.filter((one) => values.direction === undefined || one === values.direction),
     ...(values.messages !== undefined && { messages: positive('messages', values.messages) }),
     ...(values.profile !== undefined && { profileDir: values.profile }),
     tell: (line) => console.error(line),
   };
+  if (options.directions.length === 0) throw new Wrong(`--direction is ${directions.join(' or ')}`);
   const results: Record<string, Result> = {};
   for (const [at, benchmark] of chosen.entries()) {
     const { name, about, minutes, needs = [] } = benchmark;

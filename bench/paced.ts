@@ -2,7 +2,7 @@
 
 import { type Benchmark, figure, type Options, type Result } from './benchmark.ts';
 import { openRig } from './rig.ts';
-import { directions, type Times } from './round.ts';
+import type { Times } from './round.ts';
 import { type NamedRound, takeTurns, valuesOf } from './versus.ts';
 
 const perSecond = 1000;
@@ -23,8 +23,8 @@ async function pacedRun(options: Options): Promise<Result> {
   );
   try {
     const turns = sides.map((side) => ({ side, load: { perSecond } }));
-    const rounds = await takeTurns(rig, turns, { directions, count }, options);
-    const figures = directions.flatMap((direction) =>
+    const rounds = await takeTurns(rig, turns, count, options);
+    const figures = options.directions.flatMap((direction) =>
       (['p50', 'p99'] as const).flatMap((part) => {
         const of = (side: string) => timesOf(rounds, side, direction, part);
         const bridge = of('bridge');

@@ -1,14 +1,14 @@
 // The processes of a benchmark: XMPP server, Mosquitto, apps, and side by side the gateways and bridges that are measured.
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { constants, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { startMosquitto } from '../test/harness/mosquitto.ts';
-import { Child } from './child.ts';
+import { Child, now } from './child.ts';
 import { type Seed, seedLedger } from './seed.ts';
 import { domainOf, host, isGateway, rootOf, type Side, users } from './traffic.ts';
 
@@ -29,13 +29,14 @@ export interface Rig {
   server: Child;
   app: Child;
   brokerPid: number;
-  /** Ends one of them and starts it again on what it has left. Resolves when its link stands. */
-  restart(side: Side): Promise<void>;
+  /** Ends a gateway and starts it again as it was started first. Resolves when its link stands, to when it was started (ms). */
+  restart(side: Side): Promise<number>;
   stop(): Promise<void>;
 }
 
 const file = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const probe = ['--import', new URL('./probe.ts', import.meta.url).href];
+const seeded = 'seeded.sqlite';
 const startTimeoutMs = 240_000;
 
 /** Starts all of it: in each gateway 1,000 users in phase `mqtt`, attached, a device of each online. `profileDir`: the gateways' profiles go there. */
@@ -83,8 +84,11 @@ export async function openRig(given: Subject[], { profileDir }: { profileDir?: s
         const subject = given.find((one) => one.side === side)!;
         await subjects[side]!.stop();
         await server.ask('forget', side);
+        await freshLedger(join(dir, side));
+        const startedAt = now();
         subjects[side] = open(subject);
         await ready(server, subject);
+        return startedAt;
       },
       async stop() {
         for (const signal of ['SIGINT', 'SIGTERM']) process.off(signal, interrupted);
@@ -118,7 +122,14 @@ async function prepare({ side, seed, config = {} }: Subject, { dir, xmppPort, ur
   };
   for (const [name, section] of Object.entries(config)) sections[name] = { ...sections[name], ...section };
   await writeFile(join(folder, 'crossfade.yaml'), stringify(sections), { mode: 0o600 });
-  seedLedger(join(folder, 'crossfade.sqlite'), side, seed);
+  seedLedger(join(folder, seeded), side, seed);
+  await freshLedger(folder);
+}
+
+/** The ledger as it was seeded, in place of the one that has been worked with. */
+async function freshLedger(folder: string): Promise<void> {
+  for (const end of ['', '-wal', '-shm']) await rm(join(folder, `crossfade.sqlite${end}`), { force: true });
+  await copyFile(join(folder, seeded), join(folder, 'crossfade.sqlite'), constants.COPYFILE_FICLONE);
 }
 
 function gatewayOf(subject: Subject, { dir }: Place, profileDir?: string): ConstructorParameters<typeof Child> {

@@ -32,7 +32,7 @@ export function seedLedger(path: string, side: Side, { known = 0, attached = 0, 
     write(users, (at) => user(`${localOf(at)}@${host}`, 'mqtt'));
     write(known, (at) => user(`${numbered('known', at)}@${host}`, 'legacy'));
     write(attached, (at) => user(`${awayUser(at)}@${host}`, 'mqtt'));
-    if (waiting) write(waiting.entries, (at) => entry(side, at, awayUser(at % waiting.users), changedAt));
+    if (waiting) write(waiting.entries, (at) => entry(side, at, waiting.users, changedAt));
   } finally {
     close();
   }
@@ -47,9 +47,10 @@ function numbered(name: string, at: number): string {
 }
 
 /** As the gateway writes one for a message of the benchmark. */
-function entry(side: Side, number: number, local: string, at: number): Call {
+function entry(side: Side, number: number, owners: number, at: number): Call {
+  const local = awayUser(number % owners);
   const user = `${local}@${host}`;
-  const peer = `friend${number % peers}@${host}`;
+  const peer = `friend${Math.floor(number / owners) % peers}@${host}`;
   const id = `waits-${number}`;
   const original = stanzaOf({ tag: 'waits', at: number, to: `${user}/mqtt` });
   const payload = JSON.stringify({ key: `k${number}`, at: new Date(at), direction: 'received', id, body: original });

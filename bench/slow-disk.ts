@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type Benchmark, figure, type Options, type Result } from './benchmark.ts';
 import { openRig } from './rig.ts';
-import { directions, type Round } from './round.ts';
+import type { Round } from './round.ts';
 import { ratios, takeTurns, valuesOf } from './versus.ts';
 
 const fsyncMs = 10;
@@ -38,10 +38,10 @@ async function measured(env: Record<string, string>, options: Options): Promise<
   const rig = await openRig([{ side: 'gateway' }, { side: 'gateway-slow', env }], options);
   try {
     const sides = [{ side: 'gateway' }, { side: 'gateway-slow' }];
-    const blasts = await takeTurns(rig, sides, { directions, count: count.blast }, options);
+    const blasts = await takeTurns(rig, sides, count.blast, options);
     const paced = sides.map((turn) => ({ ...turn, load: { perSecond, count: count.paced } }));
-    const even = await takeTurns(rig, paced, { directions, count: count.paced }, options);
-    const figures = directions.flatMap((direction) => {
+    const even = await takeTurns(rig, paced, count.paced, options);
+    const figures = options.directions.flatMap((direction) => {
       const late = (rounds: typeof blasts, side: string) =>
         valuesOf(rounds, side, direction, ({ delayMs }) => delayMs?.p99 ?? Number.NaN);
       const p50 = (side: string) => valuesOf(even, side, direction, ({ underwayMs }) => underwayMs?.p50 ?? Number.NaN);

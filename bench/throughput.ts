@@ -2,7 +2,7 @@
 
 import { type Benchmark, figure, type Options, type Result } from './benchmark.ts';
 import { openRig } from './rig.ts';
-import { directions, type Round } from './round.ts';
+import type { Round } from './round.ts';
 import { ratios, takeTurns, valuesOf } from './versus.ts';
 
 const count = 50_000;
@@ -27,8 +27,8 @@ async function throughputRun(options: Options): Promise<Result> {
   );
   try {
     const turns = sides.map((side) => ({ side }));
-    const rounds = await takeTurns(rig, turns, { directions, count }, options);
-    const figures = directions.flatMap((direction) => {
+    const rounds = await takeTurns(rig, turns, count, options);
+    const figures = options.directions.flatMap((direction) => {
       const of = (side: string, value: (round: Round) => number) => valuesOf(rounds, side, direction, value);
       const over = (value: (round: Round) => number) => ratios(rounds, ['gateway', 'bridge'], direction, value);
       const isMqtt = direction === 'toMqtt';

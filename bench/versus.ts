@@ -22,8 +22,8 @@ export interface NamedRound extends Round {
 export async function takeTurns(
   rig: Rig,
   turns: Turn[],
-  { directions, count }: { directions: readonly Direction[]; count: number },
-  { runs, messages = count, tell }: Options,
+  count: number,
+  { runs, messages = count, directions, tell }: Options,
   after: (turn: Turn) => Promise<void> = async () => {},
 ): Promise<NamedRound[]> {
   const rounds: NamedRound[] = [];
