@@ -10,6 +10,8 @@ import { type Benchmark, type Figure, isReached, type Options, type Result } fro
 import { growthUsers, growthWaiting, heavyUser } from './growth.ts';
 import { memory } from './memory.ts';
 import { paced } from './paced.ts';
+import { prosody } from './prosody.ts';
+import { python } from './python.ts';
 import { directions } from './round.ts';
 import { slowDisk } from './slow-disk.ts';
 import { start } from './start.ts';
@@ -24,6 +26,8 @@ const benchmarks: Benchmark[] = [
   heavyUser,
   memory,
   start,
+  python,
+  prosody,
   attachStorm,
 ];
 

@@ -156,7 +156,7 @@ answerCalls({
     const level = isGateway(side) ? 'out' : side;
     packets = Array.from({ length: load.count }, (_, at) => {
       const topic = `${rootOf(side)}/${localOf(userOf(load, at))}/${level}/message`;
-      return encodePublish({ topic, payload: payloadOf(load.tag, at), qos: 1 }, packetIdOf(at), 4)!;
+      return encodePublish({ topic, payload: payloadOf(load, at), qos: 1 }, packetIdOf(at), 4)!;
     });
   },
   blast() {

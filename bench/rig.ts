@@ -28,6 +28,8 @@ export interface Rig {
   subjects: Record<Side, Child>;
   server: Child;
   app: Child;
+  /** Whose processor time counts as the server's and the broker's. */
+  serverPid: number;
   brokerPid: number;
   /** Ends a gateway and starts it again as it was started first. Resolves when its link stands, to when it was started (ms). */
   restart(side: Side): Promise<number>;
@@ -79,7 +81,7 @@ export async function openRig(given: Subject[], { profileDir }: { profileDir?: s
       await ready(server, subject);
     }
     return {
-      ...{ subjects, server, app, brokerPid: mosquitto.pid },
+      ...{ subjects, server, app, serverPid: server.pid, brokerPid: mosquitto.pid },
       async restart(side) {
         const subject = given.find((one) => one.side === side)!;
         await subjects[side]!.stop();
@@ -101,7 +103,7 @@ export async function openRig(given: Subject[], { profileDir }: { profileDir?: s
   }
 }
 
-interface Place {
+export interface Place {
   dir: string;
   xmppPort: number;
   url: string;
@@ -109,7 +111,10 @@ interface Place {
 }
 
 /** Its folder, with configuration and ledger. */
-async function prepare({ side, seed, config = {} }: Subject, { dir, xmppPort, url, password }: Place): Promise<void> {
+export async function prepare(
+  { side, seed, config = {} }: Subject,
+  { dir, xmppPort, url, password }: Place,
+): Promise<void> {
   const folder = join(dir, side);
   await mkdir(folder);
   const component = { host: '127.0.0.1', port: xmppPort, domain: domainOf(side), secret: 'a-fake-secret' };
@@ -132,7 +137,7 @@ async function freshLedger(folder: string): Promise<void> {
   await copyFile(join(folder, seeded), join(folder, 'crossfade.sqlite'), constants.COPYFILE_FICLONE);
 }
 
-function gatewayOf(subject: Subject, { dir }: Place, profileDir?: string): ConstructorParameters<typeof Child> {
+export function gatewayOf(subject: Subject, { dir }: Place, profileDir?: string): ConstructorParameters<typeof Child> {
   const profiling = profileDir === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profileDir];
   const { side, env, nodeArgs = [] } = subject;
   const args = ['run', '--config', join(dir, side, 'crossfade.yaml')];

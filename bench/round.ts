@@ -34,12 +34,14 @@ export interface Round extends Omit<Verdict, 'arrivedAt'> {
 
 export async function runRound(rig: Rig, side: Side, direction: Direction, load: Load): Promise<Round> {
   const subject = rig.subjects[side]!;
-  const [sender, receiver] = direction === 'toMqtt' ? [rig.server, rig.app] : [rig.app, rig.server];
+  // A bare end of the link takes the place of gateway and apps.
+  const app = side === 'bare' ? subject : rig.app;
+  const [sender, receiver] = direction === 'toMqtt' ? [rig.server, app] : [app, rig.server];
   const expected = direction === 'toMqtt' ? load : { side, load };
   await sender.ask('prepare', { side, load });
   await receiver.ask('expect', expected);
   await quiet(subject);
-  const isProbed = side !== 'python';
+  const isProbed = isGateway(side) || side === 'bridge';
   if (isProbed) await subject.ask('reset');
   resetPeakRss(subject.pid);
   const before = clocks(rig, side);
@@ -52,7 +54,7 @@ export async function runRound(rig: Rig, side: Side, direction: Direction, load:
   const { arrivedAt, ...verdict } = await receiver.ask<Verdict>('check', expected);
   const underwayMs = arrivedAt && timesOf(await sender.ask<number[]>('sent'), arrivedAt);
   const perMessage = (name: keyof Clocks) => ((after[name] - before[name]) * 1000) / load.count;
-  const ours = (['subject', 'broker', 'server', 'app', 'parent'] as const).reduce(
+  const ours = (['subject', 'broker', 'server', 'app', 'clients', 'parent'] as const).reduce(
     (sum, name) => sum + after[name] - before[name],
     0,
   );
@@ -78,11 +80,12 @@ function timesOf(sentAt: number[], arrivedAt: (number | null)[]): Times {
 
 type Clocks = ReturnType<typeof clocks>;
 
-function clocks({ subjects, server, app, brokerPid }: Rig, side: Side) {
+function clocks({ subjects, server, serverPid, app, brokerPid }: Rig, side: Side) {
   return {
     subject: cpuMs(subjects[side]!.pid),
     broker: cpuMs(brokerPid),
-    server: cpuMs(server.pid),
+    server: cpuMs(serverPid),
+    clients: serverPid === server.pid ? 0 : cpuMs(server.pid),
     app: cpuMs(app.pid),
     parent: cpuMs(process.pid),
     machine: busyMs(),

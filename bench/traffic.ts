@@ -29,6 +29,8 @@ export interface Load {
   perSecond?: number;
   /** All conversations are those of one user. */
   oneUser?: boolean;
+  /** So many legacy clients are at the other end; absent: one for each user. */
+  friends?: number;
 }
 
 export function localOf(user: number): string {
@@ -45,8 +47,9 @@ export function userOf(load: Load, at: number): number {
   return load.oneUser ? 0 : conversationOf(at);
 }
 
-function friendOf(at: number): string {
-  return `friend${localOf(conversationOf(at)).slice(-4)}@${host}`;
+/** The legacy client at the other end. */
+export function friendOf(at: number, friends = users): string {
+  return `friend${localOf(at % friends).slice(-4)}@${host}`;
 }
 
 /** Some of it beyond ASCII, as people write; nothing that XML or JSON has to escape. */
@@ -63,8 +66,8 @@ export function stanzaOf({ tag, at, to, more = '' }: { tag: string; at: number; 
 }
 
 /** The same the other way: what an app publishes. */
-export function payloadOf(tag: string, at: number): string {
-  const payload = { id: `${tag}-${at}`, to: friendOf(at), type: 'chat', body: bodyOf(at), wantsReceipt: true };
+export function payloadOf({ tag, friends }: Load, at: number): string {
+  const payload = { id: `${tag}-${at}`, to: friendOf(at, friends), type: 'chat', body: bodyOf(at), wantsReceipt: true };
   const missing = stanzaBytes - Buffer.byteLength(JSON.stringify(payload));
   return JSON.stringify({ ...payload, body: payload.body + '.'.repeat(Math.max(0, missing)) });
 }

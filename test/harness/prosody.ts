@@ -17,6 +17,8 @@ export interface ProsodyOptions extends LegacyServerOptions {
   moduleDir?: string;
   /** Lua lines for the VirtualHost's section. */
   options?: string;
+  /** More of its environment. */
+  env?: Record<string, string>;
 }
 
 export interface Prosody extends LegacyServer {
@@ -55,6 +57,7 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
     attachers: options.attacher ? [options.attacher] : options.components.map(({ domain }) => domain),
     options: [...limits(options), options.options ?? ''].join('\n'),
   };
+  const env = { ...process.env, ...options.env };
   const configFile = join(dir, 'prosody.cfg.lua');
   await writeFile(configFile, prosodyConfig(settings), { mode: 0o600 });
   const log = () => readFile(join(dir, 'prosody.log'), 'utf8').catch(() => '');
@@ -64,7 +67,7 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
     return stdout;
   };
 
-  let child = await run(configFile, settings, log);
+  let child = await run(configFile, settings, { log, env });
   const prosody: Prosody = {
     domain: 'example.com',
     c2sPort: settings.c2sPort,
@@ -81,7 +84,7 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
     kill9: () => end(child, 'SIGKILL'),
     async restart() {
       await end(child, 'SIGTERM');
-      child = await run(configFile, settings, log);
+      child = await run(configFile, settings, { log, env });
     },
     shell,
     async deleteUser(user) {
@@ -114,7 +117,7 @@ function limits({ resumeTimeout, maxUnacked, maxOffline }: ProsodyOptions): stri
 
 async function run(configFile: string, settings: ProsodySettings, log: () => Promise<string>): Promise<ChildProcess> {
   const seenBefore = (await log()).length;
-  const child = spawn('prosody', ['-F', '--config', configFile], { stdio: 'ignore', cwd: settings.dir });
+  const child = spawn('prosody', ['-F', '--config', configFile], { stdio: 'ignore', cwd: settings.dir, env });
   await once(child, 'spawn');
   const deadline = Date.now() + START_TIMEOUT_MS;
   for (;;) {
