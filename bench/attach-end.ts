@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { answerCalls, Counter, now } from './child.ts';
-import { Check, domainOf, friendOf, host, type Load, localOf, stanzaOf, userOf, users } from './traffic.ts';
+import { Check, domainOf, friendOf, host, type Load, localOf, stanzaOf, userOf } from './traffic.ts';
 
 const attachNs = 'urn:crossfade:attach:1';
 const domain = domainOf('bare');
@@ -65,7 +65,7 @@ async function sendAll(): Promise<void> {
 }
 
 answerCalls({
-  async open({ port, secret }: { port: number; secret: string }) {
+  async open({ port, secret, owners }: { port: number; secret: string; owners: number }) {
     socket = connect(port, '127.0.0.1').setNoDelay(true).setEncoding('utf8');
     await once(socket, 'connect');
     const streams = "xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams'";
@@ -75,7 +75,7 @@ answerCalls({
     await ask(`<handshake>${proof}</handshake>`, '<handshake');
     const welcome = await ask(iq('h', `<hello xmlns='${attachNs}' v='1'/>`), '<welcome');
     epoch = / epoch='([^']+)'/.exec(welcome)?.[1] ?? '';
-    for (let from = 0; from < users; from += attachesInOne) {
+    for (let from = 0; from < owners; from += attachesInOne) {
       const attaches = Array.from(
         { length: attachesInOne },
         (_, step) =>

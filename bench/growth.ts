@@ -51,7 +51,7 @@ export const heavyUser: Benchmark = {
       // What apps may send is limited by default, so that one user's flood is not everybody's.
       subjects: [{ side: 'gateway', config: { mqtt: { messagesPerSecond: 100_000, messagesBurst: 1_000_000 } } }],
       turns: [
-        { side: 'gateway', name: 'one-user', load: { oneUser: true } },
+        { side: 'gateway', name: 'one-user', load: { owners: 1 } },
         { side: 'gateway', name: 'thousand' },
       ],
       atLeast: 0.7,

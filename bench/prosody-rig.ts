@@ -10,15 +10,21 @@ import { startMosquitto } from '../test/harness/mosquitto.ts';
 import { startProsody } from '../test/harness/prosody.ts';
 import { Child } from './child.ts';
 import { gatewayOf, prepare, type Rig, type Subject } from './rig.ts';
-import { domainOf, friendOf, localOf, users } from './traffic.ts';
+import { domainOf, friendOf, localOf } from './traffic.ts';
 
-/** Legacy clients; each writes to, or is written to by, a share of the users. */
-export const friends = 20;
+/** Moved users, of the gateway and of the bare end each; legacy clients, each of which writes to, or is written to by, a share of them. */
+export const [owners, friends] = [200, 20];
 const startTimeoutMs = 120_000;
 const file = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
-/** `env`: of Prosody's. Sides: `gateway`, and `bare` for the end of the link with nothing behind it. */
-export async function openProsodyRig(env: Record<string, string> = {}): Promise<Omit<Rig, 'restart'>> {
+/** Sides: `gateway`, and, unless `gatewayOnly`, `bare` for the end of the link with nothing behind it. `env`: of Prosody's. */
+export async function openProsodyRig({
+  env = {},
+  gatewayOnly = false,
+}: {
+  env?: Record<string, string>;
+  gatewayOnly?: boolean;
+} = {}): Promise<Omit<Rig, 'restart'>> {
   const dir = await mkdtemp(join(tmpdir(), 'crossfade-bench-'));
   const password = randomBytes(12).toString('hex');
   const secret = 'a-fake-secret';
@@ -33,7 +39,7 @@ export async function openProsodyRig(env: Record<string, string> = {}): Promise<
   };
   try {
     const names = [
-      ...Array.from({ length: users }, (_, user) => [localOf(user), `bare${localOf(user)}`]).flat(),
+      ...Array.from({ length: owners }, (_, user) => [localOf(user), `bare${localOf(user)}`]).flat(),
       ...Array.from({ length: friends }, (_, at) => friendOf(at, friends).split('@')[0]!),
     ];
     const prosody = await startProsody({
@@ -53,14 +59,14 @@ export async function openProsodyRig(env: Record<string, string> = {}): Promise<
     await app.ask('open');
     await app.ask('comeOnline', 'gateway');
     const bare = child(file('attach-end.ts'));
-    await bare.ask('open', { port: prosody.componentPort, secret });
-    const subject: Subject = { side: 'gateway', config: { migration: { attachWindow: 20 } } };
+    if (!gatewayOnly) await bare.ask('open', { port: prosody.componentPort, secret, owners });
+    const subject: Subject = { side: 'gateway', seed: { moved: owners }, config: { migration: { attachWindow: 20 } } };
     const place = { dir, xmppPort: prosody.componentPort, url: mosquitto.url, password };
     await prepare(subject, place);
     const gateway = child(...gatewayOf(subject, place));
     const server = child(file('c2s-clients.ts'));
     await server.ask('open', { port: prosody.c2sPort, friends, password });
-    await attachedAll(() => prosody.shell('c2s:count()'));
+    await attachedAll((gatewayOnly ? 1 : 2) * owners + friends, () => prosody.shell('c2s:count()'));
     return { subjects: { gateway, bare }, server, app, serverPid: prosody.pid, brokerPid: mosquitto.pid, stop };
   } catch (fault) {
     await stop();
@@ -69,10 +75,10 @@ export async function openProsodyRig(env: Record<string, string> = {}): Promise<
 }
 
 /** Resolves when the server has the sessions of both, and of its clients. */
-async function attachedAll(count: () => Promise<string>): Promise<void> {
+async function attachedAll(wanted: number, count: () => Promise<string>): Promise<void> {
   for (const until = Date.now() + startTimeoutMs; ; await sleep(500)) {
     const sessions = Number(/Total: (\d+)/.exec(await count())?.[1] ?? 0);
-    if (sessions >= 2 * users + friends) return;
-    if (Date.now() > until) throw new Error(`only ${sessions} sessions are attached`);
+    if (sessions >= wanted) return;
+    if (Date.now() > until) throw new Error(`only ${sessions} of ${wanted} sessions are attached`);
   }
 }

@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Benchmark, type Figure, figure, type Options, type Result } from './benchmark.ts';
-import { friends, openProsodyRig } from './prosody-rig.ts';
+import { friends, openProsodyRig, owners } from './prosody-rig.ts';
 import type { Round } from './round.ts';
 import { ratios, type Turn, takeTurns, valuesOf } from './versus.ts';
 
 const count = 10_000;
 const shownSources = 12;
-const turns: Turn[] = (['gateway', 'bare'] as const).map((side) => ({ side, load: { friends } }));
+const turns: Turn[] = (['gateway', 'bare'] as const).map((side) => ({ side, load: { owners, friends } }));
 
 export const prosody: Benchmark = {
   name: 'prosody',
@@ -67,7 +67,10 @@ async function profile(options: Options): Promise<Result> {
   const dir = await mkdtemp(join(tmpdir(), 'crossfade-profile-'));
   const file = join(dir, 'spent');
   const script = fileURLToPath(new URL('./lua-profile.lua', import.meta.url));
-  const rig = await openProsodyRig({ LUA_INIT: `@${script}`, CROSSFADE_LUA_PROFILE: file });
+  const rig = await openProsodyRig({
+    env: { LUA_INIT: `@${script}`, CROSSFADE_LUA_PROFILE: file },
+    gatewayOnly: true,
+  });
   try {
     const figures: Figure[] = [];
     const rounds: unknown[] = [];

@@ -6,9 +6,11 @@ import { openFile } from '../src/ledger/file.ts';
 import { host, localOf, rootOf, type Side, stanzaOf, users } from './traffic.ts';
 
 export interface Seed {
-  /** More users, in phase `legacy`. */
+  /** Users whose messages are sent, in phase `mqtt`; 1,000 if absent. */
+  moved?: number;
+  /** Users in phase `legacy`. */
   known?: number;
-  /** More users, in phase `mqtt` and without a device. */
+  /** Users in phase `mqtt` without a device. */
   attached?: number;
   /** Entries for some of those, divided evenly, each user's in ten conversations. */
   waiting?: { users: number; entries: number };
@@ -17,8 +19,12 @@ export interface Seed {
 const batch = 10_000;
 const peers = 10;
 
-/** Creates the ledger with the 1,000 users whose messages are sent, all in phase `mqtt`, and with what `seed` says. */
-export function seedLedger(path: string, side: Side, { known = 0, attached = 0, waiting }: Seed = {}): void {
+/** Creates the ledger with what `seed` says. */
+export function seedLedger(
+  path: string,
+  side: Side,
+  { moved = users, known = 0, attached = 0, waiting }: Seed = {},
+): void {
   const { store, close } = openFile(path);
   const write = (count: number, callOf: (at: number) => Call) => {
     for (let from = 0; from < count; from += batch)
@@ -29,7 +35,7 @@ export function seedLedger(path: string, side: Side, { known = 0, attached = 0, 
     return { name: 'putUser', args: { row: { jid, phase, version: 1, acks: false, changedAt } } };
   };
   try {
-    write(users, (at) => user(`${localOf(at)}@${host}`, 'mqtt'));
+    write(moved, (at) => user(`${localOf(at)}@${host}`, 'mqtt'));
     write(known, (at) => user(`${numbered('known', at)}@${host}`, 'legacy'));
     write(attached, (at) => user(`${awayUser(at)}@${host}`, 'mqtt'));
     if (waiting) write(waiting.entries, (at) => entry(side, at, waiting.users, changedAt));

@@ -27,8 +27,8 @@ export interface Load {
   count: number;
   /** Evenly in time; absent: as fast as they are taken. */
   perSecond?: number;
-  /** All conversations are those of one user. */
-  oneUser?: boolean;
+  /** The conversations are those of so many users; absent: each has its own. */
+  owners?: number;
   /** So many legacy clients are at the other end; absent: one for each user. */
   friends?: number;
 }
@@ -44,7 +44,7 @@ export function conversationOf(at: number): number {
 
 /** The user whose conversation it is. */
 export function userOf(load: Load, at: number): number {
-  return load.oneUser ? 0 : conversationOf(at);
+  return conversationOf(at) % (load.owners ?? users);
 }
 
 /** The legacy client at the other end. */
