@@ -2,6 +2,7 @@
 
 import type { AuditRow, Ledger, UserRow } from '../ledger/ledger.ts';
 import { isOpenToApps, type Phase } from './phase.ts';
+import { type Rest, Resting } from './resting.ts';
 import type { Shown } from './shown.ts';
 import type { LegacyLogin } from './wanted.ts';
 
@@ -64,11 +65,14 @@ export type Change = Partial<
 /** Who did what and why, for the audit. */
 export type Note = Pick<AuditRow, 'who' | 'what' | 'reason' | 'detail'>;
 
-const pageSize = 10_000;
+/** More would outlive the young generation of both threads' heaps, which then grow by what is garbage a moment later. */
+const pageSize = 1_000;
 
 export class Users {
   readonly #ledger: Ledger;
   readonly #byJid = new Map<string, User>();
+  /** Those of whom nothing but that they are known matters; who is asked for by name moves to the others. */
+  readonly #resting = new Resting();
   /** The last change under way of each user that has one: changes of one user go one after the other. */
   readonly #writing = new Map<User, Promise<unknown>>();
   /** How often the user's session has gone: a change that was asked for before must not bring it back. */
@@ -82,7 +86,10 @@ export class Users {
   async load(own: { domain: string; declared: readonly string[] }): Promise<void> {
     for (let after = ''; ; ) {
       const rows = await this.#ledger.do('users', { after, limit: pageSize });
-      for (const row of rows) this.#byJid.set(row.jid, fromRow(row));
+      for (const row of rows) {
+        if (isResting(row)) this.#resting.add(row.jid, row);
+        else this.#byJid.set(row.jid, fromRow(row));
+      }
       if (rows.length < pageSize) break;
       after = rows.at(-1)!.jid;
     }
@@ -110,20 +117,30 @@ export class Users {
   }
 
   get(jid: string): User | undefined {
-    return this.#byJid.get(jid);
+    const user = this.#byJid.get(jid);
+    if (user) return user;
+    const rest = this.#resting.take(jid);
+    return rest && this.#add(jid, rest);
   }
 
-  all(): IterableIterator<User> {
-    return this.#byJid.values();
+  /** To look at: whoever keeps or changes one asks for it by name. */
+  *all(): Generator<User> {
+    // In this order, as a user may be asked for meanwhile, and moves from the second to the first.
+    yield* this.#byJid.values();
+    for (const [jid, rest] of this.#resting.all()) yield restingUser(jid, rest);
   }
 
   get size(): number {
-    return this.#byJid.size;
+    return this.#byJid.size + this.#resting.size;
   }
 
   /** A user that `user set` names for the first time; on disk with its first change. */
   add(jid: string, now: number): User {
-    const user: User = { jid, phase: 'legacy', version: 0, acks: false, changedAt: now, arrivals: 0 };
+    return this.#add(jid, { version: 0, changedAt: now });
+  }
+
+  #add(jid: string, rest: Rest): User {
+    const user = restingUser(jid, rest);
     this.#byJid.set(jid, user);
     return user;
   }
@@ -191,6 +208,15 @@ export function isReturning({ moving }: User): boolean {
 /** How it was shown is remembered: while nobody knows where the app is, the next session is shown in the same way. */
 function forgetSession(user: User): void {
   if (user.attached) user.attached = { ...user.attached, epoch: '' };
+}
+
+function restingUser(jid: string, { version, changedAt }: Rest): User {
+  return { jid, phase: 'legacy', version, acks: false, changedAt, arrivals: 0 };
+}
+
+function isResting({ phase, acks, moving, attached, observed, locked, legacyLogin, notifiedAt }: UserRow): boolean {
+  const more = moving ?? attached ?? observed ?? locked ?? legacyLogin ?? notifiedAt;
+  return phase === 'legacy' && !acks && more === undefined;
 }
 
 function fromRow(row: UserRow): User {

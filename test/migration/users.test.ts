@@ -1,0 +1,79 @@
+// The users in memory: those that are only known are held small, and nobody can tell by what is answered.
+
+import { DatabaseSync } from 'node:sqlite';
+import { beforeEach, expect, test } from 'vitest';
+import type { Ledger, UserRow } from '../../src/ledger/ledger.ts';
+import { Users } from '../../src/migration/users.ts';
+import { localLedger } from '../ledger/bench.ts';
+
+const row = (jid: string, more: Partial<UserRow> = {}): UserRow => ({
+  ...{ jid, phase: 'legacy', version: 3, acks: false, changedAt: 1_700_000_000_123 },
+  ...more,
+});
+
+const rows: Record<string, UserRow> = {
+  'only known': row('known@example.com'),
+  'in another phase': row('moved@example.com', { phase: 'mqtt' }),
+  'on the way back': row('moving@example.com', { moving: '{"from":"mqtt","step":"drain"}' }),
+  'with a session': row('attached@example.com', { attached: '{"jid":"attached@example.com/mqtt","epoch":"e"}' }),
+  observed: row('observed@example.com', { observed: '{"epoch":"e"}' }),
+  locked: row('locked@example.com', { locked: '{"epoch":"e"}' }),
+  'with a setting of its own': row('set@example.com', { legacyLogin: 'deny' }),
+  'that was told': row('told@example.com', { notifiedAt: 5 }),
+  'whose apps acknowledge': row('acks@example.com', { acks: true }),
+};
+
+let ledger: Ledger;
+let users: Users;
+
+beforeEach(async () => {
+  ledger = localLedger(new DatabaseSync(':memory:'));
+  for (const each of Object.values(rows)) await ledger.do('putUser', { row: each });
+  users = new Users(ledger);
+  await users.load([]);
+});
+
+const parsed = (json: string | undefined) => (json === undefined ? undefined : JSON.parse(json));
+
+test.each(Object.entries(rows))('a user %s is read as it was written', (_, written) => {
+  const { moving, attached, observed, locked, ...plain } = written;
+  const expected = { ...plain, moving, attached, observed, locked, arrivals: 0 };
+  for (const name of ['moving', 'attached', 'observed', 'locked'] as const) expected[name] = parsed(written[name]);
+  expect([...users.all()].find(({ jid }) => jid === written.jid)).toEqual(expected);
+  expect(users.get(written.jid)).toEqual(expected);
+});
+
+test('a user asked for twice is the same one, so that a change is seen by all', async () => {
+  const user = users.get('known@example.com')!;
+  await users.change(user, () => ({ phase: 'mqtt' }), 1_700_000_000_999);
+  expect(users.get('known@example.com')).toBe(user);
+  expect(users.isOpen('known@example.com')).toBe(true);
+  expect([...users.all()].filter(({ jid }) => jid === user.jid)).toEqual([user]);
+
+  const again = new Users(ledger);
+  await again.load([]);
+  expect(again.get('known@example.com')).toMatchObject({ phase: 'mqtt', version: 4, changedAt: 1_700_000_000_999 });
+});
+
+test('all are counted and gone through once, whoever is asked for meanwhile', () => {
+  const jids = Object.values(rows).map(({ jid }) => jid);
+  const seen: string[] = [];
+  for (const { jid } of users.all()) {
+    seen.push(jid);
+    for (const other of jids) users.get(other);
+  }
+  expect(seen.toSorted()).toEqual(jids.toSorted());
+  expect(users.size).toBe(jids.length);
+});
+
+test('more than a page, and more than there was room for, are all there', async () => {
+  const many = Array.from({ length: 2_500 }, (_, at) =>
+    row(`n${at}@example.com`, { version: at, changedAt: at + 0.5 }),
+  );
+  for (const each of many) await ledger.do('putUser', { row: each });
+  const again = new Users(ledger);
+  await again.load([]);
+  expect(again.size).toBe(Object.keys(rows).length + many.length);
+  for (const { jid, version, changedAt } of many) expect(again.get(jid)).toMatchObject({ version, changedAt });
+  expect(again.get('nobody@example.com')).toBeUndefined();
+});
