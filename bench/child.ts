@@ -66,7 +66,9 @@ export class Child {
     });
     if (onLine)
       this.#process.stdout!.setEncoding('utf8').on('data', (text: string) => text.split('\n').forEach(onLine));
-    process.on('exit', () => this.#process.kill('SIGKILL'));
+    const kill = () => this.#process.kill('SIGKILL');
+    process.on('exit', kill);
+    this.#process.on('exit', () => process.off('exit', kill));
   }
 
   get pid(): number {
