@@ -113,6 +113,7 @@ export class Users {
   }
 
   putBack(user: User): void {
+    this.#resting.take(user.jid);
     this.#byJid.set(user.jid, user);
   }
 

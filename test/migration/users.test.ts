@@ -23,6 +23,8 @@ const rows: Record<string, UserRow> = {
   'whose apps acknowledge': row('acks@example.com', { acks: true }),
 };
 
+const noOwn = { domain: 'gw.example.com', declared: [] };
+
 let ledger: Ledger;
 let users: Users;
 
@@ -30,7 +32,7 @@ beforeEach(async () => {
   ledger = localLedger(new DatabaseSync(':memory:'));
   for (const each of Object.values(rows)) await ledger.do('putUser', { row: each });
   users = new Users(ledger);
-  await users.load([]);
+  await users.load(noOwn);
 });
 
 const parsed = (json: string | undefined) => (json === undefined ? undefined : JSON.parse(json));
@@ -51,7 +53,7 @@ test('a user asked for twice is the same one, so that a change is seen by all', 
   expect([...users.all()].filter(({ jid }) => jid === user.jid)).toEqual([user]);
 
   const again = new Users(ledger);
-  await again.load([]);
+  await again.load(noOwn);
   expect(again.get('known@example.com')).toMatchObject({ phase: 'mqtt', version: 4, changedAt: 1_700_000_000_999 });
 });
 
@@ -66,13 +68,22 @@ test('all are counted and gone through once, whoever is asked for meanwhile', ()
   expect(users.size).toBe(jids.length);
 });
 
+test('an address of our own that has a row, too, is there once', async () => {
+  const again = new Users(ledger);
+  await again.load({ domain: 'example.com', declared: ['known@example.com'] });
+  expect(again.size).toBe(Object.keys(rows).length);
+  expect([...again.all()].filter(({ jid }) => jid === 'known@example.com')).toMatchObject([
+    { own: true, phase: 'mqtt' },
+  ]);
+});
+
 test('more than a page, and more than there was room for, are all there', async () => {
   const many = Array.from({ length: 2_500 }, (_, at) =>
     row(`n${at}@example.com`, { version: at, changedAt: at + 0.5 }),
   );
   for (const each of many) await ledger.do('putUser', { row: each });
   const again = new Users(ledger);
-  await again.load([]);
+  await again.load(noOwn);
   expect(again.size).toBe(Object.keys(rows).length + many.length);
   for (const { jid, version, changedAt } of many) expect(again.get(jid)).toMatchObject({ version, changedAt });
   expect(again.get('nobody@example.com')).toBeUndefined();
