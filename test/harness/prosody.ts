@@ -115,7 +115,11 @@ function limits({ resumeTimeout, maxUnacked, maxOffline }: ProsodyOptions): stri
   ];
 }
 
-async function run(configFile: string, settings: ProsodySettings, log: () => Promise<string>): Promise<ChildProcess> {
+async function run(
+  configFile: string,
+  settings: ProsodySettings,
+  { log, env }: { log: () => Promise<string>; env: NodeJS.ProcessEnv },
+): Promise<ChildProcess> {
   const seenBefore = (await log()).length;
   const child = spawn('prosody', ['-F', '--config', configFile], { stdio: 'ignore', cwd: settings.dir, env });
   await once(child, 'spawn');
