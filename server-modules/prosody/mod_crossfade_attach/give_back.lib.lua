@@ -22,6 +22,12 @@ local function without_client_namespace(element)
 	return element;
 end
 
+-- Time in seconds of a stamp as in XEP-0082, or nil. On some (1969-12-31T23:59:59Z) datetime.parse fails, and anybody can forge one.
+local function read_stamp(text)
+	local ok, when = pcall(datetime.parse, text);
+	return ok and when or nil;
+end
+
 local function bounce(stanza, err_type, condition, text)
 	if not stanza.attr.from then return; end -- from this server itself
 	prosody.core_post_stanza(hosts[host], st.error_reply(stanza, err_type, condition, text), false);
@@ -44,7 +50,7 @@ local function take_own_stamp(stanza)
 		end
 		return tag;
 	end);
-	return datetime.parse(stamp);
+	return read_stamp(stamp);
 end
 
 -- The available legacy resources of the highest priority, as RFC 6121 §8.5.2.1.1 would choose them.
@@ -123,4 +129,7 @@ local function reroute_all(items)
 	end
 end
 
-return { is_copy = is_copy, give_back = give_back, reroute = reroute, reroute_all = reroute_all, without_client_namespace = without_client_namespace };
+return {
+	is_copy = is_copy, give_back = give_back, reroute = reroute, reroute_all = reroute_all;
+	without_client_namespace = without_client_namespace, read_stamp = read_stamp;
+};

@@ -3,15 +3,16 @@ local sessionmanager = require "core.sessionmanager";
 local hosts = prosody.hosts;
 local host = module.host;
 
-local locked = {}; -- username -> { link, text }
+local locked = {}; -- username -> link -> text, or false
 
 -- Before any other module looks at the resource. One that resumes (XEP-0198) has been bound before: `kick` ends it.
 module:hook("pre-resource-bind", function (event)
 	local session = event.session;
-	local lock = not session.crossfade_attached and locked[session.username];
-	if not lock then return; end
+	local locks = not session.crossfade_attached and locked[session.username];
+	if not locks then return; end
 	session.log("info", "Login refused: the account is locked for legacy clients");
-	event.error = { type = "cancel", condition = "not-allowed", text = lock.text };
+	local _, text = next(locks);
+	event.error = { type = "cancel", condition = "not-allowed", text = text or nil };
 	return false;
 end, 100);
 
@@ -30,19 +31,21 @@ local function kick(username, text)
 end
 
 local function lock(link, username, text, kicks)
-	locked[username] = { link = link, text = text };
+	locked[username] = locked[username] or {};
+	locked[username][link] = text or false;
 	if kicks then kick(username, text); end
 end
 
 local function unlock(link, username)
-	if locked[username] and locked[username].link == link then locked[username] = nil; end
+	local locks = locked[username];
+	if not locks then return; end
+	locks[link] = nil;
+	if next(locks) == nil then locked[username] = nil; end
 end
 
 -- The link is gone, and its locks with it.
 local function forget(link)
-	for username, one in pairs(locked) do
-		if one.link == link then locked[username] = nil; end
-	end
+	for username in pairs(locked) do unlock(link, username); end
 end
 
 module:hook_global("user-deleted", function (event)

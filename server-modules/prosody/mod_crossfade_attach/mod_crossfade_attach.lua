@@ -6,7 +6,6 @@ if module:get_host_type() == "component" then -- the small half on the Component
 	return;
 end
 
-local datetime = require "util.datetime";
 local jid_split = require "util.jid".prepped_split;
 local st = require "util.stanza";
 local stringprep = require "util.encodings".stringprep;
@@ -22,6 +21,8 @@ local about = module:require "about";
 
 local xmlns_attach = "urn:crossfade:attach:1";
 local version = "1";
+local max_depth = 100; -- levels of a stanza: Prosody's storages take 127
+local max_key_bytes = 256;
 local components = module:get_option_set("crossfade_components", {});
 local max_unacked = math.max(1, module:get_option_number("crossfade_max_unacked", 20000));
 local resume_timeout = math.max(0, module:get_option_number("crossfade_resume_timeout", 3600));
@@ -50,11 +51,19 @@ local function read_h(text, link)
 	return h and h <= link.n and h or false;
 end
 
--- The one stanza inside a request, ready for Prosody; nil if it is not exactly one.
+local function is_deeper(element, levels)
+	for _, child in ipairs(element.tags) do
+		if levels == 0 or is_deeper(child, levels - 1) then return true; end
+	end
+	return false;
+end
+
+-- The one stanza inside a request, ready for Prosody; nil if it is not exactly one, or nested too deeply.
 local function read_stanza(request)
 	local inner = request.tags[1];
 	if #request.tags ~= 1 or inner.attr.xmlns ~= "jabber:client" then return nil; end
 	if inner.name ~= "message" and inner.name ~= "presence" and inner.name ~= "iq" then return nil; end
+	if is_deeper(inner, max_depth) then return nil; end
 	return back.without_client_namespace(inner);
 end
 
@@ -160,8 +169,9 @@ function commands.send(link, request, _, respond)
 	local attached = link.attached[request.attr.from or ""];
 	if not attached then return nil, "cancel", "item-not-found", "there is no such attached session"; end
 	local inner = read_stanza(request);
-	if not inner then return nil, "modify", "bad-request", "send holds exactly one message, presence or iq"; end
+	if not inner then return nil, "modify", "bad-request", "send holds exactly one message, presence or iq, at most 100 levels deep"; end
 	local key = request.attr.key;
+	if key and #key > max_key_bytes then return nil, "modify", "bad-request", "the key is too long"; end
 	attached_sessions.run(attached, function (session)
 		if key and link.keys:get(key) then return; end
 		attached_sessions.process(session, inner);
@@ -176,15 +186,16 @@ end
 
 commands["return"] = function (link, request)
 	local key = request.attr.key;
+	if key and #key > max_key_bytes then return nil, "modify", "bad-request", "the key is too long"; end
 	if key and link.keys:get(key) then return true; end
 	local username, host = jid_split(request.attr.to);
 	if not username or host ~= module.host or not user_exists(username, host) then
 		return nil, "cancel", "item-not-found", "there is no such account";
 	end
 	local inner = read_stanza(request);
-	local when = datetime.parse(request.attr.stamp);
+	local when = back.read_stamp(request.attr.stamp);
 	if not inner or (request.attr.stamp and not when) then
-		return nil, "modify", "bad-request", "return holds exactly one stanza and a stamp as in XEP-0082";
+		return nil, "modify", "bad-request", "return holds exactly one stanza, at most 100 levels deep, and a stamp as in XEP-0082";
 	end
 	local done, err_type, condition, text = back.give_back(username, inner, when, os.time());
 	if not done then return nil, err_type, condition, text; end

@@ -4,7 +4,7 @@ local xml_escape = require "util.stanza".xml_escape;
 local hosts = prosody.hosts;
 local host = module.host;
 
-local observed = {}; -- username -> { link, to }
+local observed = {}; -- username -> link -> { username, to }
 
 -- Its own session gets what goes to it or is carbon-copied: the gateway is not told twice.
 local function is_attached(username, link)
@@ -18,10 +18,14 @@ end
 
 -- `stanza` as it is behind the archive (0) and before carbons (-0.5): with the archive's id, where it has one.
 local function copy(username, dir, stanza)
-	local observer = username and observed[username];
-	if not observer or stanza.attr.type == "groupchat" or is_attached(username, observer.link) then return; end
-	local ok, err = pcall(observer.link.copy, observer.link, observer, dir, stanza);
-	if not ok then module:log("error", "A copy for the observer of %s failed: %s", username, err); end
+	local observers = username and observed[username];
+	if not observers or stanza.attr.type == "groupchat" then return; end
+	for link, observer in pairs(observers) do
+		if not is_attached(username, link) then
+			local ok, err = pcall(link.copy, link, observer, dir, stanza);
+			if not ok then module:log("error", "A copy for the observer of %s failed: %s", username, err); end
+		end
+	end
 end
 
 local function sent(event)
@@ -41,28 +45,37 @@ module:hook("message/full", received, -0.4);
 local function observe(link, username)
 	local bare_jid = username.."@"..host;
 	link.ended:set(bare_jid, nil);
-	observed[username] = { link = link, username = username, to = xml_escape(bare_jid) };
+	observed[username] = observed[username] or {};
+	observed[username][link] = { username = username, to = xml_escape(bare_jid) };
+end
+
+local function stop(link, username)
+	local observers = observed[username];
+	if not observers then return; end
+	observers[link] = nil;
+	if not next(observers) then observed[username] = nil; end
 end
 
 local function unobserve(link, username)
 	link.ended:set(username.."@"..host, nil);
-	if observed[username] and observed[username].link == link then observed[username] = nil; end
+	stop(link, username);
 end
 
 -- The link is gone, and what it observed with it.
 local function forget(link)
-	for username, observer in pairs(observed) do
-		if observer.link == link then observed[username] = nil; end
-	end
+	for username in pairs(observed) do stop(link, username); end
 end
 
 module:hook_global("user-deleted", function (event)
-	local observer = event.host == host and observed[event.username];
-	if not observer then return; end
-	unobserve(observer.link, event.username);
-	local bare_jid, ended = event.username.."@"..host, { h = observer.link.acked, returned = 0, reason = "deleted" };
-	observer.link.ended:set(bare_jid, ended);
-	observer.link:announce_end(bare_jid, ended);
+	local observers = event.host == host and observed[event.username];
+	if not observers then return; end
+	observed[event.username] = nil;
+	local bare_jid = event.username.."@"..host;
+	for link in pairs(observers) do
+		local ended = { h = link.acked, returned = 0, reason = "deleted" };
+		link.ended:set(bare_jid, ended);
+		link:announce_end(bare_jid, ended);
+	end
 end, 290);
 
 return { observe = observe, unobserve = unobserve, forget = forget };
