@@ -1,10 +1,19 @@
 // The fuzz targets, bounded and with one seed: npm run fuzz takes others, for as long as it is told.
 
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
+import type { Element } from 'ltx';
 import { expect, test } from 'vitest';
+import { readPayload } from '../../src/mqtt/message.ts';
+import { readEnvelope } from '../../src/xmpp/attach-envelope.ts';
+import { escapeLocal, type Jid, parseJid } from '../../src/xmpp/jid.ts';
+import { writeStanza } from '../../src/xmpp/xml-writer.ts';
 import { type AdminSide, startAdminSide, token } from '../admin/admin-side.ts';
-import { junk, mistaken } from './generators.ts';
-import { targets } from './targets.ts';
+import { mappings } from '../mapping/mappings.ts';
+import { mistaken } from './generators.ts';
+import { type Parts, readStream, targets, topics } from './targets.ts';
 
 const runs: Record<string, number> = { 'mapping file': 150 };
 
@@ -15,18 +24,58 @@ test.each(Object.entries(targets))(
   },
 );
 
-test('a reader, a payload and a topic that were wrong would be found', () => {
-  const cases: [fc.Arbitrary<string>, (text: string) => boolean][] = [
-    [mistaken(["<a b='c'>d</a>"]), (text) => !text.includes('<!--')],
-    [mistaken(['{"id":"m1"}']), (text) => !text.includes('\ud800')],
-    [junk, (text) => !text.includes('%C0%80')],
-  ];
-  for (const [texts, holds] of cases)
-    expect(() => fc.assert(fc.property(texts, holds), { seed: 1, numRuns: 5_000 })).toThrow(/Property failed/);
+/** For each target parts that are broken on purpose: one that finds nothing wrong with them could not fail. */
+const sabotages: [target: string, what: string, broken: Partial<Parts>][] = [
+  [
+    'xml reader',
+    'a reader that forgets what came before a cut',
+    { readStream: (chunks) => readStream(chunks.slice(-2)) },
+  ],
+  ['xml reader', 'a reader that throws', { readStream: () => JSON.parse('<') }],
+  ['xml there and back', 'a writer that does not escape', { writeStanza: unescaped }],
+  ['payload', 'a payload with half a character', { readPayload: (bytes) => takeAll(bytes) }],
+  ['topic', 'two topics of one user', { readTopic: (topic) => topics.read(topic.replace(/%62|B/g, 'b')) }],
+  ['jid', 'an address that is prepared by half', { parseJid: (text) => withCapital(parseJid(text)) }],
+  [
+    'jid',
+    'a name that is escaped by half',
+    { escapeLocal: (name) => escapeLocal(name)?.replaceAll('\\2f', '/') ?? null },
+  ],
+  ['path', 'a path that is empty', { parsePath: () => '' }],
+  [
+    'mapping file',
+    'a fault without its place',
+    {
+      loadMappings: () => {
+        throw new Error('bad mapping');
+      },
+    },
+  ],
+  ['translation', 'a writer that does not escape', { writeStanza: unescaped }],
+  ['translation', 'a writer that leaves something out', { writeStanza: withoutSubject }],
+  [
+    'to the app',
+    'a text that is cut in a character',
+    { toPayload: (stanza) => ({ ...mappings.toPayload(stanza), fields: { body: stanza.toString().slice(0, 160) } }) },
+  ],
+  [
+    'attach envelope',
+    'a number that is none',
+    { readEnvelope: (d, host) => ({ ...readEnvelope(d, host), n: Number(d.attrs.n) }) },
+  ],
+];
+
+test.each(sabotages)('%s: %s is found', (name, _, broken) => {
+  const { failed } = fc.check(targets[name]!(broken), { seed: 1, numRuns: 5_000 });
+  expect(failed).toBe(true);
 });
 
-test('whatever is asked of the admin API, the answer is never a fault of the server, and it goes on', async () => {
-  const side: AdminSide = await startAdminSide();
+test('of every target it is known that it can fail', () => {
+  expect(new Set(sabotages.map(([name]) => name))).toEqual(new Set(Object.keys(targets)));
+});
+
+/** Throws what is wrong with an answer. */
+async function askAdmin(base: string): Promise<void> {
   const paths = [
     '/api/v1/users',
     '/api/v1/users/bob%40example.com/phase',
@@ -43,25 +92,69 @@ test('whatever is asked of the admin API, the answer is never a fault of the ser
     body: mistaken(bodies),
     isJson: fc.boolean(),
   });
+  await fc.assert(
+    fc.asyncProperty(asked, async ({ method, path, body, isJson }) => {
+      const hasBody = method === 'PUT' || method === 'POST';
+      const url = URL.canParse(path, base) ? new URL(path, base) : null;
+      if (!url || url.host !== new URL(base).host) return;
+      const headers: Record<string, string> = { authorization: `Bearer ${token}` };
+      if (hasBody && isJson) headers['content-type'] = 'application/json';
+      const answer = await fetch(url, { method, headers, body: hasBody ? body : undefined });
+      expect(answer.status).not.toBe(500);
+      if (answer.status >= 400 && method !== 'HEAD')
+        expect(answer.headers.get('content-type')).toContain('problem+json');
+      await answer.arrayBuffer();
+    }),
+    { seed: 1, numRuns: 400 },
+  );
+}
+
+test('whatever is asked of the admin API, the answer is never a fault of the server, and it goes on', async () => {
+  const side: AdminSide = await startAdminSide();
   try {
-    await fc.assert(
-      fc.asyncProperty(asked, async ({ method, path, body, isJson }) => {
-        const hasBody = method === 'PUT' || method === 'POST';
-        const url = URL.canParse(path, side.url) ? new URL(path, side.url) : null;
-        if (!url || url.host !== new URL(side.url).host) return;
-        const headers: Record<string, string> = { authorization: `Bearer ${token}` };
-        if (hasBody && isJson) headers['content-type'] = 'application/json';
-        const answer = await fetch(url, { method, headers, body: hasBody ? body : undefined });
-        expect(answer.status).not.toBe(500);
-        if (answer.status >= 400 && method !== 'HEAD')
-          expect(answer.headers.get('content-type')).toContain('problem+json');
-        await answer.arrayBuffer();
-      }),
-      { seed: 1, numRuns: 400 },
-    );
+    await askAdmin(side.url);
     const good = await fetch(`${side.url}/healthz`);
     expect(good.status).toBe(200);
   } finally {
     await side.close();
   }
 });
+
+test.each([
+  { what: 'fails on some paths', answer: (url: string) => (url.includes('__proto__') ? 500 : 200) },
+  { what: 'refuses without a problem', answer: (url: string) => (url.includes('limit') ? 400 : 200) },
+])('an admin API that $what is found out', async ({ answer }) => {
+  const server = createServer((request, response) => response.writeHead(answer(request.url ?? '')).end());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  try {
+    await expect(askAdmin(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)).rejects.toThrow();
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+function unescaped(stanza: Element): ReturnType<typeof writeStanza> {
+  const written = writeStanza(stanza);
+  return typeof written === 'string' ? written.replaceAll('&lt;', '<') : written;
+}
+
+function withoutSubject(stanza: Element): ReturnType<typeof writeStanza> {
+  const written = writeStanza(stanza);
+  return typeof written === 'string' ? written.replace(/<subject[^>]*>[^<]*<\/subject>/, '') : written;
+}
+
+function withCapital(jid: Jid | null): Jid | null {
+  return jid && { ...jid, resource: jid.resource.replace('ﬃ', '\u212b') };
+}
+
+/** As JSON.parse has it. */
+function takeAll(bytes: Uint8Array): ReturnType<typeof readPayload> {
+  const read = readPayload(bytes, { maxBytes: 10_000 });
+  try {
+    const value: unknown = JSON.parse(Buffer.from(bytes).toString());
+    return value && typeof value === 'object' && !Array.isArray(value) ? { ...value } : read;
+  } catch {
+    return read;
+  }
+}

@@ -2,13 +2,28 @@
 
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
+import { HostileScene } from './attach-scene.ts';
+import { besideExpat } from './beside-expat.ts';
+import { besideProsody } from './beside-prosody.ts';
 import { targets } from './targets.ts';
 
+interface Fed {
+  inputs: number;
+  fault: string | null;
+}
+
+/** What one seed is fed to: the targets by themselves, beside the parsers of servers, and a server's module. */
+const feeds: Record<string, (seed: number) => Fed | Promise<Fed>> = {
+  ...Object.fromEntries(Object.entries(targets).map(([name, make]) => [name, (seed: number) => feed(make(), seed)])),
+  'xml beside expat': (seed) => besideExpat(seed, 5_000),
+  'jid beside prosody': (seed) => besideProsody(seed, 10_000),
+  'attach protocol': feedServer,
+};
 const help = `Feeds hostile input, and prints the smallest that breaks something.
 
   npm run fuzz -- [--target NAME] [--seed N] [--seconds S]
 
-  --target NAME  one of: ${Object.keys(targets).join(', ')} (default: all, in turn)
+  --target NAME  one of: ${Object.keys(feeds).join(', ')} (default: all, in turn)
   --seed N       repeats a run (default: by chance, and printed)
   --seconds S    so long for each target (default: 60)
 
@@ -25,30 +40,44 @@ const { values } = parseArgs({
 const print = (line: string) => process.stdout.write(`${line}\n`);
 
 if (values.help) print(help);
-else run();
+else await run();
 
-function run(): void {
+async function run(): Promise<void> {
   const { target } = values;
-  const chosen = Object.entries(targets).filter(([name]) => target === undefined || name === target);
+  const chosen = Object.entries(feeds).filter(([name]) => target === undefined || name === target);
   if (chosen.length === 0) {
     print(`there is no target "${target}"; see --help`);
     process.exitCode = 64;
     return;
   }
   const first = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
-  for (const [name, make] of chosen) {
+  for (const [name, feedOne] of chosen) {
     const until = Date.now() + Number(values.seconds) * 1000;
     let [runs, failed] = [0, false];
     for (let seed = first; Date.now() < until && !failed; seed++) {
-      const details = fc.check(make(), { seed, numRuns: 1_000, endOnFailure: false });
-      runs += details.numRuns;
-      failed = details.failed;
-      if (failed)
-        print(
-          `${name}: broken with seed ${seed}: ${JSON.stringify(details.counterexample)}\n${details.errorInstance ?? ''}`,
-        );
+      const { inputs, fault } = await feedOne(seed);
+      runs += inputs;
+      failed = fault !== null;
+      if (failed) print(`${name}: broken with seed ${seed}: ${fault}`);
     }
     print(`${name}: ${runs} inputs, ${failed ? 'BROKEN' : 'nothing broke'} (seeds from ${first})`);
     if (failed) process.exitCode = 1;
   }
+}
+
+function feed(property: fc.IPropertyWithHooks<unknown>, seed: number): Fed {
+  const { numRuns, failed, counterexample, errorInstance } = fc.check(property, { seed, numRuns: 1_000 });
+  return { inputs: numRuns, fault: failed ? `${JSON.stringify(counterexample)}\n${errorInstance ?? ''}` : null };
+}
+
+/** Each seed has a server of its own, so that it can be repeated. */
+async function feedServer(seed: number): Promise<Fed> {
+  const scene = await HostileScene.open();
+  let fault: string | null = null;
+  await scene.playAll({ seed, plays: 150 }).catch((error: unknown) => {
+    fault = String(error);
+  });
+  await scene.close();
+  const { results, errors } = scene.counts;
+  return { inputs: results + errors, fault };
 }

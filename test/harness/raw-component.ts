@@ -100,15 +100,23 @@ export class RawComponent {
     this.socket.write(text);
   }
 
+  /** Writes an iq with this id as it is, and resolves with its answer. */
+  answerTo(id: string, text: string): Promise<Element> {
+    const { promise, resolve } = Promise.withResolvers<Element>();
+    this.asked.set(id, (answer) => {
+      this.asked.delete(id);
+      resolve(answer);
+    });
+    this.write(text);
+    return promise;
+  }
+
   /** Sends one iq of the given type with this content and resolves with its answer, error or not. */
   async iq(content: string, type = 'set'): Promise<Answer> {
     this.ids += 1;
     const id = `q${this.ids}`;
-    const { promise, resolve } = Promise.withResolvers<Element>();
-    this.asked.set(id, resolve);
-    this.write(`<iq type='${type}' to='example.com' from='${this.domain}' id='${id}'>${content}</iq>`);
-    const answer = await promise;
-    this.asked.delete(id);
+    const text = `<iq type='${type}' to='example.com' from='${this.domain}' id='${id}'>${content}</iq>`;
+    const answer = await this.answerTo(id, text);
     const error = answer.attrs.type === 'error' ? answer.getChild('error') : undefined;
     return {
       children: answer.getChildElements(),

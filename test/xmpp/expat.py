@@ -1,4 +1,5 @@
-"""Says which documents expat takes: JSON [[document, separator], ...] in, JSON [true, ...] out. As servers use it: with
+"""What expat makes of documents: JSON [[document, separator], ...] in; out for each whether it takes it, or with the argument
+"stanzas" the root's children, each [name, {attribute: value}, [text or element, ...]], null where it refuses. As servers use it: with
 namespaces; without document types, comments, processing instructions, and text between stanzas."""
 import json
 import sys
@@ -9,20 +10,29 @@ def refuse(*_):
     raise ValueError("restricted")
 
 
-def takes(document, separator):
-    depth = 0
+def read(document, separator):
+    stanzas, inside = [], []
 
-    def start(*_):
-        nonlocal depth
-        depth += 1
+    def start(name, attributes):
+        element = [name, attributes, []]
+        if len(inside) > 1:
+            inside[-1][2].append(element)
+        elif inside:
+            stanzas.append(element)
+        inside.append(element)
 
-    def end(*_):
-        nonlocal depth
-        depth -= 1
+    def end(_):
+        inside.pop()
 
     def text(characters):
-        if depth == 1 and characters.strip(" \t\r\n"):
-            refuse()
+        content = inside[-1][2]
+        if len(inside) == 1:
+            if characters.strip(" \t\r\n"):
+                refuse()
+        elif content and isinstance(content[-1], str):
+            content[-1] += characters
+        else:
+            content.append(characters)
 
     parser = expat.ParserCreate(namespace_separator=separator)
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text
@@ -30,8 +40,13 @@ def takes(document, separator):
     try:
         parser.Parse(document.encode(), True)
     except (ValueError, expat.ExpatError):
-        return False
-    return True
+        return None
+    return stanzas
 
 
-json.dump([takes(*each) for each in json.load(sys.stdin)], sys.stdout)
+def is_taken(document, separator):
+    return read(document, separator) is not None
+
+
+answer = read if sys.argv[1:] == ["stanzas"] else is_taken
+json.dump([answer(*each) for each in json.load(sys.stdin)], sys.stdout)
