@@ -4,11 +4,13 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { Element } from 'ltx';
+import { readPayload } from '../../src/mqtt/message.ts';
 import { isRefusal } from '../../src/refusal.ts';
 import { XmlReader } from '../../src/xmpp/xml-reader.ts';
-import { writeElement } from '../../src/xmpp/xml-writer.ts';
+import { writeElement, writeStanza } from '../../src/xmpp/xml-writer.ts';
+import { mappings } from '../mapping/mappings.ts';
 import { stanza } from '../xmpp/random-xml.ts';
-import { mistaken } from './generators.ts';
+import { message, mistaken, payload } from './generators.ts';
 import { header, stanzas } from './streams.ts';
 
 /** Name, attributes sorted by name, children. */
@@ -57,6 +59,37 @@ export function besideExpat(seed: number, inputs: number, ours = read): Verdict 
         return { inputs: at + 1, same, fault: `${JSON.stringify(text)}\nours: ${mine}\nby expat ${what}: ${expats}` };
       if (isBeside) same += 1;
     }
+  }
+  return { inputs, same, fault: null };
+}
+
+/** So many payloads of apps: what the writer makes of them expat takes, and finds what was meant. `write` stands in for the writer. */
+export function payloadsBesideExpat(seed: number, inputs: number, write = writeStanza): Verdict {
+  const channels = fc.constantFrom('receipt', 'chatstate', 'stanza', 'presence');
+  const meant = fc
+    .sample(
+      fc.oneof(
+        { weight: 4, arbitrary: fc.tuple(fc.constant('message'), message) },
+        { weight: 1, arbitrary: fc.tuple(channels, payload) },
+      ),
+      { seed, numRuns: inputs },
+    )
+    .flatMap(([channel, fields]): Element[] => {
+      const read = readPayload(Buffer.from(JSON.stringify({ id: 'm1', ...fields, to: 'alice@example.com' })), {
+        maxBytes: 100_000,
+      });
+      if (isRefusal(read)) return [];
+      const stanza = channel === 'presence' ? mappings.presence.toStanza(read) : mappings.toStanza(channel, read);
+      return isRefusal(stanza) ? [] : [stanza];
+    });
+  const written = meant.map((stanza) => write(stanza)).map((text) => (isRefusal(text) ? null : text));
+  const found = expatReads(written.map((text) => `${header}${text ?? ''}</stream:stream>`));
+  let same = 0;
+  for (const [at, text] of written.entries()) {
+    if (text === null) continue;
+    const [mine, theirs] = [JSON.stringify([treeOf(meant[at]!)]), JSON.stringify(found[at]?.map(treeOfExpat) ?? null)];
+    if (mine !== theirs) return { inputs, same, fault: `${text}\nmeant: ${mine}\nby expat it is read as: ${theirs}` };
+    same += 1;
   }
   return { inputs, same, fault: null };
 }

@@ -3,11 +3,18 @@
 import { Element } from 'ltx';
 import { expect, test } from 'vitest';
 import { parseJid } from '../../src/xmpp/jid.ts';
-import { besideExpat, read } from './beside-expat.ts';
+import { writeStanza } from '../../src/xmpp/xml-writer.ts';
+import { besideExpat, payloadsBesideExpat, read } from './beside-expat.ts';
 import { besideProsody } from './beside-prosody.ts';
 
 test('what expat takes our reader takes, and finds the same; and what we write of it expat finds the same', () => {
   const { fault, same } = besideExpat(1, 4_000);
+  expect(fault).toBeNull();
+  expect(same).toBeGreaterThan(1_500);
+});
+
+test('what is written of a payload expat takes, and finds what was meant', () => {
+  const { fault, same } = payloadsBesideExpat(1, 6_000);
   expect(fault).toBeNull();
   expect(same).toBeGreaterThan(1_500);
 });
@@ -29,6 +36,7 @@ const broken: [what: string, found: () => { fault: string | null }][] = [
       ),
   ],
   ['forgets a namespace', () => besideExpat(1, 500, (text) => changed(text, (element) => delete element.attrs.xmlns))],
+  ['writes what it should escape', () => payloadsBesideExpat(1, 1_000, unescaped)],
   ['keeps capitals', () => besideProsody(1, 500, (text) => withLocal(text, (local) => local.replace('ω', 'Ω')))],
   [
     'takes two users for one',
@@ -50,6 +58,11 @@ function changed(text: string, change: (element: Element) => unknown): ReturnTyp
   };
   if (Array.isArray(found)) found.forEach(walk);
   return found;
+}
+
+function unescaped(stanza: Element): ReturnType<typeof writeStanza> {
+  const written = writeStanza(stanza);
+  return typeof written === 'string' ? written.replaceAll('&amp;', '&') : written;
 }
 
 function withLocal(text: string, change: (local: string) => string): ReturnType<typeof parseJid> {

@@ -116,6 +116,7 @@ const children = [
   "<x xmlns='urn:x' a='1'>y<z/></x>",
   "<active xmlns='http://jabber.org/protocol/chatstates'/>",
   "<p:q xmlns:p='urn:p' p:r='s'/>",
+  "<a xmlns='urn:a' xml:lang='de'>&lt;&#x10ffff;&amp;<b xmlns=''/>]]&gt;</a>",
 ];
 
 /** Junk of which what XML may hold is left (XML 1.0 §2.2). */
@@ -125,6 +126,14 @@ export const sayable = junk.map((text) =>
 
 /** Most of it goes through. */
 const words = fc.oneof({ weight: 30, arbitrary: sayable }, { weight: 1, arbitrary: junk });
+
+/** Most are as they should be. */
+const extensions = fc
+  .array(
+    fc.oneof({ weight: 2, arbitrary: fc.constantFrom(...children) }, { weight: 1, arbitrary: mistaken(children) }),
+    { maxLength: 2 },
+  )
+  .map((all) => all.join(''));
 
 /** Payloads that nearly all are messages, with hostile words in them. */
 export const message = fc
@@ -136,6 +145,6 @@ export const message = fc
     wantsReceipt: some(fc.boolean()),
     markable: some(fc.boolean()),
     type: fc.constantFrom('chat', 'normal', 'headline'),
-    xml: some(fc.array(mistaken(children), { maxLength: 2 })),
+    xml: some(extensions),
   })
   .map((fields): Record<string, unknown> => ({ ...fields }));

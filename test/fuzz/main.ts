@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
 import { HostileScene } from './attach-scene.ts';
-import { besideExpat } from './beside-expat.ts';
+import { besideExpat, payloadsBesideExpat } from './beside-expat.ts';
 import { besideProsody } from './beside-prosody.ts';
 import { targets } from './targets.ts';
 
@@ -16,6 +16,7 @@ interface Fed {
 const feeds: Record<string, (seed: number) => Fed | Promise<Fed>> = {
   ...Object.fromEntries(Object.entries(targets).map(([name, make]) => [name, (seed: number) => feed(make(), seed)])),
   'xml beside expat': (seed) => besideExpat(seed, 5_000),
+  'payload beside expat': (seed) => payloadsBesideExpat(seed, 10_000),
   'jid beside prosody': (seed) => besideProsody(seed, 10_000),
   'attach protocol': feedServer,
 };

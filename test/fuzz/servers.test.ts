@@ -38,7 +38,7 @@ test(`${count} generated payloads on every channel: the server never ends the st
     }
   }
   const taken = (await stage.gateway.entries('bob@example.com')).filter(({ lane }) => lane === 'toXmpp');
-  expect(taken.length).toBeGreaterThan(300);
+  expect(taken.length).toBeGreaterThan(1_000);
   const events = stage.gateway.log.items.slice(from).map(({ event }) => event);
   expect(
     events.filter((event) =>
