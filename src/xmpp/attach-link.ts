@@ -55,7 +55,7 @@ const askAgainMs = 60_000;
 
 const hints: Record<string, string> = {
   'service-unavailable': 'load crossfade_attach on the VirtualHost of the server',
-  'feature-not-implemented': 'load crossfade_attach on the VirtualHost of the server',
+  'feature-not-implemented': 'load the crossfade_attach that came with this release on the VirtualHost of the server',
   forbidden: 'name this component in crossfade_components on the server',
 };
 
@@ -232,11 +232,9 @@ export class AttachLink {
   /** Own-domain addresses work without the module; so the connection stays, and hello is tried again after a while. */
   #refused({ condition, text }: StanzaError): void {
     const hint = hints[condition] ?? 'look into the log of the server';
-    this.#log.error(
-      { event: 'attach.refused', link: this.name, condition, text, hint },
-      `attach refused: ${condition}; ${hint}`,
-    );
-    this.onRefused(`${condition}; ${hint}`);
+    const reason = `${condition}${text && ` (${text})`}; ${hint}`;
+    this.#log.error({ event: 'attach.refused', link: this.name, condition, text, hint }, `attach refused: ${reason}`);
+    this.onRefused(reason);
     this.#askAgain = this.#clock.after(askAgainMs, () => this.#hello());
   }
 
