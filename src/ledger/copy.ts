@@ -22,19 +22,22 @@ export async function copyTo(
   try {
     const descriptor = await promisify(open)(path, 'r+');
     let [synced, syncing] = [0, Promise.resolve()];
-    await backup(db, path, {
-      rate: pagesAtOnce,
-      progress({ totalPages, remainingPages }) {
-        if (stop.asked) throw new Error('the gateway was stopped before the backup was done');
-        const done = totalPages - remainingPages;
-        answer({ copied: { done, of: totalPages } });
-        if (done - synced < pagesUnsynced) return;
-        synced = done;
-        syncing = syncing.then(() => promisify(fsync)(descriptor)).catch(() => {});
-      },
-    });
-    await syncing;
-    await promisify(close)(descriptor);
+    try {
+      await backup(db, path, {
+        rate: pagesAtOnce,
+        progress({ totalPages, remainingPages }) {
+          if (stop.asked) throw new Error('the gateway was stopped before the backup was done');
+          const done = totalPages - remainingPages;
+          answer({ copied: { done, of: totalPages } });
+          if (done - synced < pagesUnsynced) return;
+          synced = done;
+          syncing = syncing.then(() => promisify(fsync)(descriptor)).catch(() => {});
+        },
+      });
+    } finally {
+      await syncing;
+      await promisify(close)(descriptor);
+    }
     answer({ copied: 'all' });
   } catch (error) {
     answer({ copied: { fault: (error as Error).message } });

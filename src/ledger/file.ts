@@ -22,6 +22,7 @@ export function openFile(path: string): OpenFile {
   let db: DatabaseSync | undefined;
   try {
     const hadLog = existsSync(`${path}-wal`);
+    if (hadLog && !existsSync(path)) throw ledgerMissing(path);
     // Never opened here if it is there: closing any descriptor of the file would drop the locks of this process on it.
     if (!existsSync(path)) closeSync(openSync(path, 'wx', 0o600));
     chmodSync(path, 0o600);
@@ -81,6 +82,13 @@ function checkWhole(db: DatabaseSync, path: string): void {
   const { size } = statSync(path);
   if (size < pages * pageSize)
     throw new Error(`the ledger ${path} is cut off: it has ${size} bytes of ${pages * pageSize}. ${restoreHint(path)}`);
+}
+
+/** SQLite would remove the log of a file that is empty. */
+function ledgerMissing(path: string): Error {
+  return new Error(
+    `${path} is missing, and the log that belongs to it, ${path}-wal, is there: messages are in both. Put it back, or restore a backup (crossfade ledger restore FILE), which keeps the log beside it.`,
+  );
 }
 
 function logMissing(path: string): Error {

@@ -7,6 +7,7 @@ import {
   copyFileSync,
   existsSync,
   fsyncSync,
+  linkSync,
   openSync,
   renameSync,
   rmSync,
@@ -39,16 +40,35 @@ export function restore({ file, path }: { file: string; path: string }, now: num
   chmodSync(part, 0o600);
   mark(part, now);
   sync(part);
-  const kept = existsSync(path)
-    ? `${path}.before-restore-${new Date(now).toISOString().replace(/[-:]|\.\d+/g, '')}`
-    : null;
-  if (kept) {
-    renameSync(path, kept);
-    for (const end of ['-wal', '-shm']) if (existsSync(path + end)) renameSync(path + end, kept + end);
-  }
+  const kept = `${path}.before-restore-${new Date(now).toISOString().replace(/[-:]|\.\d+/g, '')}`;
+  const isKept = existsSync(path);
+  clearLog(path, kept);
+  // Both names, until the new file takes one: at no moment is there no ledger.
+  if (isKept) linkSync(path, kept);
   renameSync(part, path);
   sync(dirname(path));
-  return kept;
+  return isKept ? kept : null;
+}
+
+/**
+ * A log that lies beside it when the new file comes would be taken for the new one's, and written over it. What is in it goes into the
+ * old file; where that cannot be read the log stays beside that one.
+ */
+function clearLog(path: string, kept: string): void {
+  if (existsSync(path) && existsSync(`${path}-wal`)) {
+    try {
+      const db = new DatabaseSync(path, { timeout: 0 });
+      try {
+        db.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE');
+      } finally {
+        db.close();
+      }
+    } catch {
+      // Damaged: perhaps that is why it is restored.
+    }
+  }
+  for (const end of ['-wal', '-shm']) if (existsSync(path + end)) renameSync(path + end, kept + end);
+  sync(dirname(path));
 }
 
 /** What `ledger backup` has made says so; any other copy becomes one here. */

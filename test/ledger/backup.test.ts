@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
@@ -196,6 +197,41 @@ test('a restore keeps the old ledger, and refuses while a gateway has it open', 
   const kept = (await goBack())!;
   expect(kept).toMatch(/ledger\.sqlite\.before-restore-\d{8}T\d{6}Z$/);
   expect(inspect(kept).checked).toBe(2);
+  expect(await keys()).toEqual([key]);
+});
+
+/** As a gateway that was killed leaves it: the last entries are in the log. */
+async function killed(): Promise<void> {
+  const [file, log] = [join(folder, 'file'), join(folder, 'log')];
+  copyFileSync(path, file);
+  copyFileSync(`${path}-wal`, log);
+  await ledger.close();
+  renameSync(file, path);
+  renameSync(log, `${path}-wal`);
+}
+
+test('what was in the log of a killed ledger is in the one that is kept, and not in the restored one', async () => {
+  const { key } = await accept(ledger);
+  await backup();
+  for (let n = 0; n < 50; n++) await accept(ledger, { payload: 'x'.repeat(2_000) });
+  await killed();
+  const kept = restore({ file, path }, systemClock.now())!;
+  expect([`${path}-wal`, `${kept}-wal`].filter(existsSync)).toEqual([]);
+  expect(inspect(kept).checked).toBe(51);
+  ledger = await open();
+  expect(await keys()).toEqual([key]);
+});
+
+test('a log whose ledger is gone is not taken for the restored one’s; without a restore the ledger does not open', async () => {
+  const { key } = await accept(ledger);
+  await backup();
+  for (let n = 0; n < 50; n++) await accept(ledger, { payload: 'x'.repeat(2_000) });
+  await killed();
+  rmSync(path);
+  await expect(open()).rejects.toThrow(/is missing, and the log that belongs to it.*crossfade ledger restore FILE/);
+  expect(existsSync(path)).toBe(false);
+  expect(restore({ file, path }, systemClock.now())).toBeNull();
+  ledger = await open();
   expect(await keys()).toEqual([key]);
 });
 
