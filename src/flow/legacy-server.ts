@@ -4,12 +4,36 @@ import { Element } from 'ltx';
 import type { LegacyServer } from '../migration/server.ts';
 import type { Shown } from '../migration/shown.ts';
 import { isRefusal } from '../refusal.ts';
-import type { AttachLink } from '../xmpp/attach-link.ts';
-import { parseJid } from '../xmpp/jid.ts';
+import type { Attached, AttachLink } from '../xmpp/attach-link.ts';
+import { parseJid, prepareBare } from '../xmpp/jid.ts';
 import { writeStanza } from '../xmpp/xml-writer.ts';
 
 export function legacyServer(link: AttachLink, resource: string): LegacyServer {
   const localOf = (user: string) => parseJid(user)?.local ?? '';
+  const ask = async (user: string, shown: Shown | null): Promise<Attached> => {
+    const presence = shown === null ? undefined : presenceOf(shown);
+    const [answer] = await link.attach([
+      { user: localOf(user), resource, carbons: true, ...(presence && { presence }) },
+    ]);
+    return answer ?? { kind: 'lost' };
+  };
+  /**
+   * A server that folds otherwise than we do (`ß` to `ss`, docs/decisions/jid-preparation.md) has made a session for another account. So
+   * beyond ASCII the session shows itself, and is sent what waits offline, only once its name is known.
+   */
+  const attach = async (user: string, shown: Shown | null): Promise<Attached> => {
+    const isPlain = /^[\x21-\x7e]+$/.test(user);
+    const answer = await ask(user, isPlain ? shown : null);
+    if (answer.kind !== 'attached') return answer;
+    const account = prepareBare(answer.jid);
+    if (account === user) {
+      if (isPlain || shown === null) return answer;
+      const again = await ask(user, shown);
+      return again.kind === 'attached' ? { ...again, resumed: answer.resumed } : again;
+    }
+    if (!answer.resumed) await link.detach(answer.jid);
+    return { kind: 'refused', condition: 'jid-malformed', text: `to the server ${user} is ${account}: move that user` };
+  };
   return {
     get up() {
       return link.up;
@@ -22,12 +46,7 @@ export function legacyServer(link: AttachLink, resource: string): LegacyServer {
     },
     link: link.name,
     jidOf: (user) => `${user}/${resource}`,
-    async attach(user, shown) {
-      const [answer] = await link.attach([
-        { user: localOf(user), resource, carbons: true, ...(shown && { presence: presenceOf(shown) }) },
-      ]);
-      return answer ?? { kind: 'lost' };
-    },
+    attach: (user, shown) => attach(user, shown),
     show: (jid, shown) => link.send(jid, presenceOf(shown), `p${crypto.randomUUID()}`),
     detach: (jid) => link.detach(jid),
     observe: (user) => link.observe(localOf(user)),
