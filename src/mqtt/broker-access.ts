@@ -40,6 +40,8 @@ export class BrokerAccess implements Broker {
     // Nobody but us has to know the embedded broker's password.
     const password = this.#config.password ?? (this.#config.url === embedded ? randomUUID() : undefined);
     const url = this.#config.url === embedded ? await this.#startEmbedded(username, password!) : this.#config.url;
+    // Closed while it was starting: nobody else would end its thread, nor this process.
+    if (this.#closed) return await this.#embedded?.stop();
     const tls = { ca, cert, key };
     if (!this.#embedded && !this.#config.allowOpenBroker) await this.#refuseOpen({ url, tls });
     if (this.#closed) return;

@@ -56,7 +56,12 @@ const sabotages: [target: string, what: string, broken: Partial<Parts>][] = [
   [
     'to the app',
     'a text that is cut in a character',
-    { toPayload: (stanza) => ({ ...mappings.toPayload(stanza), fields: { body: stanza.toString().slice(0, 160) } }) },
+    {
+      toPayload: (stanza) => ({
+        ...mappings.toPayload(stanza),
+        fields: { body: stanza.toString().replace(/[\udc00-\udfff]/g, '') },
+      }),
+    },
   ],
   [
     'attach envelope',

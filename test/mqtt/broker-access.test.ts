@@ -1,5 +1,7 @@
 // The way to the broker: what is said when it cannot be used.
 
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config.ts';
@@ -48,6 +50,20 @@ test('an open broker is refused in a text without user and password', async () =
   await access.close();
   await mosquitto.stop();
   expect((fault as Error).message).toContain(`the broker at ${mosquitto.url} takes publishes under chat/ from anybody`);
+});
+
+test('closed while the embedded broker is starting, it ends that, too', async () => {
+  const logged = new Heard<{ event: string; url: string }>();
+  const access = accessTo('embedded:', {
+    ...silentLog,
+    warn: (fields: { event: string; url: string }) => logged.push(fields),
+  });
+  const opened = access.open(events);
+  await access.close();
+  await opened;
+  const { url } = await logged.next();
+  const socket = connect(Number(new URL(url).port), '127.0.0.1');
+  await expect(once(socket, 'connect')).rejects.toThrow('ECONNREFUSED');
 });
 
 test.each([

@@ -80,7 +80,7 @@ async function gateway(wrong: Wrong, event: string): Promise<GatewayProcess> {
 
 test('a wrong component secret: refused, said so, and the gateway is not ready', async () => {
   const one = await gateway({ secret: 'another-fake-secret' }, 'component.refused');
-  expect((await one.logged({ event: 'component.refused' })).message).toContain('component secret refused');
+  expect((await one.logged({ event: 'component.refused' })).msg).toContain('component secret refused');
   expect(await one.api('GET', '/readyz')).toMatchObject({ status: 503, body: { component: false, attach: false } });
 });
 
@@ -107,9 +107,9 @@ test('a module of another version: both versions are named, and what to install'
     await module.remove();
   });
   const one = await gateway({ port: newer.componentPort }, 'attach.refused');
-  const { message } = await one.logged({ event: 'attach.refused' });
-  expect(message).toContain('speaks version 2, not 1');
-  expect(message).toContain('came with this release');
+  const { msg } = await one.logged({ event: 'attach.refused' });
+  expect(msg).toContain('speaks version 2, not 1');
+  expect(msg).toContain('came with this release');
   expect(await one.api('GET', '/readyz')).toMatchObject({ status: 503, body: { component: true, attach: false } });
 });
 
