@@ -9,22 +9,22 @@ test('whatever a gateway asks, it is answered, in a link without gaps, and other
 }, async () => {
   const scene = await HostileScene.open();
   try {
-    await scene.playAll({ seed: 1, plays: 150 });
+    await scene.playAll({ seed: 1, count: 120 });
     const { results, errors, refused, broken } = scene.counts;
-    expect(results).toBeGreaterThan(200);
-    expect(errors).toBeGreaterThan(300);
-    expect(refused).toBeGreaterThan(100);
+    expect(results).toBeGreaterThan(150);
+    expect(errors).toBeGreaterThan(250);
+    expect(refused).toBeGreaterThan(70);
     expect(broken).toBeGreaterThan(10);
   } finally {
     await scene.close();
   }
 });
 
-test.each(sabotages)('a module that $what is found out', { timeout: 60_000 }, async ({ found, seed, ...broken }) => {
+test.each(sabotages)('a module that $what is found out', { timeout: 60_000 }, async ({ found, only, ...broken }) => {
   const module = await brokenModule(broken);
   const scene = await HostileScene.open({ moduleDir: module.dir });
   try {
-    await expect(scene.playAll({ seed, plays: 60 })).rejects.toThrow(found);
+    await expect(scene.playAll({ seed: 1, count: 30, only })).rejects.toThrow(found);
   } finally {
     await scene.close();
     await module.remove();

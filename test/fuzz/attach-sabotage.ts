@@ -13,8 +13,8 @@ export interface Sabotage {
   to: string;
   /** What the judge says. */
   found: RegExp;
-  /** Of plays that come to it soon. */
-  seed: number;
+  /** Plays of these commands come to it soon. */
+  only: string[];
 }
 
 export const sabotages: Sabotage[] = [
@@ -23,43 +23,43 @@ export const sabotages: Sabotage[] = [
     from: 'return h and h <= link.n and h or false;',
     to: 'return h;',
     found: /the server failed on <iq/,
-    seed: 1,
+    only: ['a', 'attach'],
   },
   {
     what: 'answers no repeated key',
     from: 'if key and link.keys:get(key) then return true; end',
     to: 'if key and link.keys:get(key) then return; end',
     found: /no answer to <iq/,
-    seed: 1,
+    only: ['attach', 'return'],
   },
   {
     what: 'serves every component',
     from: 'if origin.type ~= "component" or not components:contains(origin.host) then\n\t\t\trespond',
     to: 'if false then\n\t\t\trespond',
     found: /a stranger was served/,
-    seed: 1,
+    only: ['hello'],
   },
   {
     what: 'takes a stanza of any depth',
     from: 'if is_deeper(inner, max_depth) then return nil; end',
     to: '',
     found: /the server failed on <iq/,
-    seed: 1,
+    only: ['attach', 'send'],
   },
   {
     what: 'leaves out a number',
     file: 'link.lib.lua',
     from: 'local n = self.n + 1;',
-    to: 'local n = self.n + 1; if n % 20 == 0 then self.queue[n] = { text = "" }; n = n + 1; end',
+    to: 'local n = self.n + 1; if n % 3 == 0 then self.queue[n] = { text = "" }; n = n + 1; end',
     found: /number \d+ follows \d+/,
-    seed: 1,
+    only: ['attach', 'send'],
   },
   {
     what: 'ends the links of all when one begins anew',
     from: 'if link then end_link(link); end',
     to: 'if link then for _, any in pairs(links) do end_link(any); end end',
     found: /the other gateway|waited in vain/,
-    seed: 1,
+    only: ['hello'],
   },
   {
     what: 'knows one lock for all gateways',
@@ -67,7 +67,7 @@ export const sabotages: Sabotage[] = [
     from: 'locks[link] = nil;',
     to: 'locked[username] = nil; do return; end',
     found: /locked by the other gateway is/,
-    seed: 1,
+    only: ['lock', 'unlock'],
   },
 ];
 

@@ -6,7 +6,7 @@ import type { Element } from 'ltx';
 import { type LegacyClient, legacyClient } from '../harness/legacy-client.ts';
 import { type Prosody, startProsody } from '../harness/prosody.ts';
 import { AVAILABLE, RawComponent } from '../harness/raw-component.ts';
-import { type Act, acts } from './attach-requests.ts';
+import { type Act, plays } from './attach-requests.ts';
 
 const secret = 'not-a-real-secret';
 const good = 'good.example.com';
@@ -73,11 +73,11 @@ export class HostileScene {
     }
   }
 
-  /** A seed's plays, one after the other: what one leaves behind is part of the next. */
-  async playAll({ seed, plays }: { seed: number; plays: number }): Promise<void> {
-    for (const [at, play] of fc.sample(acts, { seed, numRuns: plays }).entries()) {
+  /** A seed's plays, one after the other: what one leaves behind is part of the next. `only`: of these commands. */
+  async playAll({ seed, count, only }: { seed: number; count: number; only?: string[] }): Promise<void> {
+    for (const [at, play] of fc.sample(plays(only), { seed, numRuns: count }).entries()) {
       await this.#play(play, at % 4 === 3 ? 'stranger' : 'gateway');
-      if (at % judgedEvery === 0 || at === plays - 1) await this.#isWell();
+      if (at % judgedEvery === 0 || at === count - 1) await this.#isWell();
     }
     const asDave = legacyClient({ port: this.#prosody.c2sPort, user: 'dave', password: 'dave' });
     const refused = await asDave.then(() => 'let in', String);

@@ -75,7 +75,7 @@ function feed(property: fc.IPropertyWithHooks<unknown>, seed: number): Fed {
 async function feedServer(seed: number): Promise<Fed> {
   const scene = await HostileScene.open();
   let fault: string | null = null;
-  await scene.playAll({ seed, plays: 150 }).catch((error: unknown) => {
+  await scene.playAll({ seed, count: 150 }).catch((error: unknown) => {
     fault = String(error);
   });
   await scene.close();
