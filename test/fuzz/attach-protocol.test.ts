@@ -24,7 +24,7 @@ test.each(sabotages)('a module that $what is found out', { timeout: 60_000 }, as
   const module = await brokenModule(broken);
   const scene = await HostileScene.open({ moduleDir: module.dir });
   try {
-    await expect(scene.playAll({ seed: 1, count: 30, only })).rejects.toThrow(found);
+    await expect(scene.playAll({ seed: 1, count: 100, only })).rejects.toThrow(found);
   } finally {
     await scene.close();
     await module.remove();

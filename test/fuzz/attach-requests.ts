@@ -126,8 +126,9 @@ const extensions = fc.constantFrom(
     '<thread/>',
     "<received xmlns='urn:xmpp:receipts'/>",
     `<d xmlns='${NS}' n='1'/>`,
-    deep(95),
-    deep(150),
+    `<body>${deep(95)}</body>`,
+    `<body>${deep(150)}</body>`,
+    `<body>${deep(150)}</body>`,
     deep(5_000),
   ],
   ...[

@@ -58,7 +58,7 @@ export const sabotages: Sabotage[] = [
     what: 'ends the links of all when one begins anew',
     from: 'if link then end_link(link); end',
     to: 'if link then for _, any in pairs(links) do end_link(any); end end',
-    found: /the other gateway|waited in vain/,
+    found: /the other gateway/,
     only: ['hello'],
   },
   {

@@ -1,5 +1,7 @@
 // In bulk to a real server: whatever apps publish, its parser takes what the gateway writes, and the one stream of all users stands.
 
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Stage, setStage } from '../harness/stage.ts';
@@ -8,13 +10,35 @@ import { message, payload } from './generators.ts';
 const count = 3_000;
 const canaryEvery = 500;
 let stage: Stage;
+/** The gateway's side of the component connection, as it goes to the server. */
+let link: Socket;
+const proxy = createServer();
+
+/** All goes through us, so that something else can be put in. */
+async function passOn(ports: { component: number; broker: number }) {
+  proxy.on('connection', (client) => {
+    link = connect(ports.component, '127.0.0.1');
+    client.pipe(link).pipe(client);
+    for (const socket of [client, link]) socket.on('error', () => {});
+  });
+  await once(proxy.listen(0, '127.0.0.1'), 'listening');
+  return { ...ports, component: (proxy.address() as AddressInfo).port };
+}
 
 beforeAll(async () => {
   const limits = { messagesPerSecond: 100_000, messagesBurst: 1_000_000 };
-  stage = await setStage({ accounts: ['alice', 'bob'], legacy: { archive: true }, config: { mqtt: limits } });
+  stage = await setStage({
+    accounts: ['alice', 'bob'],
+    legacy: { archive: true },
+    config: { mqtt: limits },
+    between: passOn,
+  });
   await stage.gateway.move('bob@example.com', 'mqtt');
 });
-afterAll(() => stage?.strike());
+afterAll(async () => {
+  await stage?.strike();
+  proxy.close();
+});
 
 test(`${count} generated payloads on every channel: the server never ends the stream, and goes on delivering`, {
   timeout: 90_000,
@@ -39,11 +63,20 @@ test(`${count} generated payloads on every channel: the server never ends the st
   }
   const taken = (await stage.gateway.entries('bob@example.com')).filter(({ lane }) => lane === 'toXmpp');
   expect(taken.length).toBeGreaterThan(1_000);
-  const events = stage.gateway.log.items.slice(from).map(({ event }) => event);
-  expect(
-    events.filter((event) =>
-      ['component.offline', 'component.fault', 'publish.failed', 'mqtt.handler-failed'].includes(String(event)),
-    ),
-  ).toEqual([]);
-  expect(await stage.server.log()).not.toMatch(/traceback|not-well-formed|invalid-xml/i);
+  expect(await faultsSince(from)).toEqual([]);
 });
+
+test('one wrong character on the stream would be seen by both', async () => {
+  const from = stage.gateway.log.items.length;
+  link.write('\u0001');
+  await stage.gateway.logged({ event: 'attach.up' }, from);
+  expect(await faultsSince(from)).toEqual(['component.offline', 'not-well-formed']);
+});
+
+/** What gateway and server say of a stream or a message that failed. */
+async function faultsSince(line: number): Promise<string[]> {
+  const bad = ['component.offline', 'component.fault', 'publish.failed', 'mqtt.handler-failed'];
+  const events = stage.gateway.log.items.slice(line).map(({ event }) => event);
+  const logged = (await stage.server.log()).match(/traceback|not-well-formed|invalid-xml/gi) ?? [];
+  return [...new Set([...events.filter((event) => bad.includes(event)), ...logged])];
+}

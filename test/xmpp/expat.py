@@ -35,6 +35,7 @@ def read(document, separator):
             content.append(characters)
 
     parser = expat.ParserCreate(namespace_separator=separator)
+    parser.buffer_text, parser.buffer_size = True, 2**20
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text
     parser.StartDoctypeDeclHandler = parser.CommentHandler = parser.ProcessingInstructionHandler = refuse
     try:
