@@ -161,7 +161,7 @@ const extensions = fc.constantFrom(
 const stanza = fc
   .record({
     name: fc.oneof(
-      { weight: 9, arbitrary: fc.constantFrom('message', 'presence', 'iq') },
+      { weight: 9, arbitrary: fc.constantFrom('message', 'message', 'message', 'presence', 'iq') },
       fc.constantFrom('auth', 'r', 'stream', 'body'),
     ),
     xmlns: fc.oneof({ weight: 9, arbitrary: fc.constant(client) }, fc.constantFrom('', NS, 'jabber:server')),
