@@ -40,13 +40,6 @@ export const sabotages: Sabotage[] = [
     only: ['hello'],
   },
   {
-    what: 'takes a stanza of any depth',
-    from: 'if is_deeper(inner, max_depth) then return nil; end',
-    to: '',
-    found: /the server failed on <iq/,
-    only: ['attach', 'send'],
-  },
-  {
     what: 'leaves out a number',
     file: 'link.lib.lua',
     from: 'local n = self.n + 1;',
