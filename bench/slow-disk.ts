@@ -19,7 +19,7 @@ const run = promisify(execFile);
 export const slowDisk: Benchmark = {
   name: 'slow-disk',
   about: `a disk whose fsync takes ${fsyncMs} ms (simulated; needs cc): throughput against the fast disk, and the event loop`,
-  minutes: 5,
+  minutes: 6,
   run: slowDiskRun,
 };
 
