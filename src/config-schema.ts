@@ -193,6 +193,14 @@ const mqtt = folder(
       minimum: 1,
       maximum: 1_000_000,
     },
+    messagesWaiting: {
+      type: 'integer',
+      description:
+        "Messages of one user's apps that may wait in the ledger for the legacy server (what it refused and nobody has decided about counts, too); more are refused with `resource-constraint` on `in/error` until some have left.",
+      default: 50_000,
+      minimum: 1,
+      maximum: 10_000_000,
+    },
     deviceDays: {
       type: 'integer',
       description: 'Days of silence after which a device is forgotten.',

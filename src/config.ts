@@ -42,6 +42,7 @@ export interface Config {
     offlineWindow: number;
     messagesPerSecond: number;
     messagesBurst: number;
+    messagesWaiting: number;
     deviceDays: number;
     embeddedPort: number;
     /** `name:password` */

@@ -43,6 +43,8 @@ export interface Settings extends OwnSettings {
   maxStanzaBytes: number;
   /** What the apps of one user may send. */
   rate: RateLimit;
+  /** How many of them may be open in the ledger. */
+  messagesWaiting: number;
   offlineWindow: number;
   deviceDays: number;
   brokerHorizonMs: number;
@@ -102,7 +104,7 @@ export class Core {
 
   constructor(settings: Settings, outside: Outside, common: Common) {
     const { domain, root, version, deviceDays, offlineWindow, maxStanzaBytes, brokerHorizonMs, historyMs } = settings;
-    const { legacyLogin, lockText } = settings;
+    const { legacyLogin, lockText, messagesWaiting } = settings;
     const { ledger, broker, server } = outside;
     const { mappings, clock, metrics, log, fault } = common;
     const topics = makeTopics({ root, domain, prepare: prepareBare });
@@ -138,7 +140,7 @@ export class Core {
       ...{ contacts: this.#contacts, catchUp: this.#catchUp, logins },
     });
     const onAcked = (user: string) => this.#acked(user);
-    this.toXmpp = new ToXmpp({ ...shared, notices, onAcked, maxStanzaBytes, rate: settings.rate });
+    this.toXmpp = new ToXmpp({ ...shared, notices, onAcked, maxStanzaBytes, rate: settings.rate, messagesWaiting });
     const deliveries = this.#deliveries(deliver);
     const policy = { legacyLogin, lockText, attachWindow: settings.attachWindow };
     const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, ...policy, clock, log });

@@ -231,6 +231,7 @@ function offlineSettings({ xmpp }: Pick<Config, 'xmpp'>): Settings {
     offlineWindow: 0,
     version,
     rate: { perSecond: 1, burst: 1 },
+    messagesWaiting: 0,
   };
   return { domain, maxStanzaBytes, ...rest, ...never, ...policy };
 }
@@ -270,6 +271,7 @@ function settingsOf({ xmpp, mqtt, migration, ledger }: Config): Settings {
     shadowRoot: mqtt.shadowRoot,
     maxStanzaBytes: xmpp.maxStanzaBytes,
     rate: { perSecond: mqtt.messagesPerSecond, burst: mqtt.messagesBurst },
+    messagesWaiting: mqtt.messagesWaiting,
     offlineWindow: mqtt.offlineWindow,
     deviceDays: mqtt.deviceDays,
     brokerHorizonMs: mqtt.brokerHorizon,

@@ -7,6 +7,7 @@ export interface Metrics {
   readonly accepted: Counter<'lane'>;
   readonly repeated: Counter<'lane'>;
   readonly refused: Counter<'lane' | 'reason'>;
+  readonly heldBack: Counter<'limit'>;
   readonly answered: Counter<'lane' | 'result'>;
   readonly ephemeral: Counter<'lane' | 'result'>;
   readonly gaps: Counter<'reason'>;
@@ -39,6 +40,11 @@ export function makeMetrics(): Metrics {
     accepted: counter('accepted', 'Messages written to the ledger', ['lane']),
     repeated: counter('repeated', 'Messages that came again and were known by the ledger', ['lane']),
     refused: counter('refused', 'Messages refused, by reason', ['lane', 'reason']),
+    heldBack: counter(
+      'held_back',
+      'Messages of apps refused for now, by limit: rate (messagesPerSecond), waiting (messagesWaiting)',
+      ['limit'],
+    ),
     answered: counter('answered', 'Answers of the receiving side: delivered, parked, dead, retried, lost', [
       'lane',
       'result',

@@ -42,6 +42,8 @@ export interface ToXmppParts {
   maxStanzaBytes: number;
   /** What the apps of one user may send, beside out/ack. */
   rate: RateLimit;
+  /** How many of them may wait for the legacy server, or be refused by it and kept. */
+  messagesWaiting: number;
   clock: Clock;
   metrics: Metrics;
   log: Log;
@@ -125,6 +127,7 @@ export class ToXmpp {
       at: this.#parts.clock.now(),
       requestKey: requestKey({ user: user.jid, id }),
       requestDigest: digestOf(canonical(channel, payload)),
+      maxOpen: this.#parts.messagesWaiting,
       payload: text,
     });
     const isShared = channel === 'message' || (channel === 'presence' && isSubscription(stanza.attrs.type));
@@ -137,6 +140,7 @@ export class ToXmpp {
     outcome.then(
       ({ kind }) => {
         if (kind === 'conflict') return this.#refuse(user.jid, id, refuse('conflict'), accepted);
+        if (kind === 'full') return this.#holdBack(user.jid, id, accepted);
         (kind === 'new' ? metrics.accepted : metrics.repeated).inc({ lane: 'toXmpp' });
         notices.ack(user.jid, id);
         accepted();
@@ -248,7 +252,16 @@ export class ToXmpp {
   #slowDown(user: string, message: Incoming, waitMs: number, accepted: () => void): void {
     const { perSecond } = this.#parts.rate;
     const text = `more than ${perSecond} messages a second: send this one again in ${Math.ceil(waitMs / 1000)} s`;
+    this.#parts.metrics.heldBack.inc({ limit: 'rate' });
     this.#refuse(user, idOfRefused(message.payload), refuse('resource-constraint', text), accepted);
+  }
+
+  /** Not kept either. */
+  #holdBack(user: string, id: string, accepted: () => void): void {
+    const { messagesWaiting, metrics } = this.#parts;
+    const text = `${messagesWaiting} messages of yours wait for the chat server already: send this one again later`;
+    metrics.heldBack.inc({ limit: 'waiting' });
+    this.#refuse(user, id, refuse('resource-constraint', text), accepted);
   }
 
   /** `user` null: there is nobody who could be told. */

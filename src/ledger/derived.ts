@@ -1,8 +1,8 @@
 // Two indexes whose order is random, in memory: on disk each entry would dirty a page of its own in either, which costs three times
-// what the entry itself does. Filled from the entries when the file opens, kept up with each, put back when a commit fails.
+// what the entry itself does; and a count. Filled from the entries when the file opens, kept up with each, put back when a commit fails.
 
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
-import { dead } from './codes.ts';
+import { dead, toXmpp } from './codes.ts';
 import { SeqIndex } from './seq-index.ts';
 
 const pageSize = 10_000;
@@ -19,6 +19,8 @@ export class Derived {
   readonly #known = new SeqIndex();
   /** Numbers of the entries that have not ended, by user. */
   readonly #open = new Map<string, Set<number>>();
+  /** How many of those are of the user's apps (toXmpp). */
+  readonly #ofApps = new Map<string, number>();
   /** What takes back the changes since the last commit, last first. */
   #undo: (() => void)[] = [];
 
@@ -44,14 +46,19 @@ export class Derived {
     return count;
   }
 
-  opened(user: string, seq: number): void {
-    this.#opened(user, seq);
-    this.#undo.push(() => this.#ended(user, seq));
+  /** Entries towards XMPP that have not ended. */
+  openOfApps(user: string): number {
+    return this.#ofApps.get(user) ?? 0;
   }
 
-  ended(user: string, seq: number): void {
-    this.#ended(user, seq);
-    this.#undo.push(() => this.#opened(user, seq));
+  opened(user: string, seq: number, lane: number): void {
+    this.#opened(user, seq, lane);
+    this.#undo.push(() => this.#ended(user, seq, lane));
+  }
+
+  ended(user: string, seq: number, lane: number): void {
+    this.#ended(user, seq, lane);
+    this.#undo.push(() => this.#opened(user, seq, lane));
   }
 
   learned(key: string, seq: number): void {
@@ -86,30 +93,36 @@ export class Derived {
   /** By pages, as arrays: a third of the time that one row after the other takes. */
   #load(db: DatabaseSync): void {
     const page = db.prepare(
-      `SELECT seq, iif(state <= ${dead}, user, NULL), archive_key, content_key, request_key FROM entry
+      `SELECT seq, iif(state <= ${dead}, user, NULL), lane, archive_key, content_key, request_key FROM entry
          WHERE seq > ? ORDER BY seq LIMIT ${pageSize}`,
     );
     page.setReturnArrays(true);
     for (let after = -1, rows: SQLOutputValue[][] | undefined; !rows || rows.length === pageSize; ) {
       rows = page.all(after) as unknown as SQLOutputValue[][];
-      for (const [number, user, ...keys] of rows) {
+      for (const [number, user, lane, ...keys] of rows) {
         const seq = Number(number);
-        if (typeof user === 'string') this.#opened(user, seq);
+        if (typeof user === 'string') this.#opened(user, seq, Number(lane));
         for (const key of keys) if (typeof key === 'string') this.#known.add(hashOf(key), seq);
         after = seq;
       }
     }
   }
 
-  #opened(user: string, seq: number): void {
+  #opened(user: string, seq: number, lane: number): void {
     const seqs = this.#open.get(user);
     if (seqs) seqs.add(seq);
     else this.#open.set(user, new Set([seq]));
+    if (lane === toXmpp) this.#ofApps.set(user, this.openOfApps(user) + 1);
   }
 
-  #ended(user: string, seq: number): void {
+  #ended(user: string, seq: number, lane: number): void {
     const seqs = this.#open.get(user);
-    if (seqs?.delete(seq) && seqs.size === 0) this.#open.delete(user);
+    if (!seqs?.delete(seq)) return;
+    if (seqs.size === 0) this.#open.delete(user);
+    if (lane !== toXmpp) return;
+    const left = this.openOfApps(user) - 1;
+    if (left > 0) this.#ofApps.set(user, left);
+    else this.#ofApps.delete(user);
   }
 }
 

@@ -58,6 +58,8 @@ export interface Draft {
   contentKey?: string;
   requestKey?: string;
   requestDigest?: string;
+  /** toXmpp: not where so many entries of this user's apps have not ended yet (waiting or dead). */
+  maxOpen?: number;
   /** toMqtt: topic, payload (JSON text). toXmpp: payload is the finished stanza. */
   topic?: string;
   payload: string;
@@ -86,7 +88,9 @@ export type Outcome =
   /** Known already; nothing new is delivered. */
   | { kind: 'repeat' }
   /** toXmpp only: the id was used before with other content. */
-  | { kind: 'conflict' };
+  | { kind: 'conflict' }
+  /** toXmpp only: `maxOpen` is reached; nothing is written. */
+  | { kind: 'full' };
 
 /** Number and key exist before the first await; `outcome` resolves when it is on disk, and does not reject while the ledger is open. */
 export interface Accepting {

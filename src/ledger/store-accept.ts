@@ -13,6 +13,7 @@ import type { Tally } from './tally.ts';
 const isNew: Outcome = { kind: 'new' };
 const isRepeat: Outcome = { kind: 'repeat' };
 const isConflict: Outcome = { kind: 'conflict' };
+const isFull: Outcome = { kind: 'full' };
 
 export interface AcceptParts {
   tally: Tally;
@@ -49,6 +50,7 @@ export function acceptOperation(db: DatabaseSync, parts: AcceptParts): (args: Ac
       if (draft.archiveKey && learn.run(draft.archiveKey, first).changes > 0) derived.learned(draft.archiveKey, first);
       return isRepeat;
     }
+    if (draft.maxOpen !== undefined && derived.openOfApps(draft.user) >= draft.maxOpen) return isFull;
     insert(seq, at, draft, place);
     if (second) insert(seq + 1, at, second, null);
     return isNew;
@@ -130,7 +132,7 @@ function inserter(db: DatabaseSync, tally: Tally, derived: Derived) {
       key(draft.requestDigest),
     );
     if (!refused) body.run(seq, draft.topic ?? null, draft.payload, draft.original ?? null);
-    derived.opened(draft.user, seq);
+    derived.opened(draft.user, seq, lane);
     if (!refused)
       for (const key of [draft.archiveKey, draft.contentKey, draft.requestKey]) if (key) derived.learned(key, seq);
     tally.accepted(lane, state);

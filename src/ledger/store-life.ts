@@ -127,7 +127,7 @@ export function ender(db: DatabaseSync, tally: Tally, derived: Derived) {
       }
     }
     dropBody.run(row.seq);
-    derived.ended(row.user, row.seq);
+    derived.ended(row.user, row.seq, row.lane);
     tally.move(row.lane, row.state, to);
   };
 }

@@ -40,7 +40,7 @@ function settleOperation(db: DatabaseSync, tally: Tally, derived: Derived): Swee
     for (const { seq, user } of rows) {
       settle.run(now, seq!);
       dropBody.run(seq!);
-      derived.ended(String(user), Number(seq));
+      derived.ended(String(user), Number(seq), toMqtt);
     }
     tally.move(toMqtt, acked, settled, rows.length);
     return rows.length;
@@ -69,7 +69,7 @@ function forgetOperation(db: DatabaseSync, tally: Tally, derived: Derived): Swee
     const noBody = refused.all(before, limit - rows.length);
     for (const { seq, user, lane } of noBody) {
       drop(Number(seq));
-      derived.ended(String(user), Number(seq));
+      derived.ended(String(user), Number(seq), Number(lane));
       tally.move(Number(lane), dead, discarded);
     }
     if (rows.length + noBody.length > 0) shrink.all();

@@ -91,12 +91,25 @@ function draftRow(draft: Draft) {
     draft.mapping,
     refused?.condition,
     refused?.text,
+    draft.maxOpen,
   ] as const;
 }
 
 function draftOf(row: DraftRow): Draft {
   const [lane, user, peer, channel, id, custody, at, late, carbon, placeId, placeAt, link, epoch, n, ...rest] = row;
-  const [archiveKey, contentKey, requestKey, requestDigest, topic, payload, original, mapping, condition, text] = rest;
+  const [
+    archiveKey,
+    contentKey,
+    requestKey,
+    requestDigest,
+    topic,
+    payload,
+    original,
+    mapping,
+    condition,
+    text,
+    maxOpen,
+  ] = rest;
   return {
     lane,
     user,
@@ -117,6 +130,7 @@ function draftOf(row: DraftRow): Draft {
     payload,
     original,
     mapping,
+    maxOpen,
     refused: condition === undefined ? undefined : { condition, text: text ?? '' },
   };
 }

@@ -36,7 +36,7 @@ export interface CoreStage {
   ownSent: string[];
   /** What the server does with that. Default: processed. */
   ownResult: (text: string) => Promise<SendResult>;
-  server: { epoch: string; hasArchive: boolean };
+  server: { epoch: string; hasArchive: boolean; up: boolean };
   /** Hands a stanza in as the next one on the link; resolves when it is accepted. */
   arrives(stanza: string, arrival?: Partial<Arrival>): Promise<void>;
   /** The gateway starts anew on what is on disk. */
@@ -63,6 +63,7 @@ export interface CoreStageOptions {
   /** Bare JIDs on gw.example.com. */
   ownUsers?: string[];
   ownSubscriptions?: 'ask' | 'accept';
+  messagesWaiting?: number;
   onSend?: (stanza: Element, stage: CoreStage) => void;
 }
 
@@ -106,7 +107,7 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
     unobserve: async () => ({ kind: 'processed' }),
     lock: async () => ({ kind: 'processed' }),
     unlock: async () => ({ kind: 'processed' }),
-  } as unknown as LegacyServer & { epoch: string; hasArchive: boolean };
+  } as unknown as LegacyServer & { epoch: string; hasArchive: boolean; up: boolean };
   const outside: Outside = {
     ...{ ledger, broker, server },
     async sendAttached(_, text): Promise<SendResult> {
@@ -189,6 +190,7 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
       maxStanzaBytes: 262_144,
       offlineWindow: 500,
       rate: { perSecond: 1000, burst: 1000 },
+      messagesWaiting: options.messagesWaiting ?? 50_000,
     },
     ...{ deviceDays: 30, brokerHorizonMs: 1_000_000, historyMs: 7 * 86_400_000, version: '0' },
     component: 'gw.example.com',

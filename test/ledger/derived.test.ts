@@ -79,3 +79,19 @@ test('a commit that fails leaves neither keys nor open entries of its own, and g
   ]);
   db.close();
 });
+
+test('a commit that fails leaves the count of what apps have open as it was', () => {
+  const db = new DatabaseSync(':memory:');
+  const store = new Store(db, 'the ledger');
+  const fromApp = (seq: number, payload = 'x') =>
+    acceptOf(seq, { lane: 'toXmpp', contentKey: undefined, maxOpen: 2, payload });
+  store.run([fromApp(1)]);
+  const { page_count: pages } = db.prepare('PRAGMA page_count').get() as { page_count: number };
+  db.exec(`PRAGMA max_page_count = ${pages + 2}`);
+  const ended = { name: 'answered' as const, args: { seq: 1, at: 2 } };
+  expect(() => store.run([fromApp(2), ended, fromApp(3, 'x'.repeat(100_000))])).toThrow(/full/);
+  db.exec('PRAGMA max_page_count = 1000000');
+  const kinds = store.run([fromApp(4), fromApp(5)]).map((result) => 'value' in result && result.value);
+  expect(kinds).toEqual([{ kind: 'new' }, { kind: 'full' }]);
+  db.close();
+});

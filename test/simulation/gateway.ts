@@ -141,6 +141,7 @@ export class Gateway {
         maxStanzaBytes: 262_144,
         offlineWindow,
         rate: { perSecond: 1000, burst: 1000 },
+        messagesWaiting: 50_000,
         deviceDays: 30,
       },
       ...{ brokerHorizonMs: horizonMs, historyMs: 7 * 86_400_000, version: '0' },
