@@ -40,11 +40,7 @@ export function makeMetrics(): Metrics {
     accepted: counter('accepted', 'Messages written to the ledger', ['lane']),
     repeated: counter('repeated', 'Messages that came again and were known by the ledger', ['lane']),
     refused: counter('refused', 'Messages refused, by reason', ['lane', 'reason']),
-    heldBack: counter(
-      'held_back',
-      'Messages of apps refused for now, by limit: rate (messagesPerSecond), waiting (messagesWaiting)',
-      ['limit'],
-    ),
+    heldBack: counter('held_back', 'Messages of apps refused for now, by limit: rate, waiting', ['limit']),
     answered: counter('answered', 'Answers of the receiving side: delivered, parked, dead, retried, lost', [
       'lane',
       'result',

@@ -4,16 +4,19 @@ import { type Clock, every, type Timer } from '../clock.ts';
 import type { Conversation, Entry, Lane, Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Outbox } from './outbox.ts';
+import { freeLosses, type Outbox } from './outbox.ts';
 import { Outboxes } from './outboxes.ts';
-import type { Answer, Holdup, Road } from './road.ts';
+import type { Answer, Fault, Holdup, Road } from './road.ts';
 
 const firstRetryMs = 1_000;
 const lastRetryMs = 60_000;
 const lostRetryMs = 20;
-/** Connections break; an entry may be lost so often without being suspected. */
-const freeLosses = 3;
 const lastLossRetryMs = 600_000;
+/** An entry is what ends the connections if they have ended so often with nothing else out, and for so long. */
+const deadlyLosses = 5;
+const deadlyAfterMs = 600_000;
+/** What fails so long for a reason that may be its own, while others get through, is given up: its conversation goes on. */
+const giveUpAfterMs = 86_400_000;
 const parkedRetryMs = 30_000;
 const parkedAloneRetryMs = 600_000;
 const markSentAfterMs = 1_000;
@@ -197,8 +200,10 @@ export class Deliver {
     const road = this.#parts.roads[lane];
     if (!road.mayGo(user)) return;
     if (outbox.needsPage) void this.#turnPage(outbox);
-    else if (outboxes.flying.size >= road.window) this.#queueUp(outboxes, outbox);
-    else if (outbox.head) this.#send(outboxes, outbox, outbox.head);
+    else if (outbox.head) {
+      if (outboxes.mustWait(outbox, road)) this.#queueUp(outboxes, outbox);
+      else this.#send(outboxes, outbox, outbox.head);
+    }
   }
 
   #queueUp({ line }: Outboxes, outbox: Outbox): void {
@@ -223,10 +228,17 @@ export class Deliver {
   #send(outboxes: Outboxes, outbox: Outbox, entry: Entry): void {
     outbox.busy = true;
     outboxes.flies(outbox, entry, this.#parts.clock.now());
-    this.#parts.roads[entry.lane].send(entry, (answer) => this.#answered(outboxes, outbox, entry, answer));
+    const answered = (answer: Answer) => this.#answered(outboxes, outbox, entry, answer);
+    try {
+      this.#parts.roads[entry.lane].send(entry, answered);
+    } catch (error) {
+      // A fault in the program, and it comes again with each try: the others of its conversation must not wait for that.
+      queueMicrotask(() => answered({ kind: 'dead', condition: 'internal-server-error', text: String(error) }));
+    }
   }
 
-  #answered(outboxes: Outboxes, outbox: Outbox, entry: Entry, answer: Answer): void {
+  #answered(outboxes: Outboxes, outbox: Outbox, entry: Entry, given: Answer): void {
+    const answer = this.#judged(outboxes, outbox, entry, given);
     outboxes.landed(outbox);
     this.#parts.metrics.answered.inc({ lane: entry.lane, result: answer.kind });
     if (this.#stopped && answer.kind !== 'lost' && answer.kind !== 'retry') this.#drained[entry.lane]++;
@@ -235,6 +247,20 @@ export class Deliver {
     this.#pump(outbox);
     this.#nextInLine(entry.lane);
     if (this.#landed.length > 0) this.#tellLanded();
+  }
+
+  /** The answer, or that the entry is given up: it fails again and again for a reason of its own, and holds up its conversation. */
+  #judged(outboxes: Outboxes, outbox: Outbox, entry: Entry, answer: Answer): Answer {
+    const now = this.#parts.clock.now();
+    if (answer.kind === 'lost') outboxes.lost(outbox);
+    else if (answer.kind === 'delivered') outboxes.delivered(now);
+    if (answer.kind !== 'lost' && answer.kind !== 'retry') return answer;
+    outbox.failingSince ??= now;
+    const since = outbox.failingSince;
+    const fault = answer.kind === 'lost' ? deadlyFault(outbox, now - since) : hopelessFault(answer, now - since);
+    if (!fault || (answer.kind === 'retry' && !outboxes.deliveredSince(since))) return answer;
+    this.#parts.roads[entry.lane].gaveUp(entry, fault);
+    return { kind: 'dead', ...fault };
   }
 
   /** Resolves when the next answer has come. */
@@ -247,8 +273,16 @@ export class Deliver {
   }
 
   #nextInLine(lane: Lane): void {
-    const { line, flying } = this.#lanes[lane];
-    while (line.length > 0 && flying.size < this.#parts.roads[lane].window) {
+    const outboxes = this.#lanes[lane];
+    const { line, flying } = outboxes;
+    const road = this.#parts.roads[lane];
+    for (;;) {
+      const alone = outboxes.alone(road);
+      if (alone) {
+        if (flying.size === 0) this.#pump(alone);
+        return;
+      }
+      if (line.length === 0 || flying.size >= road.window) return;
       const outbox = line.shift()!;
       outbox.queued = false;
       this.#pump(outbox);
@@ -262,9 +296,7 @@ export class Deliver {
     const at = clock.now();
     if (answer.kind === 'lost') return this.#afterLoss(outbox);
     if (answer.kind === 'retry') return this.#later(outbox, entry, answer.reason);
-    outbox.attempts = 0;
-    outbox.losses = 0;
-    outbox.setback = null;
+    outbox.clear();
     outbox.shift(entry);
     // Not waited for: should it not reach the disk, the entry only goes out again.
     if (answer.kind === 'delivered') this.#parts.ledger.note('answered', { seq, at });
@@ -288,14 +320,15 @@ export class Deliver {
 
   /** An entry that is out whenever the connection breaks may be what breaks it: it goes more and more rarely. */
   #afterLoss(outbox: Outbox): void {
-    const extra = outbox.losses++ - freeLosses;
-    const delayMs = extra < 0 ? lostRetryMs : Math.min(lastLossRetryMs, firstRetryMs * 2 ** extra);
+    const extra = outbox.losses - 1 - freeLosses;
+    const { clock } = this.#parts;
+    const delayMs = extra < 0 ? lostRetryMs : Math.min(lastLossRetryMs, firstRetryMs * 2 ** extra) * jitter(clock);
     this.#after(outbox, delayMs, 'the connection was lost before the answer');
   }
 
   #later(outbox: Outbox, entry: Entry, reason: string): void {
     const { clock, log } = this.#parts;
-    const delayMs = Math.min(lastRetryMs, firstRetryMs * 2 ** outbox.attempts++) * (0.5 + clock.random() / 2);
+    const delayMs = Math.min(lastRetryMs, firstRetryMs * 2 ** outbox.attempts++) * jitter(clock);
     log.warn({
       event: 'entry.retry',
       key: entry.key,
@@ -322,6 +355,8 @@ export class Deliver {
     for (const lane of lanes) {
       const outboxes = this.#lanes[lane];
       outboxes.sweep();
+      // Where one waited to go alone and cannot any more.
+      this.#nextInLine(lane);
       this.#parts.metrics.inFlight.set({ lane }, outboxes.flying.size);
       for (const { flight } of outboxes.flying) {
         if (!flight || flight.marked || at - flight.since < markSentAfterMs) continue;
@@ -342,4 +377,19 @@ export class Deliver {
     }
     for (const user of users) await this.unpark(user);
   }
+}
+
+function deadlyFault({ loneLosses }: Outbox, failingMs: number): Fault | null {
+  if (loneLosses < deadlyLosses || failingMs < deadlyAfterMs) return null;
+  const text = `the connection ended each time that this was sent, ${loneLosses} times with nothing else on its way`;
+  return { condition: 'undefined-condition', text };
+}
+
+function hopelessFault({ own }: { own?: Fault }, failingMs: number): Fault | null {
+  return own && failingMs >= giveUpAfterMs ? own : null;
+}
+
+/** So that what failed together does not come back together. */
+function jitter(clock: Clock): number {
+  return 0.5 + clock.random() / 2;
 }

@@ -5,6 +5,8 @@ import type { Conversation, Entry, Ledger } from '../ledger/ledger.ts';
 
 /** Entries of one conversation kept in memory; what comes above that is read from the ledger when its turn comes. */
 const maxQueued = 64;
+/** Connections break; an entry may be lost so often without being suspected. */
+export const freeLosses = 3;
 
 export class Outbox {
   readonly conversation: Conversation;
@@ -21,8 +23,11 @@ export class Outbox {
   /** Runs while the head must not go again yet. */
   resting: Timer | null = null;
   attempts = 0;
-  /** How often the connection ended while the head was unanswered. */
+  /** How often the connection ended while the head was unanswered; of those, how often with nothing else out and nothing else to blame. */
   losses = 0;
+  loneLosses = 0;
+  /** Since when the head has failed again and again (ms). */
+  failingSince: number | null = null;
   /** Why the head must wait, and until when (ms). */
   setback: { reason: string; until: number } | null = null;
   /** The entry that is out and unanswered; `marked`: the ledger knows. */
@@ -56,10 +61,22 @@ export class Outbox {
   restart(): void {
     this.resting?.cancel();
     this.resting = null;
+    this.clear();
+    this.reread();
+  }
+
+  /** Another head, or a new chance for this one. */
+  clear(): void {
     this.setback = null;
     this.attempts = 0;
     this.losses = 0;
-    this.reread();
+    this.loneLosses = 0;
+    this.failingSince = null;
+  }
+
+  /** The head was out so often when a connection ended that it may be what ends them. */
+  get isSuspect(): boolean {
+    return this.losses > freeLosses;
   }
 
   /** Nothing keeps it from sending, as far as it knows itself. */

@@ -7,13 +7,18 @@ export type Answer =
   | { kind: 'delivered' }
   /** The connection ended before the answer: as if never sent. */
   | { kind: 'lost' }
-  /** Not now. */
-  | { kind: 'retry'; reason: string }
+  /** Not now. `own`: the cause may be the entry itself; what it becomes dead with if that goes on while others get through. */
+  | { kind: 'retry'; reason: string; own?: Fault }
   /** Nobody takes it yet; `holds`: what follows in the conversation waits as well. */
   | { kind: 'parked'; holds: boolean }
   /** Nobody wants it, and that is no loss. */
   | { kind: 'discarded'; reason: string }
   | { kind: 'dead'; condition: string; text: string };
+
+export interface Fault {
+  condition: string;
+  text: string;
+}
 
 /** A lane's way out: whether an entry may go now, and how it goes. */
 export interface Road {
@@ -25,6 +30,8 @@ export interface Road {
   obstacle(user: string): Obstacle | null;
   /** Calls `answered` exactly once, and not before it has returned. Must not throw. */
   send(entry: Entry, answered: (answer: Answer) => void): void;
+  /** Deliver has given the entry up as dead: tells its sender, where the road does so for what it reads as dead. */
+  gaveUp(entry: Entry, fault: Fault): void;
 }
 
 /** Why a road is closed. */

@@ -6,7 +6,7 @@ import type { Users } from '../migration/users.ts';
 import type { Broker } from '../mqtt/broker.ts';
 import type { SendResult } from '../xmpp/session.ts';
 import type { AppNotices } from './app-notices.ts';
-import type { Answer, Obstacle, Road } from './road.ts';
+import type { Answer, Fault, Obstacle, Road } from './road.ts';
 import type { Sessions } from './sessions.ts';
 
 /** Room for the parts of a PUBLISH packet that are neither topic nor payload. */
@@ -19,6 +19,8 @@ const finalReasons: Record<number, string> = {
   153: 'payload format invalid',
 };
 const nobodySubscribed = 16;
+/** The quota that is exceeded is the user's queue: it says nothing about the entry. */
+const quotaExceeded = 151;
 
 export interface MqttRoadParts {
   broker: Broker;
@@ -101,8 +103,13 @@ export class MqttRoad implements Road {
       return isAlone && !this.#parts.broker.reasonCodes ? { kind: 'parked', holds: isMessage } : { kind: 'delivered' };
     const text = finalReasons[code];
     if (text) return { kind: 'dead', condition: 'not-acceptable', text: `the broker refused it: ${text} (${code})` };
-    return { kind: 'retry', reason: `PUBACK ${code}` };
+    const reason = `PUBACK ${code}`;
+    if (code === quotaExceeded) return { kind: 'retry', reason };
+    return { kind: 'retry', reason, own: { condition: 'not-acceptable', text: `the broker never took it: ${reason}` } };
   }
+
+  /** It is kept for an operator, and is no loss yet. */
+  gaveUp(): void {}
 }
 
 /** The bytes of the packet if they are more than the limit; counted only where they might be (a unit of UTF-16 has 3 at most). */
@@ -150,11 +157,17 @@ export class XmppRoad implements Road {
     if (result.kind === 'processed') return { kind: 'delivered' };
     if (result.kind === 'lost') return result;
     if (result.kind === 'wait') {
-      if (result.condition === 'item-not-found') this.#parts.sessionGone(entry.user);
+      if (result.condition !== 'item-not-found')
+        return { kind: 'retry', reason: result.condition, own: { condition: result.condition, text: result.text } };
+      this.#parts.sessionGone(entry.user);
       return { kind: 'retry', reason: result.condition };
     }
     const { condition, text } = result;
-    this.#parts.notices.error(entry.user, { id: entry.id, condition, text });
+    this.gaveUp(entry, { condition, text });
     return { kind: 'dead', condition, text };
+  }
+
+  gaveUp(entry: Entry, fault: Fault): void {
+    this.#parts.notices.error(entry.user, { id: entry.id, ...fault });
   }
 }

@@ -77,6 +77,23 @@ export class ToXmpp {
 
   /** An IncomingHandler: `accepted` is called once the entry is on disk, or the refusal is on its way to the app. */
   receive(message: Incoming, accepted: () => void): void {
+    let isAnswered = false;
+    const once = () => {
+      isAnswered = true;
+      accepted();
+    };
+    try {
+      this.#receive(message, once);
+    } catch (error) {
+      // Unacknowledged it would come again with each connection, and take a place among those the broker may have out.
+      this.#parts.log.error({ event: 'publish.failed', topic: message.topic, error: String(error) });
+      const place = this.#parts.topics.read(message.topic);
+      const user = isRefusal(place) ? null : place.user;
+      if (!isAnswered) this.#refuse(user, idOfRefused(message.payload), refuse('internal-server-error'), accepted);
+    }
+  }
+
+  #receive(message: Incoming, accepted: () => void): void {
     const place = this.#parts.topics.read(message.topic);
     if (isRefusal(place)) return this.#refuse(null, undefined, place, accepted);
     if (place.kind === 'presence') return this.#presence(place.user, place.client, message, accepted);

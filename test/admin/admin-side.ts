@@ -194,6 +194,7 @@ function playedRoad(side: () => AdminSide): Road {
     mayGo: () => side().obstacle === null,
     obstacle: () => side().obstacle,
     send: (entry, answered) => void side().send(entry).then(answered),
+    gaveUp: () => {},
   };
 }
 

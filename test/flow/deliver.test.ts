@@ -27,6 +27,7 @@ test('a page that cannot be read is read again after a while, and what comes mea
     window: 10,
     mayGo: () => true,
     obstacle: () => null,
+    gaveUp: () => {},
     send(entry: Entry, answered: (answer: Answer) => void) {
       sent.push(entry.payload);
       queueMicrotask(() => answered({ kind: 'delivered' }));
