@@ -278,6 +278,14 @@ export const schema: Schema = folder(
         minimum: 1,
         maximum: 3650,
       },
+      expireAfter: {
+        type: 'string',
+        description:
+          'So long a message may wait, in either direction; then it is discarded and its sender told. Without it messages wait for ever, but those whose sender has set a time. It counts for what comes from then on.',
+        pattern: '^\\d{1,9}(?:ms|s|m|h|d)$',
+        hint: 'a duration such as 12h or 30d',
+        reads: 'duration',
+      },
     }),
     admin: folder('The HTTP side: API, metrics, health.', {
       listen: {

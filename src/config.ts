@@ -50,7 +50,7 @@ export interface Config {
     allowOpenBroker: boolean;
   };
   migration: { legacyLogin: 'allow' | 'notify' | 'deny'; legacyLoginText: string; attachWindow: number };
-  ledger: { path: string; historyDays: number };
+  ledger: { path: string; historyDays: number; expireAfter?: number };
   admin: { listen: { host: string; port: number }; token?: string };
   /** Milliseconds. */
   webhook: { url?: string; secret?: string; every: number; timeout: number };

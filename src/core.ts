@@ -45,6 +45,8 @@ export interface Settings extends OwnSettings {
   rate: RateLimit;
   /** How many of them may be open in the ledger. */
   messagesWaiting: number;
+  /** What waits longer is discarded, in either direction; undefined: nothing is, but where its sender says so. */
+  expireAfterMs?: number;
   offlineWindow: number;
   deviceDays: number;
   brokerHorizonMs: number;
@@ -104,9 +106,9 @@ export class Core {
 
   constructor(settings: Settings, outside: Outside, common: Common) {
     const { domain, root, version, deviceDays, offlineWindow, maxStanzaBytes, brokerHorizonMs, historyMs } = settings;
-    const { legacyLogin, lockText, messagesWaiting } = settings;
+    const { legacyLogin, lockText, messagesWaiting, expireAfterMs } = settings;
     const { ledger, broker, server } = outside;
-    const { mappings, clock, metrics, log, fault } = common;
+    const { mappings, clock, metrics, log } = common;
     const topics = makeTopics({ root, domain, prepare: prepareBare });
     const users = new Users(ledger);
     const devices = new Devices({ clock, ledger, log, deviceDays });
@@ -116,7 +118,7 @@ export class Core {
     const sessions = new Sessions({ domain, users, server, metrics, kinds: ownServer.kinds });
     const notices = new AppNotices({ broker, topics, clock });
 
-    const toMqttRoad = new MqttRoad({ broker, users, devices, offlineWindow });
+    const toMqttRoad = new MqttRoad({ broker, users, devices, clock, offlineWindow });
     const sessionGone = (user: string) => this.#sessionGone(user);
     const toXmppRoad = new XmppRoad({ sessions, sessionGone, notices, window: xmppWindow });
     const roads = { toMqtt: toMqttRoad, toXmpp: toXmppRoad };
@@ -124,7 +126,7 @@ export class Core {
     const deliver = new Deliver({ ledger, roads, hasDeviceOnline, clock, metrics, log });
 
     const inner = { users, ownServer, devices, topics, sessions };
-    const shared = { ...inner, mappings, ledger, broker, clock, metrics, log, fault };
+    const shared = { ...common, ...inner, ledger, broker, expireAfterMs };
     const shadow = new Observer({ domain, shadowRoot: settings.shadowRoot, mappings, broker, clock, metrics, log });
     const isWorkedOn = (user: User) => this.#reconcile.workOn(user).kind === 'running';
     this.byHand = new ByHand({ ledger, users, server, deliver, notices, isWorkedOn, clock });

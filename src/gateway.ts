@@ -276,6 +276,7 @@ function settingsOf({ xmpp, mqtt, migration, ledger }: Config): Settings {
     deviceDays: mqtt.deviceDays,
     brokerHorizonMs: mqtt.brokerHorizon,
     historyMs: ledger.historyDays * dayMs,
+    expireAfterMs: ledger.expireAfter,
     legacyLogin: migration.legacyLogin,
     lockText: migration.legacyLoginText,
     attachWindow: migration.attachWindow,

@@ -8,6 +8,7 @@ export interface Metrics {
   readonly repeated: Counter<'lane'>;
   readonly refused: Counter<'lane' | 'reason'>;
   readonly heldBack: Counter<'limit'>;
+  readonly expired: Counter<'lane'>;
   readonly answered: Counter<'lane' | 'result'>;
   readonly ephemeral: Counter<'lane' | 'result'>;
   readonly gaps: Counter<'reason'>;
@@ -41,6 +42,7 @@ export function makeMetrics(): Metrics {
     repeated: counter('repeated', 'Messages that came again and were known by the ledger', ['lane']),
     refused: counter('refused', 'Messages refused, by reason', ['lane', 'reason']),
     heldBack: counter('held_back', 'Messages of apps refused for now, by limit: rate, waiting', ['limit']),
+    expired: counter('expired', 'Messages discarded because their time was over', ['lane']),
     answered: counter('answered', 'Answers of the receiving side: delivered, parked, dead, retried, lost', [
       'lane',
       'result',
@@ -68,11 +70,7 @@ export function makeMetrics(): Metrics {
       [],
     ),
     webhooks: counter('webhooks', 'Calls of the webhook "message waiting": sent, failed, dropped', ['result']),
-    brokerDropped: counter(
-      'broker_dropped',
-      'Messages that the broker says it has dropped because a queue was full',
-      [],
-    ),
+    brokerDropped: counter('broker_dropped', 'Messages that the broker says it has dropped: a queue was full', []),
     inFlight: gauge('in_flight', 'Entries sent and not yet answered', ['lane']),
     linkUp: gauge('link_up', '1 while the link stands: component, attach, mqtt', ['link']),
     ledgerWritable: gauge('ledger_writable', '1 while commits succeed', []),

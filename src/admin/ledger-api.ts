@@ -28,7 +28,7 @@ const auditDepth = 1000;
 const lanes: Lane[] = ['toMqtt', 'toXmpp'];
 const states: State[] = ['accepted', 'sent', 'acked', 'settled', 'parked', 'dead', 'returned', 'discarded'];
 const custodies: Custody[] = ['sole', 'copy'];
-const timesOfEntry = ['at', 'acceptedAt', 'sentAt', 'ackedAt', 'appAckedAt', 'endedAt'] as const;
+const timesOfEntry = ['at', 'acceptedAt', 'sentAt', 'ackedAt', 'appAckedAt', 'endedAt', 'expiresAt'] as const;
 
 const sometimes = [
   'position',
@@ -42,6 +42,7 @@ const sometimes = [
   'ackedAt',
   'appAckedAt',
   'endedAt',
+  'expiresAt',
 ];
 const entryShape = shape(
   {

@@ -2,12 +2,12 @@
 
 import type { EntryView } from '../ledger/ledger.ts';
 
-export const timeNames = ['at', 'acceptedAt', 'sentAt', 'ackedAt', 'appAckedAt', 'endedAt'] as const;
+export const timeNames = ['at', 'acceptedAt', 'sentAt', 'ackedAt', 'appAckedAt', 'endedAt', 'expiresAt'] as const;
 
 /** Times are RFC 3339. */
 export type EntryItem = Omit<EntryView, (typeof timeNames)[number]> &
   Record<'at' | 'acceptedAt', string> &
-  Partial<Record<'sentAt' | 'ackedAt' | 'appAckedAt' | 'endedAt', string>>;
+  Partial<Record<'sentAt' | 'ackedAt' | 'appAckedAt' | 'endedAt' | 'expiresAt', string>>;
 
 /** What an operator did to it. */
 export interface ActItem {

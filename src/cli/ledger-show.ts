@@ -70,6 +70,7 @@ function printEntry(entry: Shown): void {
     ...(entry.topic === undefined ? [] : [['topic', entry.topic] as const]),
     ...(entry.mapping === undefined ? [] : [['mapping', entry.mapping] as const]),
     ...(entry.position ? [['position', positionOf(entry.position)] as const] : []),
+    ...(entry.expiresAt === undefined ? [] : [['expires', entry.expiresAt.replace('T', ' ')] as const]),
     ...(entry.archived ? [['archive', 'its repeats are told by the id the archive gave it'] as const] : []),
   ]);
   print('');

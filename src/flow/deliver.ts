@@ -200,10 +200,15 @@ export class Deliver {
     const road = this.#parts.roads[lane];
     if (!road.mayGo(user)) return;
     if (outbox.needsPage) void this.#turnPage(outbox);
-    else if (outbox.head) {
+    else if (outbox.head && !this.#isExpired(outbox.head)) {
       if (outboxes.mustWait(outbox, road)) this.#queueUp(outboxes, outbox);
       else this.#send(outboxes, outbox, outbox.head);
     }
+  }
+
+  /** Expiry ends it, and then the next one goes. */
+  #isExpired({ expiresAt }: Entry): boolean {
+    return expiresAt !== undefined && expiresAt <= this.#parts.clock.now();
   }
 
   #queueUp({ line }: Outboxes, outbox: Outbox): void {

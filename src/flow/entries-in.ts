@@ -37,6 +37,8 @@ export interface EntriesInParts {
   ledger: Ledger;
   sessions: Sessions;
   refusals: Refusals;
+  /** So long (ms) a message may wait for the apps, if the operator has set a time. */
+  expireAfterMs?: number;
   /** A message for the user is on disk. */
   onMessage: (user: string) => void;
   clock: Clock;
@@ -85,7 +87,7 @@ export class EntriesIn {
   }
 
   #draft(user: User, brought: Brought, arrival: Arrival, translation: Translation, key: string): Draft {
-    const { domain, clock, topics, server, sessions } = this.#parts;
+    const { domain, clock, topics, server, sessions, expireAfterMs } = this.#parts;
     const { channel, fields, mapping } = translation;
     const { message, way, direction, archived } = brought;
     const { from = '', to = '', id, type = 'normal' } = message.attrs;
@@ -122,6 +124,7 @@ export class EntriesIn {
       payload: JSON.stringify(payload),
       original: text,
       mapping,
+      expiresAt: expireAfterMs === undefined ? undefined : clock.now() + expireAfterMs,
     };
   }
 }

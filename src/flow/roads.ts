@@ -1,5 +1,6 @@
 // The two ways out of the ledger: a publish and its PUBACK, a stanza and the server's result; each read as an Answer.
 
+import type { Clock } from '../clock.ts';
 import type { Entry } from '../ledger/ledger.ts';
 import type { Devices } from '../migration/devices.ts';
 import type { Users } from '../migration/users.ts';
@@ -26,6 +27,7 @@ export interface MqttRoadParts {
   broker: Broker;
   users: Users;
   devices: Devices;
+  clock: Clock;
   /** While no device of a user is online, so many of its entries may be with the broker. */
   offlineWindow: number;
 }
@@ -84,7 +86,8 @@ export class MqttRoad implements Road {
       return queueMicrotask(() => answered({ kind: 'dead', condition: 'policy-violation', text }));
     }
     const isAlone = devices.online(entry.user) === 0;
-    void broker.publish({ topic, payload: entry.payload, qos: 1 }).then((result) => {
+    const expiresIn = entry.expiresAt === undefined ? undefined : secondsTo(entry.expiresAt - this.#parts.clock.now());
+    void broker.publish({ topic, payload: entry.payload, qos: 1, expiresIn }).then((result) => {
       if (result.kind === 'lost') return answered(result);
       const answer = this.#read(entry, result.code, isAlone);
       if (answer.kind === 'delivered' && isAlone)
@@ -110,6 +113,11 @@ export class MqttRoad implements Road {
 
   /** It is kept for an operator, and is no loss yet. */
   gaveUp(): void {}
+}
+
+/** For a message that is still of use: never 0, which would be none. */
+function secondsTo(ms: number): number {
+  return Math.max(1, Math.ceil(ms / 1000));
 }
 
 /** The bytes of the packet if they are more than the limit; counted only where they might be (a unit of UTF-16 has 3 at most). */
@@ -168,6 +176,7 @@ export class XmppRoad implements Road {
   }
 
   gaveUp(entry: Entry, fault: Fault): void {
-    this.#parts.notices.error(entry.user, { id: entry.id, ...fault });
+    // The gateway's own word to a contact: no app knows of it.
+    if (entry.channel !== 'error') this.#parts.notices.error(entry.user, { id: entry.id, ...fault });
   }
 }

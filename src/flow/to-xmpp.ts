@@ -44,6 +44,8 @@ export interface ToXmppParts {
   rate: RateLimit;
   /** How many of them may wait for the legacy server, or be refused by it and kept. */
   messagesWaiting: number;
+  /** So long (ms) a message may wait, if the operator has set a time; its sender may have set a shorter one. */
+  expireAfterMs?: number;
   clock: Clock;
   metrics: Metrics;
   log: Log;
@@ -56,6 +58,7 @@ interface Request {
   channel: OutChannel;
   id: string;
   payload: Payload;
+  expiresAt?: number;
 }
 
 /** The finished stanza, and the part of its text by which it is known again. */
@@ -116,7 +119,8 @@ export class ToXmpp {
     if (!user || !this.#parts.users.isOpen(user.jid))
       return this.#refuse(place.user, id, refuse('not-migrated'), accepted);
     if (user.own && place.channel === 'request') return this.#answer(user, id, payload, accepted);
-    this.#accept({ user, channel: place.channel, id, payload }, accepted);
+    const expiresAt = this.#expiresAt(message.expiresIn);
+    this.#accept({ user, channel: place.channel, id, payload, expiresAt }, accepted);
   }
 
   /** Repeatable by who asks, so no entry. */
@@ -129,7 +133,14 @@ export class ToXmpp {
     }, fault);
   }
 
-  #accept({ user, channel, id, payload }: Request, accepted: () => void): void {
+  /** The earlier of what its sender and the operator have set. */
+  #expiresAt(expiresIn = Number.POSITIVE_INFINITY): number | undefined {
+    const { clock, expireAfterMs = Number.POSITIVE_INFINITY } = this.#parts;
+    const inMs = Math.min(expiresIn * 1000, expireAfterMs);
+    return Number.isFinite(inMs) ? clock.now() + inMs : undefined;
+  }
+
+  #accept({ user, channel, id, payload, expiresAt }: Request, accepted: () => void): void {
     const { ledger, notices, metrics } = this.#parts;
     const translation = this.#translate(user, channel, payload);
     if (isRefusal(translation)) return this.#refuse(user.jid, id, translation, accepted);
@@ -145,6 +156,7 @@ export class ToXmpp {
       requestKey: requestKey({ user: user.jid, id }),
       requestDigest: digestOf(canonical(channel, payload)),
       maxOpen: this.#parts.messagesWaiting,
+      expiresAt,
       payload: text,
     });
     const isShared = channel === 'message' || (channel === 'presence' && isSubscription(stanza.attrs.type));

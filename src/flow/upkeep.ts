@@ -1,12 +1,11 @@
-// What the ledger needs now and then: settle what is proven, publish again what may have been lost, forget old history.
+// What the ledger needs now and then: settle what is proven, publish again what may have been lost, forget old history, end what has expired.
 
-import { type Clock, every, type Timer } from '../clock.ts';
-import type { Ledger } from '../ledger/ledger.ts';
-import type { Log } from '../log.ts';
+import { every, type Timer } from '../clock.ts';
 import type { Devices } from '../migration/devices.ts';
 import type { Users } from '../migration/users.ts';
 import { sameBoot } from '../mqtt/boot.ts';
 import type { Deliver } from './deliver.ts';
+import { Expiry, type ExpiryParts } from './expiry.ts';
 import type { MqttRoad } from './roads.ts';
 
 const settleEveryMs = 1_000;
@@ -20,8 +19,7 @@ const bootMeta = 'broker-boot';
 /** After the broker has dropped messages, what may be among them goes again, at most so often. */
 const droppedEveryMs = 60_000;
 
-export interface UpkeepParts {
-  ledger: Ledger;
+export interface UpkeepParts extends ExpiryParts {
   users: Users;
   devices: Devices;
   deliver: Deliver;
@@ -29,14 +27,11 @@ export interface UpkeepParts {
   /** How old a PUBACK must be for the broker to have written the message to its disk. */
   horizonMs: number;
   historyMs: number;
-  clock: Clock;
-  log: Log;
-  /** The ledger cannot go on. */
-  fault: (error: unknown) => void;
 }
 
 export class Upkeep {
   readonly #parts: UpkeepParts;
+  readonly #expiry: Expiry;
   readonly #timers: Timer[] = [];
   readonly #repeats = new Map<string, Timer>();
   /** Runs while we wait for the broker to say when it was started. */
@@ -49,15 +44,18 @@ export class Upkeep {
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts;
+    this.#expiry = new Expiry(parts);
   }
 
   start(): void {
+    this.#expiry.start();
     const { clock, fault } = this.#parts;
     this.#timers.push(every(clock, settleEveryMs, () => this.#settle(), fault));
     this.#timers.push(every(clock, forgetEveryMs, () => this.#forget(), fault));
   }
 
   stop(): void {
+    this.#expiry.stop();
     this.#listening?.cancel();
     this.#dropPause?.cancel();
     for (const timer of [...this.#timers, ...this.#repeats.values()]) timer.cancel();

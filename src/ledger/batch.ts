@@ -228,8 +228,9 @@ export class BatchedLedger implements Ledger {
   /** A listener that throws must not keep the others of the batch from their answer. */
   #announce(seq: number, draft: Draft): void {
     if (draft.refused) return;
-    const { lane, user, peer, channel, id, topic, payload } = draft;
-    const entry: Entry = { seq, key: keyOf(this.#engine.space, seq), lane, user, peer, channel, id, topic, payload };
+    const { lane, user, peer, channel, id, topic, payload, expiresAt } = draft;
+    const key = keyOf(this.#engine.space, seq);
+    const entry: Entry = { seq, key, lane, user, peer, channel, id, topic, payload, expiresAt };
     try {
       this.onCommitted(entry);
     } catch (error) {

@@ -60,6 +60,8 @@ export interface Draft {
   requestDigest?: string;
   /** toXmpp: not where so many entries of this user's apps have not ended yet (waiting or dead). */
   maxOpen?: number;
+  /** From then on (ms) it is of no use, and is not sent any more. */
+  expiresAt?: number;
   /** toMqtt: topic, payload (JSON text). toXmpp: payload is the finished stanza. */
   topic?: string;
   payload: string;
@@ -81,6 +83,15 @@ export interface Entry {
   id?: string;
   topic?: string;
   payload: string;
+  /** Not to be sent from then on (ms). */
+  expiresAt?: number;
+}
+
+/** An entry that waits beyond its time. */
+export interface Expired extends Conversation, Pick<Entry, 'seq' | 'channel' | 'id'> {
+  isParked: boolean;
+  /** toMqtt, and its sender waits for an answer: it came live and directly, and to nobody else. */
+  original?: string;
 }
 
 export type Outcome =
@@ -133,6 +144,7 @@ export interface EntryView {
   ackedAt?: number;
   appAckedAt?: number;
   endedAt?: number;
+  expiresAt?: number;
 }
 
 export interface EntryFilter {
@@ -271,10 +283,15 @@ export interface Operations extends OwnOperations {
   /** acked → accepted: of one user those without app ack, of all (broker restart) whatever is not settled. Returns the conversations. */
   republish(args: { user?: string }): Conversation[];
   /**
-   * Drops history (and its repeat keys) that ended before `before`; with it go entries that were refused as they came, of which
-   * there is no body to decide about. Returns how many. Bounded work per call (`limit`).
+   * Drops history (and its repeat keys) that ended before `before`, and entries that were refused as they came: no body is there to
+   * decide about. Returns how many. Bounded work per call (`limit`).
    */
   forget(args: { before: number; limit: number }): number;
+
+  /** What waits, or is parked, beyond its time and no app has acknowledged; the oldest first. */
+  expired(args: { now: number; limit: number }): Expired[];
+  /** Ends those of them as `discarded` (`expired`). */
+  expire(args: { seqs: number[]; at: number }): void;
 
   /** Conversations with entries to send (accepted, sent). */
   conversations(args: Record<string, never>): Conversation[];
@@ -369,10 +386,7 @@ export interface Ledger {
     name: Name,
     args: Parameters<Operations[Name]>[0],
   ): Promise<ReturnType<Operations[Name]>>;
-  /**
-   * As `do`, in the same order with all other calls, but nobody waits: it goes along with the next commit, within 20 ms. Should it
-   * not reach the disk, that is logged.
-   */
+  /** As `do`, in the same order with all other calls, but nobody waits: it goes along with the next commit, within 20 ms; a failure is logged. */
   note<Name extends keyof Operations>(name: Name, args: Parameters<Operations[Name]>[0]): void;
   /** Called for each new entry that is to be sent (not for dead ones, nor repeats). Set once, before the first accept. */
   onCommitted: CommittedHandler;

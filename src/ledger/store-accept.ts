@@ -98,8 +98,8 @@ function lookups(db: DatabaseSync, derived: Derived) {
 function inserter(db: DatabaseSync, tally: Tally, derived: Derived) {
   const entry = db.prepare(
     `INSERT INTO entry (seq, lane, state, custody, late, at, accepted_at, ended_at, link, n, user, peer, channel, id, mapping,
-       condition, text, archive_key, content_key, request_key, request_digest)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       condition, text, archive_key, content_key, request_key, request_digest, expires_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const body = db.prepare('INSERT INTO body (seq, topic, payload, original) VALUES (?, ?, ?, ?)');
   return (seq: number, at: number, draft: Draft, link: number | null) => {
@@ -130,6 +130,7 @@ function inserter(db: DatabaseSync, tally: Tally, derived: Derived) {
       key(draft.contentKey),
       key(draft.requestKey),
       key(draft.requestDigest),
+      draft.expiresAt ?? null,
     );
     if (!refused) body.run(seq, draft.topic ?? null, draft.payload, draft.original ?? null);
     derived.opened(draft.user, seq, lane);

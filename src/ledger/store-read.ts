@@ -44,7 +44,7 @@ function deliveryQueries(
 ): Pick<Read, 'conversations' | 'toSend' | 'toXmppWaiting' | 'toReturn' | 'withBroker'> {
   const conversations = db.prepare('SELECT DISTINCT lane, user, peer FROM entry WHERE state <= 1');
   const toSend = db.prepare(
-    `SELECT seq, channel, id, topic, payload FROM entry JOIN body USING (seq)
+    `SELECT seq, channel, id, topic, payload, expires_at FROM entry JOIN body USING (seq)
        WHERE state <= 1 AND lane = ? AND user = ? AND peer = ? AND seq > ? ORDER BY seq LIMIT ?`,
   );
   const toXmppWaiting = db.prepare(
@@ -74,6 +74,7 @@ function deliveryQueries(
         id: optional<string>(row.id),
         topic: optional<string>(row.topic),
         payload: String(row.payload),
+        expiresAt: optional<number>(row.expires_at),
       })),
     toXmppWaiting: ({ user }) => Number(toXmppWaiting.get(user)?.n),
     toReturn: ({ user, after = 0, limit }) =>
@@ -118,6 +119,7 @@ function viewQueries(db: DatabaseSync, space: KeySpace): Pick<Read, 'entries' | 
     ackedAt: optional(row.acked_at),
     appAckedAt: optional(row.app_acked_at),
     endedAt: optional(row.ended_at),
+    expiresAt: optional(row.expires_at),
   });
   return {
     entries({ lane, user, state, id, before, limit = defaultLimit, after = 0 }) {

@@ -9,6 +9,7 @@ import type { Operations, Outcome } from './ledger.ts';
 import { migrate } from './schema.ts';
 import { acceptOperation } from './store-accept.ts';
 import { byHandOperations } from './store-by-hand.ts';
+import { expiryOperations } from './store-expiry.ts';
 import { lifeOperations } from './store-life.ts';
 import { Links } from './store-links.ts';
 import { Marks } from './store-marks.ts';
@@ -70,6 +71,7 @@ export class Store {
       ...readOperations(db, this.#tally, this.space),
       ...byHandOperations(db, { tally: this.#tally, derived: this.#derived, space: this.space }),
       ...standingOperations(db),
+      ...expiryOperations(db, this.#tally, this.#derived),
       ...waitingOperations(db),
       ...this.#links.operations,
       ...this.#marks.operations,

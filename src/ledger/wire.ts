@@ -92,6 +92,7 @@ function draftRow(draft: Draft) {
     refused?.condition,
     refused?.text,
     draft.maxOpen,
+    draft.expiresAt,
   ] as const;
 }
 
@@ -109,6 +110,7 @@ function draftOf(row: DraftRow): Draft {
     condition,
     text,
     maxOpen,
+    expiresAt,
   ] = rest;
   return {
     lane,
@@ -131,6 +133,7 @@ function draftOf(row: DraftRow): Draft {
     original,
     mapping,
     maxOpen,
+    expiresAt,
     refused: condition === undefined ? undefined : { condition, text: text ?? '' },
   };
 }

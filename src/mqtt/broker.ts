@@ -5,6 +5,8 @@ export interface Publish {
   payload: string;
   qos: 0 | 1;
   retain?: boolean;
+  /** Seconds after which the broker need not deliver it any more (MQTT 5 only, §3.3.2.3.3). */
+  expiresIn?: number;
 }
 
 /** What became of a publish: its PUBACK's reason code (always 0 on MQTT 3.1.1), or `lost` when the connection ended first. */
@@ -16,6 +18,8 @@ export interface Incoming {
   payload: Buffer;
   qos: 0 | 1 | 2;
   retain: boolean;
+  /** What is left of the time, in seconds, that its sender has set. */
+  expiresIn?: number;
   responseTopic?: string;
   correlationData?: Buffer;
 }

@@ -9,6 +9,9 @@ const publishHeader = 0x30;
 const topicAt = 7;
 /** A unit of UTF-16 has at most so many in UTF-8. */
 const bytesPerUnit = 3;
+/** Property length, the identifier 2 (Message Expiry Interval), four bytes. */
+const expiryBytes = 6;
+const maxExpiry = 0xffff_ffff;
 const maxTopicBytes = 65_535;
 
 /**
@@ -18,12 +21,12 @@ const maxTopicBytes = 65_535;
 export function encodePublish(message: Publish, packetId: number, version: ProtocolVersion): Buffer | null {
   const { topic, payload, qos } = message;
   // The texts are written first, with room before them: to count their bytes beforehand would read each once more.
-  const packet = Buffer.allocUnsafe(topicAt + (topic.length + payload.length) * bytesPerUnit + 3);
+  const packet = Buffer.allocUnsafe(topicAt + (topic.length + payload.length) * bytesPerUnit + 2 + expiryBytes);
   const topicBytes = packet.write(topic, topicAt);
   if (topicBytes === 0 || topicBytes > maxTopicBytes || /[+#\0]/.test(topic)) return null;
   let at = topicAt + topicBytes;
   if (qos === 1) at = packet.writeUInt16BE(packetId, at);
-  if (version === 5) packet[at++] = 0; // no properties
+  if (version === 5) at = writeProperties(packet, at, message.expiresIn);
   at += packet.write(payload, at);
   packet.writeUInt16BE(topicBytes, topicAt - 2);
   const remaining = at - (topicAt - 2);
@@ -39,6 +42,12 @@ export function encodePubacks(packetIds: readonly number[]): Buffer {
   let at = 0;
   for (const packetId of packetIds) at = packets.writeUInt32BE(0x4002_0000 + packetId, at);
   return packets;
+}
+
+function writeProperties(packet: Buffer, start: number, expiresIn: number | undefined): number {
+  if (expiresIn === undefined) return packet.writeUInt8(0, start);
+  packet.writeUInt16BE(((expiryBytes - 1) << 8) | 2, start);
+  return packet.writeUInt32BE(Math.min(expiresIn, maxExpiry), start + 2);
 }
 
 /** A variable byte integer (§1.5.5) takes 1 to 4 bytes. */

@@ -120,6 +120,7 @@ function incomingFrom(packet: IPublishPacket): Incoming {
   const { topic, payload, qos, retain, properties } = packet;
   const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
   const message: Incoming = { topic, payload: bytes, qos, retain };
+  if (properties?.messageExpiryInterval !== undefined) message.expiresIn = properties.messageExpiryInterval;
   if (properties?.responseTopic !== undefined) message.responseTopic = properties.responseTopic;
   if (properties?.correlationData !== undefined) message.correlationData = properties.correlationData;
   return message;

@@ -44,7 +44,7 @@ export interface CoreStage {
   /** The server ends this life of the link: another epoch, no session of ours. */
   restartsServer(): void;
   /** The app publishes on `out/message`; resolves with its PUBACK. */
-  says(payload: object): Promise<void>;
+  says(payload: object, how?: { expiresIn: number }): Promise<void>;
   /** Entries towards the apps, in order. */
   entries(): Promise<EntryView[]>;
   /** The payloads of the user's `in/message`, in order. */
@@ -64,6 +64,7 @@ export interface CoreStageOptions {
   ownUsers?: string[];
   ownSubscriptions?: 'ask' | 'accept';
   messagesWaiting?: number;
+  expireAfterMs?: number;
   onSend?: (stanza: Element, stage: CoreStage) => void;
 }
 
@@ -156,8 +157,9 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
       n = 0;
       stage.core.linkUp(false);
     },
-    says(payload) {
-      const message = { topic: 'chat/bob/out/message', payload: Buffer.from(JSON.stringify(payload)), retain: false };
+    says(payload, how) {
+      const bytes = Buffer.from(JSON.stringify(payload));
+      const message = { topic: 'chat/bob/out/message', payload: bytes, retain: false, ...how };
       return new Promise((accepted) => stage.core.toXmpp.receive(message as never, accepted));
     },
     async entries() {
@@ -191,6 +193,7 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
       offlineWindow: 500,
       rate: { perSecond: 1000, burst: 1000 },
       messagesWaiting: options.messagesWaiting ?? 50_000,
+      expireAfterMs: options.expireAfterMs,
     },
     ...{ deviceDays: 30, brokerHorizonMs: 1_000_000, historyMs: 7 * 86_400_000, version: '0' },
     component: 'gw.example.com',

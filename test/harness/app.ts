@@ -16,8 +16,15 @@ export interface Incoming {
   retain: boolean;
 }
 
+/** `expiresIn`: seconds; MQTT 5 only. */
+interface How {
+  qos: 0 | 1;
+  retain: boolean;
+  expiresIn?: number;
+}
+
 interface Line {
-  publish(topic: string, payload: string, options: { qos: 0 | 1; retain: boolean }): void;
+  publish(topic: string, payload: string, how: How): void;
   leave(): Promise<void>;
   drop(): Promise<void>;
 }
@@ -66,19 +73,15 @@ export class App {
   }
 
   /** Publishes on `out/{channel}`: an object as JSON, a text as it stands. */
-  publish(channel: string, payload: Payload | string, options: { qos?: 0 | 1; retain?: boolean } = {}): void {
-    const { qos = 1, retain = false } = options;
-    const send = () => this.publishTo(`${this.#base}/out/${channel}`, payload, { qos, retain });
+  publish(channel: string, payload: Payload | string, how: Partial<How> = {}): void {
+    const send = () => this.publishTo(`${this.#base}/out/${channel}`, payload, how);
     if (typeof payload === 'object' && typeof payload.id === 'string') this.#unacked.set(payload.id, send);
     send();
   }
 
-  publishTo(
-    topic: string,
-    payload: Payload | string,
-    { qos = 1, retain = false }: { qos?: 0 | 1; retain?: boolean } = {},
-  ): void {
-    this.#line?.publish(topic, typeof payload === 'string' ? payload : JSON.stringify(payload), { qos, retain });
+  publishTo(topic: string, payload: Payload | string, how: Partial<How> = {}): void {
+    const text = typeof payload === 'string' ? payload : JSON.stringify(payload);
+    this.#line?.publish(topic, text, { qos: 1, retain: false, ...how });
   }
 
   say(to: string, body: string, id: string): void {
@@ -163,7 +166,7 @@ async function pahoLine(options: LineOptions, onPublish: OnPublish): Promise<Lin
   };
   await puppet.first('online');
   return {
-    publish: (topic, payload, { qos, retain }) => puppet.tell({ do: 'publish', topic, payload, qos, retain }),
+    publish: (topic, payload, how) => puppet.tell({ do: 'publish', topic, payload, ...how }),
     leave: () => puppet.quit(),
     drop: () => puppet.kill(),
   };
@@ -193,7 +196,11 @@ async function mqttLine(options: LineOptions, onPublish: OnPublish): Promise<Lin
     });
   });
   return {
-    publish: (topic, payload, how) => void client.publish(topic, payload, how),
+    publish: (topic, payload, { expiresIn, ...how }) =>
+      void client.publish(topic, payload, {
+        ...how,
+        ...(expiresIn !== undefined && { properties: { messageExpiryInterval: expiresIn } }),
+      }),
     async leave() {
       if (client.connected) await client.publishAsync(presence, '{"online":false}', { qos: 1, retain: true });
       await client.endAsync(!client.connected);

@@ -2,7 +2,7 @@
 
 Usage: paho_client.py CLIENT_ID USERNAME PASSWORD PORT ROOT VERSION(3|5). It keeps a persistent session, publishes its presence
 retained with a will, subscribes to what is for its user, and comes back by itself when the broker does. Commands:
-{"do": "publish", "topic", "payload", "qos", "retain"} (payload: text), {"do": "quit"} (presence offline, then DISCONNECT).
+{"do": "publish", "topic", "payload", "qos", "retain", "expiresIn"} (payload: text; expiresIn: seconds, MQTT 5 only), {"do": "quit"} (presence offline, then DISCONNECT).
 Events: {"event": "online"}, {"event": "message", "topic", "payload", "qos", "retain"}, {"event": "failed", "reason"}.
 """
 
@@ -66,7 +66,11 @@ client.loop_start()
 for line in sys.stdin:
     command = json.loads(line)
     if command["do"] == "publish":
-        client.publish(command["topic"], command["payload"], qos=command.get("qos", 1), retain=command.get("retain", False))
+        how = {"qos": command.get("qos", 1), "retain": command.get("retain", False)}
+        if "expiresIn" in command:
+            how["properties"] = Properties(PacketTypes.PUBLISH)
+            how["properties"].MessageExpiryInterval = command["expiresIn"]
+        client.publish(command["topic"], command["payload"], **how)
     elif command["do"] == "quit":
         client.publish(presence, json.dumps({"online": False}), qos=1, retain=True).wait_for_publish(5)
         client.disconnect()

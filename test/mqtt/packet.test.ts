@@ -36,6 +36,18 @@ describe('a PUBLISH', () => {
     );
   });
 
+  test('bears how long it is of use, in MQTT 5 only, whatever that makes of its length', () => {
+    fc.assert(
+      fc.property(text, qos, fc.nat(5_000_000_000), version, (payload, qos, expiresIn, version) => {
+        const [packet, ...more] = parse(encodePublish({ topic: 't', payload, qos, expiresIn }, 9, version)!, version);
+        expect(more).toEqual([]);
+        expect(packet).toMatchObject({ cmd: 'publish', topic: 't', payload: Buffer.from(payload), qos });
+        const { properties } = packet as { properties?: { messageExpiryInterval?: number } };
+        expect(properties?.messageExpiryInterval).toBe(version === 5 ? Math.min(expiresIn, 2 ** 32 - 1) : undefined);
+      }),
+    );
+  });
+
   test.each([0, 100, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152])(
     'of %i more bytes has the right length',
     (size) => {

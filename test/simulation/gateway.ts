@@ -57,6 +57,7 @@ const questions = [
   'users',
   'devices',
   'getMeta',
+  'expired',
   'mark',
 ];
 /** Errors in the log that belong to the faults we make. */

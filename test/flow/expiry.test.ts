@@ -1,0 +1,114 @@
+// What expires is not sent any more, ends as discarded, and its sender is told by an entry; what is in time goes with its time.
+
+import { afterEach, expect, test } from 'vitest';
+import { bob, type CoreStage, type CoreStageOptions, setCoreStage, startsAt } from './core-stage.ts';
+
+let stage: CoreStage;
+const set = async (options: CoreStageOptions) => {
+  stage = await setCoreStage(options);
+};
+afterEach(() => stage.end());
+
+const message = (id: string) => ({ id, to: 'alice@example.com', type: 'chat', body: id });
+const fromAlice = (id: string, more = '') =>
+  `<message from='alice@example.com/a' to='${bob}' type='chat' id='${id}'><body>hi</body>${more}</message>`;
+const entry = async (id: string) => (await stage.ledger.do('entry', { id }))[0];
+const told = (channel: string) =>
+  stage.published.filter(({ topic }) => topic === `chat/bob/in/${channel}`).map(({ payload }) => JSON.parse(payload));
+const sessionComes = () => {
+  stage.server.up = true;
+  stage.core.linkUp(true);
+};
+const brokerComes = () => {
+  stage.core.brokerUp();
+  stage.core.brokerBooted(startsAt - 3_600_000);
+};
+const away = { isAttached: false };
+
+test('a message of an app that waits beyond its time is not sent; the app is told, and what follows in the conversation goes', async () => {
+  await set(away);
+  stage.server.up = false;
+  brokerComes();
+  await stage.says(message('m1'), { expiresIn: 60 });
+  await stage.says(message('m2'));
+  stage.now += 61_000;
+  await expect.poll(() => told('error')).toMatchObject([{ id: 'm1', condition: 'remote-server-timeout' }]);
+  expect(told('error')[0].key).toEqual(expect.any(String));
+  expect(
+    (await stage.ledger.do('entries', { state: 'discarded' })).map(({ id, condition }) => [id, condition]),
+  ).toEqual([['m1', 'expired']]);
+  sessionComes();
+  await expect.poll(() => stage.sent.some((text) => text.includes('<body>m2</body>'))).toBe(true);
+  expect(stage.sent.some((text) => text.includes('<body>m1</body>'))).toBe(false);
+});
+
+test('one that is in time is sent, and nobody is told anything', async () => {
+  await set(away);
+  stage.server.up = false;
+  await stage.says(message('m1'), { expiresIn: 60 });
+  stage.now += 59_000;
+  sessionComes();
+  await expect.poll(() => stage.sent.some((text) => text.includes('<body>m1</body>'))).toBe(true);
+  stage.now += 3_600_000;
+  await expect.poll(async () => (await entry('m1'))?.state).toBe('settled');
+  expect(told('error')).toEqual([]);
+});
+
+test("the operator's time holds where the sender has set none, or a longer one", async () => {
+  await set({ ...away, expireAfterMs: 60_000 });
+  stage.server.up = false;
+  await stage.says(message('m1'));
+  await stage.says(message('m2'), { expiresIn: 3_600 });
+  await stage.says(message('m3'), { expiresIn: 30 });
+  const all = await stage.ledger.do('entries', { lane: 'toXmpp' });
+  expect(all.map(({ expiresAt }) => expiresAt! - startsAt)).toEqual([60_000, 60_000, 30_000]);
+});
+
+test('without a time of either nothing expires', async () => {
+  await set(away);
+  stage.server.up = false;
+  await stage.says(message('m1'));
+  await stage.arrives(fromAlice('c1'));
+  stage.now += 10 * 365 * 86_400_000;
+  expect(await stage.ledger.do('expired', { now: stage.now, limit: 9 })).toEqual([]);
+});
+
+test('a contact whose message the apps did not take in time gets it back as an error; a copy of it is ended without a word', async () => {
+  await set({ expireAfterMs: 60_000 });
+  await stage.arrives(fromAlice('c1'));
+  await stage.arrives(fromAlice('c2'), { seen: true });
+  await stage.arrives(
+    fromAlice('c3', "<delay xmlns='urn:xmpp:delay' from='example.com' stamp='2026-06-01T00:00:00Z'/>"),
+  );
+  stage.now += 61_000;
+  const errors = () => stage.sent.filter((text) => /type=['"]error['"]/.test(text));
+  await expect.poll(errors).toHaveLength(1);
+  expect(errors()[0]).toMatch(/id=['"]c1['"]/);
+  expect(errors()[0]).toContain('remote-server-timeout');
+  expect(errors()[0]).toMatch(/to=['"]alice@example.com\/a['"]/);
+  const states = await Promise.all(
+    ['c1', 'c2', 'c3'].map(async (id) => (await stage.ledger.do('entry', { id })).at(0)?.state),
+  );
+  expect(states).toEqual(['discarded', 'discarded', 'discarded']);
+});
+
+test('what goes to the broker bears what is left of its time', async () => {
+  await set({ expireAfterMs: 90_500 });
+  await stage.crashes();
+  await stage.arrives(fromAlice('c1'));
+  brokerComes();
+  await expect.poll(() => stage.published.find(({ topic }) => topic === 'chat/bob/in/message')?.expiresIn).toBe(91);
+});
+
+test('a message that expired while the gateway was away is not sent when it comes back', async () => {
+  await set(away);
+  stage.server.up = false;
+  await stage.says(message('m1'), { expiresIn: 60 });
+  await stage.core.stop();
+  stage.now += 61_000;
+  await stage.crashes();
+  brokerComes();
+  sessionComes();
+  await expect.poll(() => told('error').map(({ id }) => id)).toEqual(['m1']);
+  expect(stage.sent.some((text) => text.includes('m1'))).toBe(false);
+});

@@ -1,0 +1,75 @@
+// Expiry in the ledger: what is due, what is never, and that an end by expiry is an end like any other in the account.
+
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { Verifier } from '../../src/ledger/verifier.ts';
+import { accept, type Bench, engines } from './bench.ts';
+
+const user = 'bob@example.com';
+
+describe.each(Object.entries(engines))('%s', (_, open) => {
+  let bench: Bench;
+  beforeEach(async () => {
+    bench = await open();
+  });
+  afterEach(() => bench.end());
+  const due = async (now: number) => {
+    const all = await bench.ledger.do('expired', { now, limit: 10 });
+    return all.map(({ id, original }) => (original === undefined ? id : `${id} with its stanza`));
+  };
+
+  test('due is what waits beyond its time, the oldest first; its stanza comes along where its sender waits for an answer', async () => {
+    await accept(bench.ledger, { id: 'never' });
+    await accept(bench.ledger, { id: 'second', expiresAt: 200 });
+    await accept(bench.ledger, { id: 'first', expiresAt: 100, custody: 'copy' });
+    await accept(bench.ledger, { id: 'third', expiresAt: 300, late: true });
+    await accept(bench.ledger, { id: 'app', expiresAt: 400, lane: 'toXmpp' });
+    expect(await due(99)).toEqual([]);
+    expect(await due(200)).toEqual(['first', 'second with its stanza']);
+    await bench.reopen();
+    expect(await due(1000)).toEqual(['first', 'second with its stanza', 'third', 'app']);
+  });
+
+  test('due is what is parked or with the broker, not what an app has, nor what has ended or is dead', async () => {
+    const { ledger } = bench;
+    const of = (id: string) => accept(ledger, { id, expiresAt: 100, custody: 'copy' });
+    const [parked, acked, had, dead, settled] = [
+      await of('p'),
+      await of('a'),
+      await of('h'),
+      await of('d'),
+      await of('s'),
+    ];
+    await ledger.do('parked', { seq: parked.seq, at: 1 });
+    for (const { seq } of [acked, had]) await ledger.do('answered', { seq, at: 1 });
+    await ledger.do('appAcked', { user, keys: [had.key], at: 2 });
+    await ledger.do('refused', { seq: dead.seq, at: 1, condition: 'forbidden', text: '' });
+    await ledger.do('discard', { seqs: [settled.seq], at: 1, reason: 'test' });
+    expect(await due(100)).toEqual(['p', 'a']);
+  });
+
+  test('what is ended so is discarded as expired, without its keys, and the account adds up; what is not due stays', async () => {
+    const { ledger } = bench;
+    const requestKey = 'r'.repeat(22);
+    const app = { lane: 'toXmpp', id: 'm1', requestKey, requestDigest: 'd', maxOpen: 1 } as const;
+    const { seq } = await accept(ledger, { ...app, expiresAt: 100 });
+    const other = await accept(ledger, { id: 'm2', expiresAt: 200 });
+    await ledger.do('expire', { seqs: [seq, other.seq], at: 150 });
+    expect(await ledger.do('entries', {})).toMatchObject([
+      { id: 'm1', state: 'discarded', condition: 'expired', endedAt: 150, expiresAt: 100 },
+      { id: 'm2', state: 'accepted' },
+    ]);
+    expect((await accept(ledger, app)).kind).toBe('new');
+    expect((await new Verifier({ ledger, clock: systemClock }).verify()).faults).toEqual([]);
+  });
+
+  test('whoever sends it knows its time, right after the commit and after a restart', async () => {
+    await accept(bench.ledger, { id: 'm1', expiresAt: 100 });
+    expect(bench.committed).toMatchObject([{ id: 'm1', expiresAt: 100 }]);
+    await bench.reopen();
+    const conversation = { lane: 'toMqtt', user, peer: 'alice@example.com' } as const;
+    expect(await bench.ledger.do('toSend', { ...conversation, after: 0, limit: 9 })).toMatchObject([
+      { expiresAt: 100 },
+    ]);
+  });
+});
