@@ -66,6 +66,7 @@ describe('a configuration', () => {
         offlineWindow: 500,
         messagesPerSecond: 50,
         messagesBurst: 2000,
+        messagesWaiting: 50_000,
         deviceDays: 30,
         embeddedPort: 1883,
         embeddedAccounts: [],
