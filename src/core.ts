@@ -108,7 +108,7 @@ export class Core {
     const { domain, root, version, deviceDays, offlineWindow, maxStanzaBytes, brokerHorizonMs, historyMs } = settings;
     const { legacyLogin, lockText, messagesWaiting, expireAfterMs } = settings;
     const { ledger, broker, server } = outside;
-    const { mappings, clock, metrics, log } = common;
+    const { mappings, clock, metrics, log, fault } = common;
     const topics = makeTopics({ root, domain, prepare: prepareBare });
     const users = new Users(ledger);
     const devices = new Devices({ clock, ledger, log, deviceDays });

@@ -201,7 +201,7 @@ export class Deliver {
     if (!road.mayGo(user)) return;
     if (outbox.needsPage) void this.#turnPage(outbox);
     else if (outbox.head && !this.#isExpired(outbox.head)) {
-      if (outboxes.mustWait(outbox, road)) this.#queueUp(outboxes, outbox);
+      if (outboxes.mustWait(outbox, road)) outboxes.line.add(outbox);
       else this.#send(outboxes, outbox, outbox.head);
     }
   }
@@ -209,12 +209,6 @@ export class Deliver {
   /** Expiry ends it, and then the next one goes. */
   #isExpired({ expiresAt }: Entry): boolean {
     return expiresAt !== undefined && expiresAt <= this.#parts.clock.now();
-  }
-
-  #queueUp({ line }: Outboxes, outbox: Outbox): void {
-    if (outbox.queued) return;
-    outbox.queued = true;
-    line.push(outbox);
   }
 
   async #turnPage(outbox: Outbox): Promise<void> {
@@ -287,9 +281,8 @@ export class Deliver {
         if (flying.size === 0) this.#pump(alone);
         return;
       }
-      if (line.length === 0 || flying.size >= road.window) return;
-      const outbox = line.shift()!;
-      outbox.queued = false;
+      const outbox = flying.size < road.window ? line.next() : undefined;
+      if (!outbox) return;
       this.#pump(outbox);
     }
   }

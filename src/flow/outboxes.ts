@@ -1,6 +1,7 @@
 // The outboxes of one lane, found by user and peer, and which of them have an entry out.
 
 import type { Conversation, Entry, Ledger } from '../ledger/ledger.ts';
+import { Line } from './line.ts';
 import { Outbox } from './outbox.ts';
 import type { Road } from './road.ts';
 
@@ -10,8 +11,8 @@ export class Outboxes {
   readonly #byUser = new Map<string, Map<string, Outbox>>();
   /** Each has one entry that is sent and unanswered. */
   readonly flying = new Set<Outbox>();
-  /** Conversations that wait for a place in the window, first come first served. */
-  readonly line: Outbox[] = [];
+  /** Conversations that wait for a place in the window. */
+  readonly line = new Line();
   /** Its head is suspected of ending connections: it goes with nothing else out, so that nothing else is lost with it, or blamed for it. */
   #alone: Outbox | null = null;
   /** The last one that was lost alone; null: something was delivered since. */
