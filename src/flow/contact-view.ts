@@ -1,5 +1,7 @@
 // What one user's session has heard of who is there: the last presence of each resource, as it will be published. Bounded, pure.
 
+import { alone } from '../xmpp/stanza.ts';
+
 /** More, or larger, than what people have; beyond it presences are passed on as they come, but not kept. */
 const maxPresences = 1_000;
 const maxBytes = 256 * 1024;
@@ -35,7 +37,7 @@ export class ContactView {
       this.isCut = true;
       return false;
     }
-    this.#presences.set(from, presence);
+    this.#presences.set(alone(from), presence);
     this.#bytes += bytes;
     return true;
   }

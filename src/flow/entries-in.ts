@@ -13,7 +13,7 @@ import type { InChannel, Topics } from '../mqtt/topic.ts';
 import { isRefusal, refuse } from '../refusal.ts';
 import { prepareBare } from '../xmpp/jid.ts';
 import type { Arrival } from '../xmpp/session.ts';
-import { delayOf, isContent } from '../xmpp/stanza.ts';
+import { alone, delayOf, isContent } from '../xmpp/stanza.ts';
 import { readError } from '../xmpp/stanza-error.ts';
 import { writeWithContent } from '../xmpp/xml-writer.ts';
 import { archiveIdOf, type Brought } from './copies.ts';
@@ -109,7 +109,7 @@ export class EntriesIn {
       user: user.jid,
       peer,
       channel,
-      id: id ?? key,
+      id: id === undefined ? key : alone(id),
       custody,
       at,
       late: way !== 'direct' || delay !== null,

@@ -9,7 +9,7 @@ import { readEnvelope, readSkipped } from './attach-envelope.ts';
 import type { Answer, Component } from './component.ts';
 import { NS_ATTACH } from './namespaces.ts';
 import type { SendResult, StanzaHandler } from './session.ts';
-import { childOf, elementsOf } from './stanza.ts';
+import { alone, childOf, elementsOf } from './stanza.ts';
 import { readError, refusalOf, type StanzaError, sendResultOf } from './stanza-error.ts';
 import type { Skipped } from './stanza-limits.ts';
 import { forEnvelope, tag, writeElement } from './xml-writer.ts';
@@ -299,7 +299,7 @@ function readSent(answer: Answer): SendResult {
 
 function readAttached(result: Element | undefined): Attached {
   const { jid, resumed, condition = 'undefined-condition', type = 'wait', text = '' } = result?.attrs ?? {};
-  if (result?.is('attached', NS_ATTACH) && jid) return { kind: 'attached', jid, resumed: resumed === '1' };
+  if (result?.is('attached', NS_ATTACH) && jid) return { kind: 'attached', jid: alone(jid), resumed: resumed === '1' };
   return { kind: type === 'wait' ? 'wait' : 'refused', condition, text };
 }
 

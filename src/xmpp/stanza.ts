@@ -58,3 +58,11 @@ const addedByServers = new Set([`${NS_DELAY} delay`, `${NS_SID} stanza-id`, `${N
 export function isContent({ name, attrs }: Element): boolean {
   return !addedByServers.has(`${attrs.xmlns} ${name}`);
 }
+
+/**
+ * The same text by itself: what the reader gives of a stanza is cut out of the piece of the stream it came in, and keeps all of
+ * that (64 KiB) in memory for as long as it is kept.
+ */
+export function alone(text: string): string {
+  return ` ${text}`.slice(1);
+}
