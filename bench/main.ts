@@ -11,6 +11,7 @@ import { fairness } from './fairness.ts';
 import { growthUsers, growthWaiting, heavyUser } from './growth.ts';
 import { memory } from './memory.ts';
 import { paced } from './paced.ts';
+import { pressure } from './pressure.ts';
 import { prosody } from './prosody.ts';
 import { python } from './python.ts';
 import { directions } from './round.ts';
@@ -27,6 +28,7 @@ const benchmarks: Benchmark[] = [
   heavyUser,
   memory,
   fairness,
+  pressure,
   start,
   python,
   prosody,
