@@ -162,7 +162,7 @@ async function openStage(path: string): Promise<Stage> {
       return ids.map((id, at) => arrived.get(id)! - sentAt[at]!);
     },
     async close() {
-      await core.stop();
+      await core.stop(1_000);
       await ledger.close();
     },
   };

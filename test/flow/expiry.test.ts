@@ -104,7 +104,7 @@ test('a message that expired while the gateway was away is not sent when it come
   await set(away);
   stage.server.up = false;
   await stage.says(message('m1'), { expiresIn: 60 });
-  await stage.core.stop();
+  await stage.core.stop(0);
   stage.now += 61_000;
   await stage.crashes();
   brokerComes();
