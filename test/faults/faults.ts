@@ -1,10 +1,10 @@
-// The faults, a table: what is done while everybody talks, and how it heals. Each ends within a few seconds; what recovers is waited for elsewhere.
+// The faults, a table: what is done while everybody talks, and how it heals. What recovers is waited for elsewhere.
 
 import { writeFile } from 'node:fs/promises';
 import type { Stage } from '../harness/stage.ts';
-import type { FaultProxy } from './proxy.ts';
+import type { FaultProxy, Which } from './proxy.ts';
 import { isAck, isIqResult, isPuback, isPublishOn } from './splitters.ts';
-import type { Talk } from './talk.ts';
+import { type Talk, users } from './talk.ts';
 
 export interface Scene {
   stage: Stage;
@@ -21,8 +21,20 @@ export interface Scene {
   between(low: number, high: number): number;
 }
 
+/** The fault did not happen, so nothing was proved. */
+export class NotMade extends Error {}
+
+const eatMs = 10_000;
+
 export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
+/** The gateway's two connections to the broker, by their client ids. */
+const publisher: Which = (connect) => connect.includes('crossfade-pub');
+const subscriber: Which = (connect) => connect.includes('crossfade-sub');
+/** By then the gateway must have noticed by itself that nobody is there any more. */
+const noticeMs = 150_000;
+
+/** Rejects where the fault could not be made. */
 export const faults: Record<string, (scene: Scene) => Promise<void>> = {
   async 'gateway killed'({ stage }) {
     await stage.gateway.kill9();
@@ -57,6 +69,28 @@ export const faults: Record<string, (scene: Scene) => Promise<void>> = {
   },
   async 'broker cut'({ broker }) {
     broker.cut();
+  },
+  async 'publisher cut'({ broker }) {
+    broker.cut(publisher);
+  },
+  async 'subscriber cut'({ broker }) {
+    broker.cut(subscriber);
+  },
+  async 'link dead'({ link }) {
+    await link.deaden(noticeMs);
+  },
+  async 'broker dead'({ broker }) {
+    await broker.deaden(noticeMs);
+  },
+  async 'app stalled'({ app, between }) {
+    app.hold();
+    await pause(between(500, 4_000));
+    app.release();
+  },
+  async 'contacts stalled'({ talk, between }) {
+    talk.stallContacts(true);
+    await pause(between(500, 4_000));
+    talk.stallContacts(false);
   },
   async 'link half open'({ link, between }) {
     await halfOpen(link, between(500, 4_000));
@@ -99,13 +133,25 @@ export const faults: Record<string, (scene: Scene) => Promise<void>> = {
     await pause(between(500, 2_000));
     await control(controlFile, {});
   },
-  async 'moves there and back'({ stage, between }) {
-    for (let count = between(1, 4); count > 0; count--) {
-      await stage.gateway.move('bob@example.com', 'dual');
-      await stage.gateway.move('bob@example.com', 'mqtt');
-    }
+  async 'moves to dual and back'(scene) {
+    for (let count = scene.between(1, 4); count > 0; count--) await moves(scene, ['dual', 'mqtt']);
+  },
+  async 'moves to legacy and back'(scene) {
+    await moves(scene, ['legacy', 'mqtt']);
+  },
+  async 'moves through all phases'(scene) {
+    await moves(scene, ['shadow', 'dual', 'legacy', 'dual', 'shadow', 'mqtt']);
   },
 };
+
+/** Every user at once, phase by phase. */
+async function moves({ stage, talk, between }: Scene, phases: string[]): Promise<void> {
+  for (const phase of phases) {
+    if (phase === 'legacy' || phase === 'shadow') for (const user of users) talk.movesBack(user);
+    await Promise.all(users.map((user) => stage.gateway.move(`${user}@example.com`, phase)));
+    await pause(between(0, 500));
+  }
+}
 
 function stalled(pidOf: (scene: Scene) => number): (scene: Scene) => Promise<void> {
   return async (scene) => {
@@ -124,21 +170,24 @@ async function halfOpen(proxy: FaultProxy, ms: number): Promise<void> {
   proxy.release();
 }
 
-/** What was eaten is missed when the connection ends. */
+/** What was eaten is missed when the connection ends. Goes on until something was. */
 async function eaten(
   proxy: FaultProxy,
   ms: number,
   eats: (piece: Buffer, way: 'up' | 'down') => boolean,
 ): Promise<void> {
+  const before = proxy.eaten;
   proxy.eat(eats);
   await pause(ms);
+  for (const deadline = Date.now() + eatMs; proxy.eaten === before && Date.now() < deadline; ) await pause(20);
   proxy.eat(null);
+  if (proxy.eaten === before) throw new NotMade('nothing came by that could be eaten');
   proxy.cut();
 }
 
-async function control(
+export async function control(
   file: string,
-  { clockMs = 0, commitMs = 0 }: { clockMs?: number; commitMs?: number },
+  { clockMs = 0, commitMs = 0, lies = false }: { clockMs?: number; commitMs?: number; lies?: boolean },
 ): Promise<void> {
-  await writeFile(file, JSON.stringify({ clockMs, commitMs }));
+  await writeFile(file, JSON.stringify({ clockMs, commitMs, lies }));
 }

@@ -15,6 +15,8 @@ test.each<[string, Partial<Heard>]>([
   ['what was never owed did not come', { owed: ['one'], seen: all.slice(0, 1) }],
   ['a contact has it in the archive', { seen: all.slice(0, 2), elsewhere: ['three'] }],
   ['a late copy came behind', { seen: [all[1]!, all[2]!, { ...all[0]!, copy: true }] }],
+  ['an app had to say one again, and it came behind', { seen: [all[0]!, all[2]!, { ...all[1]!, copy: true }] }],
+  ['what was handed back came again under another key', { seen: [...all, { body: 'two', key: 'k9', life: 1 }] }],
   ['a killed server said one thing twice', { seen: [...all, { body: 'two', life: 1 }] }],
 ])('%s: the promise is kept', (_, change) => {
   expect(isKept(judge([{ ...fine, ...change }]))).toBe(true);

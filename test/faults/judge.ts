@@ -5,9 +5,15 @@ export interface Sight {
   body: string;
   /** At apps: the ledger's key. */
   key?: string;
-  /** At apps: from the archive, or seen by somebody else, too; comes late (DESIGN §4). */
+  /**
+   * Comes late, so its place does not count. At apps: from the archive, or seen by somebody else, too (DESIGN §4). At contacts: the app
+   * has said it more than once, since no in/ack came.
+   */
   copy?: boolean;
-  /** At contacts: how often the server had been killed by then. What it had handed out and not written down it may hand out again in its next life. */
+  /**
+   * What was seen in one life may be seen again in a later one. At contacts: how often the server had been killed by then, for what it
+   * had handed out and not written down. At apps: how often the user had been moved back by then, for what no app had acknowledged.
+   */
   life?: number;
 }
 
@@ -56,7 +62,7 @@ function firstSights(seen: Sight[]): Map<string, Sight> {
   return first;
 }
 
-/** An app that honours the key shows each key once; whatever else comes again is a repeat, but for the first time after the server was killed. */
+/** An app that honours the key shows each key once; whatever else comes again is a repeat, but for the first time in a later life. */
 function repeats(seen: Sight[]): string[] {
   const keys = new Set<string>();
   const lives = new Map<string, number>();

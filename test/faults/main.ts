@@ -2,7 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { faults } from './faults.ts';
-import { type Outcome, runFaults } from './run.ts';
+import { type Outcome, runFaults, type Told } from './run.ts';
 
 const help = `Faults under load, on real servers: everybody talks, one fault follows the other, and in the end nothing may be lost,
 out of order or visibly repeated, and everything must be settled.
@@ -27,7 +27,7 @@ const { values } = parseArgs({
 });
 const print = (line: string) => process.stdout.write(`${line}\n`);
 /** Faults on one stage. The next ones begin on a new one: Prosody's internal archive gets slow with thousands of messages. */
-const perStage = 22;
+const perStage = 20;
 
 if (values.help) print(help);
 else await main();
@@ -66,9 +66,16 @@ async function play(seed: number, count: number, before: number): Promise<Outcom
 
 function add(one: Outcome, other: Outcome): Outcome {
   const faults = new Map(one.faults);
-  for (const [name, { count, longestMs }] of other.faults) {
-    const before = faults.get(name) ?? { count: 0, longestMs: 0 };
-    faults.set(name, { count: before.count + count, longestMs: Math.max(before.longestMs, longestMs) });
+  for (const [name, now] of other.faults) {
+    const before = faults.get(name);
+    if (!before) faults.set(name, now);
+    else
+      faults.set(name, {
+        ...{ count: before.count + now.count, said: before.said + now.said, lost: before.lost + now.lost },
+        ...{ repeated: before.repeated + now.repeated, disordered: before.disordered + now.disordered },
+        longestMs: Math.max(before.longestMs, now.longestMs),
+        settledMs: Math.max(before.settledMs, now.settledMs),
+      });
   }
   const [a, b] = [one.verdict, other.verdict];
   const verdict = {
@@ -77,19 +84,36 @@ function add(one: Outcome, other: Outcome): Outcome {
     disordered: [...a.disordered, ...b.disordered],
   };
   const unsettled = [...one.unsettled, ...other.unsettled];
-  return { isKept: one.isKept && other.isKept, verdict, faults, unsettled };
+  const notMade = [...one.notMade, ...other.notMade];
+  return { isKept: one.isKept && other.isKept, verdict, faults, notMade, unsettled };
 }
 
-function show({ isKept, verdict, faults, unsettled }: Outcome): void {
-  print('\nfault                         times  longest until over');
-  for (const [name, { count, longestMs }] of faults)
-    print(`${name.padEnd(28)}  ${String(count).padStart(5)}  ${(longestMs / 1000).toFixed(1).padStart(8)} s`);
+const columns: [title: string, cell: (told: Told) => string][] = [
+  ['times', ({ count }) => String(count)],
+  ['messages', ({ said }) => String(said)],
+  ['lost', ({ lost }) => String(lost)],
+  ['repeated', ({ repeated }) => String(repeated)],
+  ['out of order', ({ disordered }) => String(disordered)],
+  ['until over', ({ longestMs }) => `${(longestMs / 1000).toFixed(1)} s`],
+  ['until settled', ({ settledMs }) => `${(settledMs / 1000).toFixed(1)} s`],
+];
+
+function show({ isKept, verdict, faults, notMade, unsettled }: Outcome): void {
+  print(`\n${'fault'.padEnd(28)}  ${columns.map(([title]) => title).join('  ')}`);
+  for (const [name, told] of faults)
+    print(`${name.padEnd(28)}  ${columns.map(([title, cell]) => cell(told).padStart(title.length)).join('  ')}`);
   const { said, owed, seen, lost, repeated, disordered } = verdict;
   print(`\n${said} messages, ${owed} owed (archived, or acknowledged), ${seen} seen`);
   print(
     `lost ${lost.length}, repeated ${repeated.length}, out of order ${disordered.length}, unsettled ${unsettled.length}`,
   );
-  for (const [kind, all] of Object.entries({ lost, repeated, 'out of order': disordered, unsettled }))
+  for (const [kind, all] of Object.entries({
+    lost,
+    repeated,
+    'out of order': disordered,
+    unsettled,
+    'not made': notMade,
+  }))
     for (const one of all.slice(0, 20)) print(`${kind}: ${one}`);
   if (isKept) print('every promise was kept');
 }

@@ -1,4 +1,4 @@
-// Loaded into the gateway before anything else (node --import), also into its threads: shifts its clock and slows its commits, as a control file says.
+// Loaded into the gateway before anything else (node --import), also into its threads: shifts its clock, slows its commits, or lets them lie, as a control file says.
 
 import { readFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 const file = process.env.CROSSFADE_FAULTS;
 const realNow = Date.now;
 let read = 0;
-let control = { clockMs: 0, commitMs: 0 };
+let control = { clockMs: 0, commitMs: 0, lies: false };
 
 function now() {
   const at = performance.now();
@@ -23,10 +23,11 @@ function now() {
 
 Date.now = () => realNow() + now().clockMs;
 
-/** The thread that commits stands still, as it does while an fsync takes its time. */
+/** The thread that commits stands still, as it does while an fsync takes its time. A commit that lies says that it was made, and was not. */
 const exec = DatabaseSync.prototype.exec;
 DatabaseSync.prototype.exec = function (sql) {
-  const { commitMs } = now();
+  const { commitMs, lies } = now();
+  if (sql === 'COMMIT' && lies) return exec.call(this, 'ROLLBACK');
   if (sql === 'COMMIT' && commitMs > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, commitMs);
   return exec.call(this, sql);
 };

@@ -7,7 +7,15 @@ import type { Splitter } from './splitters.ts';
 interface Pair {
   client: Socket;
   upstream: Socket;
+  /** The first piece that came from the client. */
+  hello: Buffer;
+  /** Nothing arrives any more, and nobody is told. */
+  isDead: boolean;
 }
+
+/** Which connections: of the gateway's two to the broker one, by the name in its CONNECT. */
+export type Which = (hello: Buffer) => boolean;
+const all: Which = () => true;
 
 /** Which piece, going which way, does not arrive. */
 export type Eats = (piece: Buffer, way: 'up' | 'down') => boolean;
@@ -40,12 +48,25 @@ export class FaultProxy {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Ends every connection at once. */
-  cut(): void {
-    for (const { client, upstream } of this.#pairs) {
+  /** Ends these connections at once. */
+  cut(which = all): void {
+    for (const { client, upstream, hello } of this.#pairs) {
+      if (!which(hello)) continue;
       client.destroy();
       upstream.destroy();
     }
+  }
+
+  /**
+   * As a cable that was pulled out: what either side sends into the connections of now is gone, and nobody hears of it; new ones are
+   * good. Resolves, with how many there were, when the client has given up all of them by itself; rejects if it has not by then.
+   */
+  async deaden(patienceMs: number): Promise<number> {
+    const dead = [...this.#pairs];
+    for (const pair of dead) pair.isDead = true;
+    const late = AbortSignal.timeout(patienceMs);
+    await Promise.all(dead.map(({ client }) => client.destroyed || once(client, 'close', { signal: late })));
+    return dead.length;
   }
 
   /** Half open: the connections stand, new ones too, and nothing goes through in either direction until `release`. */
@@ -75,10 +96,10 @@ export class FaultProxy {
 
   #join(client: Socket): void {
     const upstream = connect(this.#port, '127.0.0.1');
-    const pair = { client, upstream };
+    const pair: Pair = { client, upstream, hello: Buffer.alloc(0), isDead: false };
     this.#pairs.add(pair);
-    this.#pass(client, upstream, 'up');
-    this.#pass(upstream, client, 'down');
+    this.#pass(pair, client, upstream, 'up');
+    this.#pass(pair, upstream, client, 'down');
     for (const [socket, other] of [
       [client, upstream],
       [upstream, client],
@@ -94,10 +115,12 @@ export class FaultProxy {
   }
 
   /** Cut into pieces from the beginning of a connection, since in the middle nobody finds where one begins. */
-  #pass(from: Socket, to: Socket, way: 'up' | 'down'): void {
+  #pass(pair: Pair, from: Socket, to: Socket, way: 'up' | 'down'): void {
     const split = this.#split();
     from.on('data', (chunk: Buffer) => {
+      if (pair.isDead) return;
       for (const piece of split(chunk)) {
+        if (way === 'up' && pair.hello.length === 0) pair.hello = piece;
         if (this.#eats?.(piece, way)) this.eaten++;
         else to.write(piece);
       }
@@ -105,7 +128,7 @@ export class FaultProxy {
   }
 }
 
-function pause({ client, upstream }: Pair): void {
+function pause({ client, upstream }: Pick<Pair, 'client' | 'upstream'>): void {
   client.pause();
   upstream.pause();
 }

@@ -28,6 +28,12 @@ export class Talk {
   #probes = 0;
   /** How often the server was killed. */
   #life = 0;
+  /** By user, how many messages its app had heard each time that the user was moved back. */
+  readonly #movedBack = new Map<string, number[]>();
+  /** The fault amid which something was said, and when that was. */
+  readonly during = new Map<string, { fault: number; at: number }>();
+  /** The number of the fault that goes on; noted beside whatever is said. */
+  fault = 0;
 
   private constructor(stage: Stage) {
     this.#stage = stage;
@@ -70,18 +76,17 @@ export class Talk {
     if (isKilled) this.#life++;
   }
 
-  /** Resolves when new words go both ways for every user, which is when a fault is over. Milliseconds. */
+  /** Resolves when new words go both ways in every conversation, which is when a fault is over. Milliseconds. */
   async recovers(): Promise<number> {
     const begun = performance.now();
     const n = ++this.#probes;
-    const [name] = contacts as [string];
-    const contact = this.#contacts.get(name)!;
+    const pairs = users.flatMap((user) => contacts.map((contact) => [user, contact] as const));
     await Promise.all(
-      users.map(async (user) => {
-        const [there, back] = [`probe ${n} to ${user}`, `probe ${n} from ${user}`];
+      pairs.map(async ([user, name]) => {
+        const [there, back] = [`probe ${n} ${name} to ${user}`, `probe ${n} ${user} to ${name}`];
+        const [app, contact] = [this.#apps.get(user)!, this.#contacts.get(name)!];
         this.#note(name, user, there);
         contact.say(jid(user), there, there);
-        const app = this.#apps.get(user)!;
         this.#note(user, name, back);
         app.say(jid(name), back, back);
         await Promise.all([
@@ -91,6 +96,17 @@ export class Talk {
       }),
     );
     return performance.now() - begun;
+  }
+
+  /** The user is about to be moved to a phase without apps: what its app has not acknowledged is handed back, and may come again. */
+  movesBack(user: string): void {
+    const heard = this.#apps.get(user)!.heard.items.length;
+    this.#movedBack.set(user, [...(this.#movedBack.get(user) ?? []), heard]);
+  }
+
+  /** The contacts' programs stand still, or go on. */
+  stallContacts(isStalled: boolean): void {
+    for (const contact of this.#contacts.values()) isStalled ? contact.pause() : contact.resume();
   }
 
   /** Everything the apps sent has been answered. */
@@ -113,12 +129,10 @@ export class Talk {
         const must = new Set([...archives.get(user)!, ...taken('toMqtt')]);
         const owed = said.filter((body) => must.has(body));
         heard.push({ name: `${contact} > ${user}`, said, owed, seen: this.#atApp(user, contact) });
-        // In the order in which the gateway took them: what a broker lost the app says again, later.
-        const back = taken('toXmpp');
         heard.push({
           name: `${user} > ${contact}`,
-          said: back,
-          owed: [...new Set([...back, ...this.#told(user, contact)])],
+          said: this.#said.get(`${user}>${contact}`) ?? [],
+          owed: [...new Set([...taken('toXmpp'), ...this.#told(user, contact)])],
           seen: this.#atContact(contact, user),
           elsewhere: archives.get(contact)!,
         });
@@ -138,7 +152,10 @@ export class Talk {
 
   #note(from: string, to: string, body: string): void {
     const name = `${from}>${to}`;
-    this.#said.set(name, [...(this.#said.get(name) ?? []), body]);
+    const said = this.#said.get(name);
+    if (said) said.push(body);
+    else this.#said.set(name, [body]);
+    this.during.set(body, { fault: this.fault, at: Date.now() });
   }
 
   /** What `in/ack` has named, of what this user said to this contact. */
@@ -152,18 +169,23 @@ export class Talk {
   }
 
   #atApp(user: string, contact: string): Sight[] {
-    return this.#apps.get(user)!.heard.items.flatMap(({ channel, payload }) => {
+    const movedBack = this.#movedBack.get(user) ?? [];
+    return this.#apps.get(user)!.heard.items.flatMap(({ channel, payload }, at) => {
       const { body, key, copy, from, direction } = payload;
       if (channel !== 'message' || direction !== 'received' || !String(from).startsWith(`${jid(contact)}/`)) return [];
-      return [{ body: String(body), key: String(key), copy: copy === true }];
+      const life = movedBack.filter((heard) => heard <= at).length;
+      return [{ body: String(body), key: String(key), copy: copy === true, life }];
     });
   }
 
   #atContact(contact: string, user: string): Sight[] {
     const now = this.#contacts.get(contact)!.messages.items.map((message) => ({ ...message, life: this.#life }));
     const all = [...(this.#earlier.get(contact) ?? []), ...now];
+    const { repeated } = this.#apps.get(user)!;
     return all.flatMap(({ from, body, type, life }) =>
-      type !== 'error' && body !== '' && from.startsWith(`${jid(user)}/`) ? [{ body, life }] : [],
+      type !== 'error' && body !== '' && from.startsWith(`${jid(user)}/`)
+        ? [{ body, life, copy: repeated.has(body) }]
+        : [],
     );
   }
 

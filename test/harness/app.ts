@@ -52,6 +52,8 @@ export class App {
   readonly #base: string;
   /** Sent, and not yet known to be on the gateway's disk. */
   readonly #unacked = new Map<string, () => void>();
+  /** Ids of what it has said more than once, because no in/ack came. */
+  readonly repeated = new Set<string>();
   #line: Line | undefined;
   #repeating: NodeJS.Timeout | undefined;
 
@@ -67,7 +69,10 @@ export class App {
     this.#line = await start({ root: 'chat', version: 5, ...this.#options }, (...told) => this.#hear(...told));
     if (repeatMs !== undefined) {
       this.#repeating = setInterval(() => {
-        for (const again of this.#unacked.values()) again();
+        for (const [id, again] of this.#unacked) {
+          this.repeated.add(id);
+          again();
+        }
       }, repeatMs);
     }
   }

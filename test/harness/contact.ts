@@ -58,6 +58,15 @@ export class Contact {
     };
   }
 
+  /** It stands still, and its connection stays; until `resume`. */
+  pause(): void {
+    this.#puppet.pause();
+  }
+
+  resume(): void {
+    this.#puppet.resume();
+  }
+
   say(to: string, body: string, id?: string): void {
     this.#puppet.tell({ do: 'send', to, body, id: id ?? `${this.jid}-${++this.#ids}` });
   }

@@ -68,6 +68,15 @@ export class Puppet {
     clearTimeout(timer);
   }
 
+  /** It stands still, and its connection stays; until `resume`. */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT');
+  }
+
   /** Gone without a word. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
