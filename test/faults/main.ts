@@ -45,7 +45,10 @@ async function main(): Promise<void> {
   for (let seed = first, begun = 0; begun < count; seed++, begun += perStage) {
     const outcome = await play(seed, Math.min(perStage, count - begun), begun);
     sum = sum ? add(sum, outcome) : outcome;
-    if (!outcome.isKept && !values.json) print(`a promise was broken; again: npm run test:faults -- --seed ${seed}`);
+    if (!outcome.isKept && !values.json) {
+      print(`a promise was broken; again: npm run test:faults -- --seed ${seed}`);
+      showFound(outcome);
+    }
   }
   if (!sum) return;
   if (values.json) print(JSON.stringify({ seed: first, ...sum, faults: Object.fromEntries(sum.faults) }, null, 2));
@@ -98,7 +101,7 @@ const columns: [title: string, cell: (told: Told) => string][] = [
   ['until settled', ({ settledMs }) => `${(settledMs / 1000).toFixed(1)} s`],
 ];
 
-function show({ isKept, verdict, faults, notMade, unsettled }: Outcome): void {
+function show({ isKept, verdict, faults, unsettled }: Outcome): void {
   print(`\n${'fault'.padEnd(28)}  ${columns.map(([title]) => title).join('  ')}`);
   for (const [name, told] of faults)
     print(`${name.padEnd(28)}  ${columns.map(([title, cell]) => cell(told).padStart(title.length)).join('  ')}`);
@@ -107,6 +110,11 @@ function show({ isKept, verdict, faults, notMade, unsettled }: Outcome): void {
   print(
     `lost ${lost.length}, repeated ${repeated.length}, out of order ${disordered.length}, unsettled ${unsettled.length}`,
   );
+  if (isKept) print('every promise was kept');
+}
+
+/** What was found, the first of each kind. */
+function showFound({ verdict: { lost, repeated, disordered }, unsettled, notMade }: Outcome): void {
   for (const [kind, all] of Object.entries({
     lost,
     repeated,
@@ -115,5 +123,4 @@ function show({ isKept, verdict, faults, notMade, unsettled }: Outcome): void {
     'not made': notMade,
   }))
     for (const one of all.slice(0, 20)) print(`${kind}: ${one}`);
-  if (isKept) print('every promise was kept');
 }
