@@ -29,6 +29,16 @@ const print = (line: string) => process.stdout.write(`${line}\n`);
 /** Faults on one stage. The next ones begin on a new one: Prosody's internal archive gets slow with thousands of messages. */
 const perStage = 20;
 
+const columns: [title: string, cell: (told: Told) => string][] = [
+  ['times', ({ count }) => String(count)],
+  ['messages', ({ said }) => String(said)],
+  ['lost', ({ lost }) => String(lost)],
+  ['repeated', ({ repeated }) => String(repeated)],
+  ['out of order', ({ disordered }) => String(disordered)],
+  ['until over', ({ longestMs }) => `${(longestMs / 1000).toFixed(1)} s`],
+  ['until settled', ({ settledMs }) => `${(settledMs / 1000).toFixed(1)} s`],
+];
+
 if (values.help) print(help);
 else await main();
 
@@ -90,16 +100,6 @@ function add(one: Outcome, other: Outcome): Outcome {
   const notMade = [...one.notMade, ...other.notMade];
   return { isKept: one.isKept && other.isKept, verdict, faults, notMade, unsettled };
 }
-
-const columns: [title: string, cell: (told: Told) => string][] = [
-  ['times', ({ count }) => String(count)],
-  ['messages', ({ said }) => String(said)],
-  ['lost', ({ lost }) => String(lost)],
-  ['repeated', ({ repeated }) => String(repeated)],
-  ['out of order', ({ disordered }) => String(disordered)],
-  ['until over', ({ longestMs }) => `${(longestMs / 1000).toFixed(1)} s`],
-  ['until settled', ({ settledMs }) => `${(settledMs / 1000).toFixed(1)} s`],
-];
 
 function show({ isKept, verdict, faults, unsettled }: Outcome): void {
   print(`\n${'fault'.padEnd(28)}  ${columns.map(([title]) => title).join('  ')}`);

@@ -76,6 +76,8 @@ export async function runFaults({ seed, loses, ...rest }: FaultsRun): Promise<Ou
     stage = await setStage({
       accounts: [...contacts, ...users],
       legacy: { archive: true },
+      // Apps that go on saying what nobody has acknowledged for a minute would be too fast; that limit is tested elsewhere.
+      config: { mqtt: { messagesPerSecond: 10_000, messagesBurst: 100_000 } },
       env: { NODE_OPTIONS: `--import=${preload}`, CROSSFADE_FAULTS: controlFile },
       async between(ports) {
         const [link, broker] = [await proxy(ports.component, splitXmpp), await proxy(ports.broker, splitMqtt)];
