@@ -107,6 +107,7 @@ async function play(
   const names = only ?? shuffled(Object.keys(faults), between);
   const made: Made[] = [];
   const notMade: string[] = [];
+  const notOver: string[] = [];
   talk.start();
   for (let done = 1; done <= count; done++) {
     await pause(between(100, 600));
@@ -121,13 +122,17 @@ async function play(
       continue;
     }
     const endedAt = Date.now();
-    const recoveredMs = await talk.recovers();
+    const recoveredMs = await talk.recovers().catch((error: Error) => error);
+    if (recoveredMs instanceof Error) {
+      notOver.push(`${name} is not over: ${recoveredMs.message.split('\n')[0]}`);
+      break;
+    }
     made.push({ name, endedAt, recoveredMs });
     talk.fault = 0;
     onFault?.(done, name, recoveredMs);
   }
   talk.stop();
-  const unsettled = await settles(scene, settlingMs);
+  const unsettled = [...notOver, ...(await settles(scene, settlingMs))];
   const verdict = judge(await talk.heard());
   const told = byKind(made, talk, verdict, await ends(scene));
   const isGood = isKept(verdict) && unsettled.length === 0 && notMade.length === 0;
