@@ -35,17 +35,24 @@ take_options(Opts, State) ->
     State#state{component = gen_mod:get_opt(component, Opts), resume_timeout = gen_mod:get_opt(resume_timeout, Opts),
                 max_unacked = gen_mod:get_opt(max_unacked, Opts)}.
 
-handle_call({gone, Pid}, _, State) -> {reply, ok, gone(Pid, State)};
-handle_call({end_all, Reason}, From, #state{connection = Connection} = State) ->
+handle_call(Request, From, State) ->
+    try called(Request, From, State)
+    catch Class:Reason:Stack ->
+        ?ERROR_MSG("~p failed: ~p", [Request, {Class, Reason, Stack}]),
+        {reply, ok, State}
+    end.
+
+called({gone, Pid}, _, State) -> {reply, ok, gone(Pid, State)};
+called({end_all, Reason}, From, #state{connection = Connection} = State) ->
     State1 = end_link(Reason, State),
     {noreply, when_closed(fun(S) -> close_connection(Connection, Reason), gen_server:reply(From, ok), S end, State1)};
-handle_call({user_removed, User}, _, State) -> {reply, ok, remove_user(User, State)};
-handle_call({set, Opts}, _, #state{component = Before} = State) ->
+called({user_removed, User}, _, State) -> {reply, ok, remove_user(User, State)};
+called({set, Opts}, _, #state{component = Before} = State) ->
     case take_options(Opts, State) of
         #state{component = Before} = State1 -> {reply, ok, State1};
         State1 -> {reply, ok, end_link(none, State1)}
     end;
-handle_call(_, _, State) -> {reply, ok, State}.
+called(_, _, State) -> {reply, ok, State}.
 
 handle_cast(Message, State) -> handle_info(Message, State).
 
@@ -56,6 +63,8 @@ handle_info(Message, State) ->
         {noreply, State}
     end.
 
+%% If this process fails its sessions end with it, and the gateway is to say hello to the next one.
+terminate(Reason, #state{connection = Connection}) when Reason /= normal, Reason /= shutdown -> close_connection(Connection, <<"failed">>);
 terminate(_, _) -> ok.
 code_change(_, State, _) -> {ok, State}.
 
