@@ -31,7 +31,7 @@ export interface StreamListener {
   onClosed(reason: string, refused: boolean): void;
 }
 
-const goodbyeMs = 1000;
+const goodbyeMs = 3000;
 /** Characters of one read from the socket that show that more is waiting. */
 const largePiece = 16_384;
 
@@ -109,7 +109,7 @@ export class ComponentStream {
     this.#listener.onClosed(reason, refused);
   }
 
-  /** Ends the stream in order, but waits no longer than a second for the server to do the same. */
+  /** Ends the stream in order, but waits no longer than three seconds for the server to do the same. */
   end(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#closed) {

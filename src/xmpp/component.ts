@@ -60,6 +60,7 @@ export class Component {
   readonly #questions = new Map<string, Question>();
   #stream: ComponentStream | null = null;
   #online = false;
+  #stopped = false;
   #reading = true;
   #pauses = 0;
   #outbox = '';
@@ -82,9 +83,9 @@ export class Component {
     );
   }
 
-  /** True between the accepted handshake and the loss of the connection. */
+  /** True between the accepted handshake and the loss of the connection, or `stop`. */
   get online(): boolean {
-    return this.#online;
+    return this.#online && !this.#stopped;
   }
 
   /** Connects, and stays connected until `stop`. */
@@ -92,11 +93,17 @@ export class Component {
     this.#supervisor.start();
   }
 
-  /** Writes what is waiting, closes the stream, and comes back when it is closed. Open questions are `lost`. */
+  /**
+   * Writes what is waiting, closes the stream, and comes back when it is closed. Open questions are `lost`. What the server had
+   * written before it read our end still comes, even if reading was paused: nobody would send it again (XEP-0114 has no acks).
+   */
   async stop(): Promise<void> {
     this.#supervisor.stop();
     this.#flush();
-    await this.#stream?.end();
+    this.#stopped = true;
+    const ended = this.#stream?.end();
+    this.resumeReading();
+    await ended;
   }
 
   /** Closes the connection because of something that cannot go on; a new one follows. */
@@ -115,7 +122,7 @@ export class Component {
 
   /** Sends finished text from xml-writer; all of one turn of the event loop goes in one write. False when not online. */
   send(xml: string): boolean {
-    if (!this.#online) return false;
+    if (!this.online) return false;
     if (this.#outbox === '') setImmediate(() => this.#flush());
     this.#outbox += xml;
     return true;
@@ -126,7 +133,7 @@ export class Component {
    * `lost` before this returns when not online. Ids cannot be guessed, and the answer must come from who was asked.
    */
   ask(to: string, type: 'get' | 'set', payload: string, done: (answer: Answer) => void, timeoutMs = 30_000): void {
-    if (!this.#online) {
+    if (!this.online) {
       done('lost');
       return;
     }

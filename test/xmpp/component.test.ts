@@ -189,6 +189,23 @@ test('stop closes the stream in order and nothing follows', async () => {
   await until(() => heard.length === 1);
 });
 
+test('stop takes what the server had written before it read of the end, though reading was paused', async () => {
+  const { fake, gateway } = await stage();
+  const heard: string[] = [];
+  gateway.onStanza = ({ attrs }) => {
+    heard.push(attrs.id ?? '');
+    // An answer comes too late.
+    expect(gateway.send('<message/>')).toBe(false);
+  };
+  gateway.start();
+  await until(() => gateway.online);
+  gateway.pauseReading();
+  const ids = Array.from({ length: 1_000 }, (_, n) => String(n));
+  for (const id of ids) fake.raw(`<message from='alice@example.com' to='bot@gw.example.com' id='${id}'/>`);
+  await gateway.stop();
+  expect(heard).toEqual(ids);
+});
+
 test('pauses double from a quarter of a second to thirty, of which at least a half is kept', () => {
   const timing = { pauseMinMs: 250, pauseMaxMs: 30_000 };
   const at = (random: number) => Array.from({ length: 10 }, (_, failures) => pauseBefore(failures, timing, random));
