@@ -170,6 +170,68 @@ test('a thousand requests wait for an answer; the next stranger is told to come 
   expect(stage.core.ownServer.own.contacts(bot).size).toBe(999);
 });
 
+const odd: [what: string, stanza: string][] = [
+  ['a request from nobody', `<presence to='${bot}' type='subscribe' id='p'/>`],
+  ['a request from what is no address', `<presence from='@' to='${bot}' type='subscribe' id='p'/>`],
+  ['a probe from nobody', `<presence to='${bot}' type='probe'/>`],
+  ['an answer to what was not asked', presence('subscribed')],
+  ['the end of what never was', presence('unsubscribe')],
+  ['a denial of what was not asked', presence('unsubscribed')],
+  ['a presence of an unknown type', presence('wonder')],
+  ['an error', `<presence from='${alice}' to='${bot}' type='error'/>`],
+];
+test.each(odd)('%s changes nothing, and answers nothing', async (_, stanza) => {
+  await set();
+  await comes(stanza);
+  expect([await contacts(), stage.ownSent, (await stage.entries()).length]).toEqual([[], [], 0]);
+});
+
+const questions: [what: string, to: string, iq: string, answer: string][] = [
+  ['nothing', bot, `<iq from='${alice}/a' to='${bot}' type='get' id='q'/>`, 'service-unavailable'],
+  [
+    'a vCard with a resource',
+    bot,
+    `<iq from='${alice}/a' to='${bot}/x' type='get' id='q'><vCard xmlns='vcard-temp'/></iq>`,
+    '<FN>bot</FN>',
+  ],
+  [
+    'the items of another node',
+    bot,
+    `<iq from='${alice}/a' to='${bot}' type='get' id='q'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:example'/></pubsub></iq>`,
+    'item-not-found',
+  ],
+  [
+    'the avatar of one without',
+    bot,
+    `<iq from='${alice}/a' to='${bot}' type='get' id='q'><pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:avatar:data'/></pubsub></iq>`,
+    'item-not-found',
+  ],
+  [
+    'to change its vCard',
+    bot,
+    `<iq from='${alice}/a' to='${bot}' type='set' id='q'><vCard xmlns='vcard-temp'/></iq>`,
+    'forbidden',
+  ],
+  [
+    'a vCard of the domain',
+    'gw.example.com',
+    `<iq from='${alice}/a' to='gw.example.com' type='get' id='q'><vCard xmlns='vcard-temp'/></iq>`,
+    'service-unavailable',
+  ],
+  [
+    'somebody that nobody is',
+    'no@gw.example.com',
+    `<iq from='${alice}/a' to='no@gw.example.com' type='get' id='q'><ping xmlns='urn:xmpp:ping'/></iq>`,
+    'there is no no@gw.example.com',
+  ],
+];
+test.each(questions)('who asks for %s gets exactly one answer', async (_, to, iq, answer) => {
+  await set();
+  await comes(iq, to);
+  expect(stage.ownSent).toHaveLength(1);
+  expect(stage.ownSent[0]).toContain(answer);
+});
+
 const requests: [request: object, condition: string, text: string][] = [
   [{ request: 'history' }, 'feature-not-implemented', 'request must be roster or profile'],
   [{ request: 'roster', all: true }, 'bad-request', 'this request has no field all'],
