@@ -40,14 +40,32 @@ export function restore({ file, path }: { file: string; path: string }, now: num
   chmodSync(part, 0o600);
   mark(part, now);
   sync(part);
-  const kept = `${path}.before-restore-${new Date(now).toISOString().replace(/[-:]|\.\d+/g, '')}`;
+  const kept = freeName(`${path}.before-restore-${new Date(now).toISOString().replace(/[-:]|\.\d+/g, '')}`);
   const isKept = existsSync(path);
   clearLog(path, kept);
-  // Both names, until the new file takes one: at no moment is there no ledger.
-  if (isKept) linkSync(path, kept);
+  if (isKept) keep(path, kept);
   renameSync(part, path);
   sync(dirname(path));
   return isKept ? kept : null;
+}
+
+/** Both names, until the new file takes one: at no moment is there no ledger. Some file systems know one name only. */
+function keep(path: string, kept: string): void {
+  try {
+    linkSync(path, kept);
+  } catch (error) {
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(String((error as NodeJS.ErrnoException).code)))
+      throw error;
+    renameSync(path, kept);
+  }
+}
+
+/** A second restore within a second keeps a second ledger. */
+function freeName(name: string): string {
+  for (let n = 1; ; n++) {
+    const free = n === 1 ? name : `${name}-${n}`;
+    if (!existsSync(free) && !existsSync(`${free}-wal`)) return free;
+  }
 }
 
 /**

@@ -235,6 +235,16 @@ test('a log whose ledger is gone is not taken for the restored one’s; without 
   expect(await keys()).toEqual([key]);
 });
 
+test('two restores in the same second keep two ledgers', async () => {
+  await accept(ledger);
+  await backup();
+  await accept(ledger);
+  await ledger.close();
+  const kept = [1, 2].map(() => restore({ file, path }, 0)!);
+  expect(kept.map((name) => inspect(name).checked)).toEqual([2, 1]);
+  ledger = await open();
+});
+
 const damaged: [string, () => void, RegExp][] = [
   ['cut off', () => truncateSync(file, 20_000), /is damaged|is cut off|malformed/],
   ['no database', () => writeFileSync(file, 'hello '.repeat(1000)), /not a database, or its beginning is damaged/],
