@@ -2,6 +2,7 @@
 
 import type { Piece } from './account.ts';
 import type { OwnOperations } from './own.ts';
+import type { SessionOperations } from './session-operations.ts';
 
 export type Lane = 'toMqtt' | 'toXmpp';
 
@@ -240,7 +241,7 @@ export interface Pile {
  * Ended entries (settled, returned, discarded) lose their body; `returned` and `discarded` lose their repeat keys as well, unless an
  * app has acknowledged them.
  */
-export interface Operations extends OwnOperations {
+export interface Operations extends OwnOperations, SessionOperations {
   /** toMqtt: PUBACK came → acked. toXmpp: the server's result came → settled. */
   answered(args: { seq: number; at: number }): void;
   /** Sent, and still unanswered: raises attempts. */
@@ -340,7 +341,6 @@ export interface Operations extends OwnOperations {
    * that is news, every mark has a gap behind it from `at` on.
    */
   epochBegan(args: { link: string; epoch: string; h: number; at: number }): void;
-
   mark(args: { user: string }): Mark | null;
   /** Marks with a gap, or without an id, by user. */
   marksToMend(args: { after: string; limit: number }): { user: string; mark: Mark }[];

@@ -1,44 +1,46 @@
 // Links to legacy servers: which epoch each is in, and how far it has been read (DESIGN §8, rule 1). Kept in memory beside the
-// rows, and written once for each commit.
+// rows, and written once for each commit. There is one for the server module, or one for each client session.
 
 import type { DatabaseSync } from 'node:sqlite';
 import type { Draft, Operations } from './ledger.ts';
 import type { Marks } from './store-marks.ts';
 
 interface Link {
-  id: number;
-  name: string;
-  epoch: string;
-  n: number;
+  readonly id: number;
+  readonly epoch: string;
+  readonly n: number;
 }
 
+/** What a link was before the open transaction touched it; undefined: it was not there. */
+type Undo = [name: string, before: Link | undefined];
+
 export class Links {
-  readonly operations: Pick<Operations, 'position' | 'epochBegan'>;
+  readonly operations: Pick<Operations, 'position' | 'epochBegan' | 'linkRead'>;
   readonly #replace;
   readonly #advance;
-  #links: Link[];
-  #written: Link[];
+  readonly #links = new Map<string, Link>();
+  /** Of the open transaction, in order: so a commit costs what it has touched, however many links there are. */
+  #undo: Undo[] = [];
 
   constructor(db: DatabaseSync, marks: Marks) {
     this.#replace = db.prepare('INSERT OR REPLACE INTO link (name, epoch, n) VALUES (?, ?, ?)');
     this.#advance = db.prepare('UPDATE link SET n = ? WHERE id = ?');
-    const rows = db.prepare('SELECT id, name, epoch, n FROM link').all();
-    this.#links = rows.map(({ id, name, epoch, n }) => ({
-      id: Number(id),
-      name: String(name),
-      epoch: String(epoch),
-      n: Number(n),
-    }));
-    this.#written = this.save();
+    for (const { id, name, epoch, n } of db.prepare('SELECT id, name, epoch, n FROM link').all())
+      this.#links.set(String(name), { id: Number(id), epoch: String(epoch), n: Number(n) });
     this.operations = {
       position: ({ link }) => {
-        const found = this.#find(link);
+        const found = this.#links.get(link);
         return found ? { epoch: found.epoch, h: found.n } : null;
       },
       epochBegan: ({ link, epoch, h, at }) => {
-        if (this.#find(link)?.epoch === epoch) return;
+        if (this.#links.get(link)?.epoch === epoch) return;
         this.#begin(link, epoch, h);
         marks.allOpened(at);
+      },
+      linkRead: ({ link, epoch, h }) => {
+        const found = this.#links.get(link);
+        if (found?.epoch !== epoch) this.#begin(link, epoch, h);
+        else if (h > found.n) this.#put(link, { ...found, n: h });
       },
     };
   }
@@ -46,40 +48,46 @@ export class Links {
   /** A number the link has carried before in this epoch is `replayed`. Otherwise notes it, and gives the link's id for the entry. */
   place(position: Draft['position']): number | null | 'replayed' {
     if (!position) return null;
-    const link = this.#find(position.link);
+    const link = this.#links.get(position.link);
     if (link?.epoch !== position.epoch) return this.#begin(position.link, position.epoch, position.n);
     if (position.n <= link.n) return 'replayed';
-    link.n = position.n;
+    this.#put(position.link, { ...link, n: position.n });
     return link.id;
   }
 
-  save(): Link[] {
-    return this.#links.map((link) => ({ ...link }));
+  /** How much of the open transaction is to stay, for `restore`. */
+  save(): number {
+    return this.#undo.length;
   }
 
-  restore(saved: Link[]): void {
-    this.#links = saved;
+  restore(kept: number): void {
+    for (const [name, before] of this.#undo.splice(kept).reverse()) {
+      if (before) this.#links.set(name, before);
+      else this.#links.delete(name);
+    }
   }
 
   /** Writes what has changed into the open transaction. `committed` must follow the commit. */
   write(): void {
-    for (const { id, n } of this.#links) {
-      if (this.#written.find((link) => link.id === id)?.n !== n) this.#advance.run(n, id);
+    for (const name of new Set(this.#undo.map(([name]) => name))) {
+      const { id, n } = this.#links.get(name)!;
+      this.#advance.run(n, id);
     }
   }
 
   committed(): void {
-    this.#written = this.save();
+    this.#undo = [];
   }
 
-  #find(name: string): Link | undefined {
-    return this.#links.find((link) => link.name === name);
+  #put(name: string, link: Link): void {
+    this.#undo.push([name, this.#links.get(name)]);
+    this.#links.set(name, link);
   }
 
   /** The row is replaced at once: its new id stands for link and epoch. */
   #begin(name: string, epoch: string, n: number): number {
     const id = Number(this.#replace.run(name, epoch, n).lastInsertRowid);
-    this.#links = [...this.#links.filter((link) => link.name !== name), { id, name, epoch, n }];
+    this.#put(name, { id, epoch, n });
     return id;
   }
 }

@@ -13,6 +13,7 @@ import { expiryOperations } from './store-expiry.ts';
 import { lifeOperations } from './store-life.ts';
 import { Links } from './store-links.ts';
 import { Marks } from './store-marks.ts';
+import { outboundOperations } from './store-outbound.ts';
 import { ownOperations } from './store-own.ts';
 import { readOperations } from './store-read.ts';
 import { standingOperations } from './store-standing.ts';
@@ -73,6 +74,7 @@ export class Store {
       ...standingOperations(db),
       ...expiryOperations(db, this.#tally, this.#derived),
       ...waitingOperations(db),
+      ...outboundOperations(db),
       ...this.#links.operations,
       ...this.#marks.operations,
       ...users,
