@@ -150,7 +150,7 @@ export class Core {
       this.#reopened(user.jid);
       reconcile.poke(user);
     };
-    this.moves = new Moves({ users, clock, domain, poke });
+    this.moves = new Moves({ users, server, clock, domain, poke });
     this.#upkeep = new Upkeep({ ...shared, horizonMs: brokerHorizonMs, historyMs, deliver, road: toMqttRoad });
     this.users = users;
     this.ownServer = ownServer;
@@ -222,8 +222,8 @@ export class Core {
     return await this.#deliver.stop(drainMs);
   }
 
-  /** The attach link stands; `resumed`: the server still has all our sessions. */
-  linkUp(resumed: boolean): void {
+  /** The link stands; `resumed`: all our sessions do; `missed`: messages of every user may have been missed. */
+  linkUp(resumed: boolean, missed = !resumed): void {
     const { ledger, server } = this.#outside;
     if (resumed) {
       this.#reconcile.poke(null);
@@ -231,9 +231,8 @@ export class Core {
       this.#catchUp.linkResumed();
     } else {
       // On disk before anything is sent in this epoch, since whatever is sent needs a commit that comes after this one.
-      ledger
-        .do('epochBegan', { link: server.link, epoch: server.epoch, h: 0, at: this.#common.clock.now() })
-        .catch(this.#common.fault);
+      const began = { link: server.link, epoch: server.epoch, h: 0, at: this.#common.clock.now() };
+      if (missed) ledger.do('epochBegan', began).catch(this.#common.fault);
       this.#reconcile.epochChanged();
     }
     this.#deliver.wake('toXmpp');
@@ -257,6 +256,14 @@ export class Core {
     // Also while the attach of that session is still being written down.
     if (user && (user.attached?.jid ?? jid) === jid) this.#sessionGone(user.jid);
     if (user && reason === 'deleted') this.moves.accountDeleted(user).catch(this.#common.fault);
+  }
+
+  /** The connection of this session is gone; whether anything was missed is known when it is attached again. */
+  sessionLost(jid: string): void {
+    const user = this.users.get(prepareBare(jid) ?? '');
+    if (user?.attached?.jid !== jid) return;
+    this.users.sessionGone(user);
+    this.#reconcile.poke(user);
   }
 
   /** Copies for the user did not fit into the server's queue: they are in its archive, if anywhere. */

@@ -1,14 +1,14 @@
-// The attach link as migration sees it: users instead of local parts, presence instead of stanzas.
+// The link as migration sees it: users instead of local parts, presence instead of stanzas.
 
 import { Element } from 'ltx';
 import type { LegacyServer } from '../migration/server.ts';
 import type { Shown } from '../migration/shown.ts';
 import { isRefusal } from '../refusal.ts';
-import type { Attached, AttachLink } from '../xmpp/attach-link.ts';
 import { parseJid, prepareBare } from '../xmpp/jid.ts';
+import type { Attached, Link } from '../xmpp/link.ts';
 import { writeStanza } from '../xmpp/xml-writer.ts';
 
-export function legacyServer(link: AttachLink, resource: string): LegacyServer {
+export function legacyServer(link: Link, resource: string): LegacyServer {
   const localOf = (user: string) => parseJid(user)?.local ?? '';
   const ask = async (user: string, shown: Shown | null): Promise<Attached> => {
     const presence = shown === null ? undefined : presenceOf(shown);
@@ -45,6 +45,9 @@ export function legacyServer(link: AttachLink, resource: string): LegacyServer {
       return link.hasArchive;
     },
     link: link.name,
+    lacks: link.lacks,
+    stands: (jid) => link.stands(jid),
+    mayHold: (epoch) => link.mayHold(epoch),
     jidOf: (user) => `${user}/${resource}`,
     attach: (user, shown) => attach(user, shown),
     show: (jid, shown) => link.send(jid, presenceOf(shown), `p${crypto.randomUUID()}`),

@@ -45,7 +45,8 @@ export class Sessions {
     const user = users.get(jid);
     if (user?.own) return kinds.ownSession(jid);
     const attached = user?.attached;
-    if (!attached || attached.pending || !server.up || attached.epoch !== server.epoch) return undefined;
+    if (!attached || attached.pending || attached.epoch !== server.epoch || !server.stands(attached.jid))
+      return undefined;
     return { jid: attached.jid, send: (stanza, key) => kinds.sendAttached(attached.jid, stanza, key) };
   }
 

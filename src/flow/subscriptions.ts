@@ -28,7 +28,8 @@ export function repeatOf(user: User, stanza: Element, { position }: Arrival): { 
 
 /** Does this come to a session that is only being made? It is written down, with its epoch, before the server is asked for it. */
 export function isBeingMade({ attached }: Pick<User, 'attached'>, position: Position | undefined): boolean {
-  return position !== undefined && (attached?.epoch !== position.epoch || attached.pending === 'attach');
+  if (position === undefined) return false;
+  return position.isNew ?? (attached?.epoch !== position.epoch || attached.pending === 'attach');
 }
 
 /** The key that is over when the user sends this: a contact that asks again after an answer asks anew. */

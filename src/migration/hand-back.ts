@@ -94,7 +94,7 @@ export async function leave(user: User, become: HandedBack | null, parts: HandBa
   // Asked to detach, the server may have taken things back already: they must not be handed back as well.
   const early = become && user.attached?.pending !== 'detach' ? await giveBackRounds(user, become, parts) : null;
   if (early) return early;
-  if (user.attached && user.attached.epoch === server.epoch) {
+  if (user.attached && server.mayHold(user.attached.epoch)) {
     const failed = await detach(user, become, parts);
     if (failed) return failed;
   }
@@ -124,7 +124,7 @@ async function detach(user: User, become: HandedBack | null, parts: HandBackPart
     if (failed) return failed;
   }
   // Gone meanwhile, by itself or with its epoch: we have been told what was taken back.
-  if (user.attached?.epoch !== epoch) return null;
+  if (!user.attached || !server.mayHold(user.attached.epoch)) return null;
   const answer = await server.detach(user.attached.jid);
   if (answer.kind === 'lost' || answer.kind === 'wait') return answer;
   if (answer.kind === 'detached') {

@@ -3,6 +3,7 @@
 import type { Clock } from '../clock.ts';
 import { type Refusal, refuse } from '../refusal.ts';
 import { isOpenToApps, isPhase, type Phase, phases } from './phase.ts';
+import type { LegacyServer } from './server.ts';
 import type { Change, User, Users } from './users.ts';
 import { type LegacyLogin, legacyLogins } from './wanted.ts';
 
@@ -22,13 +23,21 @@ export interface SteerRequest extends Pick<MoveRequest, 'jid' | 'reason' | 'who'
 
 export class Moves {
   readonly #users: Users;
+  readonly #lacks: LegacyServer['lacks'];
   readonly #clock: Clock;
   readonly #domain: string;
   readonly #poke: (user: User) => void;
 
   /** `domain`: the users' domain; `poke`: tells reconcile that there is work. */
-  constructor(parts: { users: Users; clock: Clock; domain: string; poke: (user: User) => void }) {
+  constructor(parts: {
+    users: Users;
+    server: Pick<LegacyServer, 'lacks'>;
+    clock: Clock;
+    domain: string;
+    poke: (user: User) => void;
+  }) {
     this.#users = parts.users;
+    this.#lacks = parts.server.lacks;
     this.#clock = parts.clock;
     this.#domain = parts.domain;
     this.#poke = parts.poke;
@@ -63,6 +72,8 @@ export class Moves {
       ? this.#refusal(jid, 'mqtt')
       : refuse('bad-request', `there is no legacy login "${legacyLogin}"; choose one of ${legacyLogins.join(', ')}`);
     if (refusal) return refusal;
+    if (legacyLogin === 'deny' && this.#lacks.has('lock'))
+      return refuse('feature-not-implemented', 'only the server module can refuse logins; use allow or notify');
     const user = this.#users.get(jid) ?? this.#users.add(jid, this.#clock.now());
     const next = (legacyLogin ?? undefined) as LegacyLogin | undefined;
     const decide = (now: User) => (now.legacyLogin === next ? null : { legacyLogin: next, notifiedAt: undefined });
@@ -81,6 +92,8 @@ export class Moves {
   #refusal(jid: string, phase: string): Refusal | null {
     if (!isPhase(phase))
       return refuse('bad-request', `there is no phase "${phase}"; choose one of ${phases.join(', ')}`);
+    if (phase === 'shadow' && this.#lacks.has('observe'))
+      return refuse('feature-not-implemented', 'only the server module can copy what a user sends and gets; use dual');
     const user = this.#users.get(jid);
     if (!jid.endsWith(`@${this.#domain}`) && !user?.own)
       return refuse('item-not-found', `${jid} is not on ${this.#domain}`);

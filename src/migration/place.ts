@@ -17,6 +17,11 @@ export interface PlaceParts {
   deliveries: Pick<Deliveries, 'sessionUp' | 'available'>;
 }
 
+const cannotLock = {
+  condition: 'feature-not-implemented',
+  text: 'legacy logins cannot be refused without the server module; use allow or notify',
+};
+
 /** All answer with what failed, or null; what is so already costs nothing. */
 export class Place {
   readonly #parts: PlaceParts;
@@ -51,13 +56,14 @@ export class Place {
     const { epoch } = server;
     // Before it is asked for: after a crash we must know that it may be there. And the row may still name one that has gone.
     const jid = server.jidOf(user.jid);
+    const wasShown = user.attached?.pending ? undefined : user.attached?.shown;
     await this.#write(user, () => ({ attached: { jid, epoch, shown, pending: 'attach' } }));
     if (server.epoch !== epoch) return { kind: 'lost' };
     const answer = await server.attach(user.jid, shown);
     if (answer.kind === 'refused') await this.#write(user, () => ({ attached: undefined }));
     if (answer.kind !== 'attached') return answer;
     // One that we had lost sight of may be shown in any way.
-    const isKnown = !answer.resumed;
+    const isKnown = !answer.resumed || isSameShown(wasShown, shown);
     await this.#write(user, () => ({ attached: { jid: answer.jid, epoch, shown: isKnown ? shown : undefined } }));
     log.info({ event: 'user.attached', user: user.jid, jid: answer.jid, shown: nameOfShown(shown) });
     deliveries.sessionUp(user.jid);
@@ -66,7 +72,9 @@ export class Place {
     return null;
   }
 
-  observe(user: User): Promise<Failed | null> {
+  /** Where that cannot be done, the archive is asked once there is a session again. */
+  async observe(user: User): Promise<Failed | null> {
+    if (this.#parts.server.lacks.has('observe')) return null;
     return this.#keep(user, 'observed', () => this.#parts.server.observe(user.jid));
   }
 
@@ -74,7 +82,8 @@ export class Place {
     return this.#release(user, 'observed', () => this.#parts.server.unobserve(user.jid));
   }
 
-  lock(user: User): Promise<Failed | null> {
+  async lock(user: User): Promise<Failed | null> {
+    if (this.#parts.server.lacks.has('lock')) return { ...cannotLock, kind: 'refused' };
     return this.#keep(user, 'locked', () => this.#parts.server.lock(user.jid, this.#parts.lockText));
   }
 

@@ -17,6 +17,9 @@ export interface GiveBack {
   stanza: string;
 }
 
+/** Copies of a user without a session; refusing legacy clients. */
+export type Ability = 'observe' | 'lock';
+
 export interface LegacyServer {
   readonly up: boolean;
   /** Names the server's memory of us: another epoch = it knows none of our sessions any more. */
@@ -25,6 +28,12 @@ export interface LegacyServer {
   readonly link: string;
   /** The accounts of this server have an archive with stable ids, which nobody else can put into a stanza (XEP-0313, XEP-0359). */
   readonly hasArchive: boolean;
+  /** What this way of attaching cannot do. */
+  readonly lacks: ReadonlySet<Ability>;
+  /** Whether this session can be spoken through now. */
+  stands(jid: string): boolean;
+  /** Whether the server may still have a session that was made in this epoch ('': one that was lost). */
+  mayHold(epoch: string): boolean;
   /** The session an attach asks for; the server may have given another. */
   jidOf(user: string): string;
   /**

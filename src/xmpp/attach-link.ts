@@ -7,6 +7,7 @@ import { isRefusal } from '../refusal.ts';
 import { Arrivals, type MissedHandler, type SkippedHandler } from './arrivals.ts';
 import { readEnvelope, readSkipped } from './attach-envelope.ts';
 import type { Answer, Component } from './component.ts';
+import type { Attached, AttachRequest, Detached, GiveBackRequest, Link, LinkUp } from './link.ts';
 import { NS_ATTACH } from './namespaces.ts';
 import type { SendResult, StanzaHandler } from './session.ts';
 import { alone, childOf, elementsOf } from './stanza.ts';
@@ -26,29 +27,6 @@ export interface AttachLinkOptions {
   from?: { epoch: string; h: number };
 }
 
-export interface LinkUp {
-  /** Same epoch as before: sessions are alive, and what was not acked comes again. Else all sessions are gone. */
-  resumed: boolean;
-  epoch: string;
-  /** How many sessions the server holds for us. */
-  sessions: number;
-}
-
-export interface AttachRequest {
-  /** Local part. */
-  user: string;
-  resource: string;
-  carbons: boolean;
-  /** The session's first presence: a finished stanza. */
-  presence?: string;
-}
-
-type No = { kind: 'refused' | 'wait'; condition: string; text: string };
-/** `jid` is what the server gave, which may not be what was asked for; `resumed`: the session was there already, its presence is as it was. */
-export type Attached = { kind: 'attached'; jid: string; resumed: boolean } | No | { kind: 'lost' };
-/** `returned`: how many stanzas with n > h the server took back. */
-export type Detached = { kind: 'detached'; epoch: string; h: number; returned: number } | No | { kind: 'lost' };
-
 const version = '1';
 /** A server without the module may get it any time; asking is cheap. */
 const askAgainMs = 60_000;
@@ -59,7 +37,10 @@ const hints: Record<string, string> = {
   forbidden: 'name this component in crossfade_components on the server',
 };
 
-export class AttachLink {
+/** Nothing. */
+const lacks = new Set<never>();
+
+export class AttachLink implements Link {
   /** Names the link in the ledger. */
   readonly name: string;
   onUp: (up: LinkUp) => void = () => {};
@@ -72,6 +53,9 @@ export class AttachLink {
   /** Nobody listens: it stays unacknowledged and comes again, and the log says so. Accepted unheard, it would be lost without a trace. */
   onMissed: MissedHandler = () => this.#log.error({ event: 'attach.unheard', link: this.name, what: 'missed' });
   onDetached: (detached: { jid: string; reason: string; h: number }) => void = () => {};
+  /** Never: sessions stand and fall with the link. */
+  onLost: (jid: string) => void = () => {};
+  readonly lacks = lacks;
   readonly #component: Component;
   readonly #host: string;
   readonly #log: Log;
@@ -117,6 +101,14 @@ export class AttachLink {
     return this.#arrivals.epoch ?? '';
   }
 
+  stands(): boolean {
+    return this.#up;
+  }
+
+  mayHold(epoch: string): boolean {
+    return epoch === this.epoch;
+  }
+
   /** Makes sessions, all in one iq; one result each, in order. Attaching twice is harmless. */
   attach(requests: AttachRequest[]): Promise<Attached[]> {
     const payload = requests.map(({ user, resource, carbons, presence }) =>
@@ -140,17 +132,7 @@ export class AttachLink {
   }
 
   /** Hands an undelivered stanza back (`<return/>`); `stamp` is its original time, RFC 3339. */
-  giveBack({
-    to,
-    key,
-    stamp,
-    stanza,
-  }: {
-    to: string;
-    key: string;
-    stamp: string;
-    stanza: string;
-  }): Promise<SendResult> {
+  giveBack({ to, key, stamp, stanza }: GiveBackRequest): Promise<SendResult> {
     return this.#request(tag('return', { xmlns: NS_ATTACH, to, key, stamp }, forEnvelope(stanza)));
   }
 
@@ -163,7 +145,6 @@ export class AttachLink {
       if (answer.attrs.type === 'error' || detached === undefined) return refusalOf(readError(answer));
       return {
         kind: 'detached',
-        epoch: this.epoch,
         h: count(detached.attrs.h),
         returned: count(detached.attrs.returned),
       };
@@ -226,7 +207,7 @@ export class AttachLink {
     this.#hasArchive = attrs.archive === '1';
     this.#arrivals.open(epoch, h);
     this.#log.info({ event: 'attach.up', link: this.name, resumed, epoch, h, sessions: count(attrs.sessions) });
-    this.onUp({ resumed, epoch, sessions: count(attrs.sessions) });
+    this.onUp({ resumed, missed: !resumed, epoch, sessions: count(attrs.sessions) });
   }
 
   /** Own-domain addresses work without the module; so the connection stays, and hello is tried again after a while. */

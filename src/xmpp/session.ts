@@ -8,6 +8,8 @@ export interface Position {
   link: string;
   epoch: string;
   n: number;
+  /** Of client sessions only, which are known by themselves: this one is only being made. */
+  isNew?: boolean;
 }
 
 /** How a stanza came to us. */

@@ -82,7 +82,13 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
     ...{ users, devices, server, ledger, deliveries, ...policy },
     ...{ clock: systemClock, log: silentLog },
   });
-  const moves = new Moves({ users, clock: systemClock, domain: 'example.com', poke: (user) => reconcile.poke(user) });
+  const moves = new Moves({
+    users,
+    server: { lacks: new Set() },
+    clock: systemClock,
+    domain: 'example.com',
+    poke: (user) => reconcile.poke(user),
+  });
   const deliver = new Deliver({
     ...{
       ledger,
@@ -166,6 +172,7 @@ function playedServer(side: () => AdminSide): LegacyServer {
     hasArchive: true,
     link: 'played',
     jidOf: (user) => `${user}/mqtt`,
+    ...{ lacks: new Set(), stands: () => true, mayHold: () => true },
     attach: (user) => side().attach(user),
     show: (jid, shown) => side().show(jid, shown),
     detach: async () => ({ kind: 'detached', h: 0 }),

@@ -100,6 +100,7 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
     link,
     hasArchive,
     jidOf: (user: string) => `${user}/mqtt`,
+    ...{ lacks: new Set(), stands: () => server.up, mayHold: (epoch: string) => epoch === server.epoch },
     attach: async () => ({ kind: 'attached', jid }),
     show: async () => ({ kind: 'processed' }),
     detach: async () => ({ kind: 'detached', h: 0 }),

@@ -2,12 +2,12 @@
 
 import { expect, test } from 'vitest';
 import { legacyServer } from '../../src/flow/legacy-server.ts';
-import type { Attached, AttachLink, AttachRequest } from '../../src/xmpp/attach-link.ts';
+import type { Attached, AttachRequest, Link } from '../../src/xmpp/link.ts';
 
 /** A server that folds as stringprep does, with what it was asked. */
 function server(sessions: string[] = []) {
   const asked: string[] = [];
-  const link: Pick<AttachLink, 'attach' | 'detach'> = {
+  const link: Pick<Link, 'attach' | 'detach'> = {
     async attach([request]) {
       const { user, presence } = request as AttachRequest;
       asked.push(`attach ${user} ${presence ? 'shown' : 'silent'}`);
@@ -18,10 +18,10 @@ function server(sessions: string[] = []) {
     },
     async detach(jid) {
       asked.push(`detach ${jid}`);
-      return { kind: 'detached', epoch: 'E', h: 0, returned: 0 };
+      return { kind: 'detached', h: 0, returned: 0 };
     },
   };
-  return { asked, attach: legacyServer(link as AttachLink, 'mqtt').attach };
+  return { asked, attach: legacyServer(link as Link, 'mqtt').attach };
 }
 const shown = {};
 

@@ -26,7 +26,13 @@ beforeEach(async () => {
   poked = [];
   work = { kind: 'idle' };
   // What reconcile would do is left to the tests.
-  const moves = new Moves({ users, clock: systemClock, domain: 'example.com', poke: (user) => poked.push(user) });
+  const moves = new Moves({
+    users,
+    server: { lacks: new Set() },
+    clock: systemClock,
+    domain: 'example.com',
+    poke: (user) => poked.push(user),
+  });
   returnAll = new ReturnAll({ users, moves, ledger, clock: systemClock, workOn: () => work });
   for (const [jid, phase] of [
     [bob, 'mqtt'],

@@ -117,6 +117,7 @@ export async function setStage({ legacyLogin = 'allow', attachWindow = 8 }: Stag
   const jid = `${bob}/mqtt`;
   const server: LegacyServer & { epoch: string; up: boolean } = {
     ...{ up: true, epoch: 'E1', link: 'link', hasArchive: false, jidOf: (user) => `${user}/mqtt` },
+    ...{ lacks: new Set(), stands: () => server.up, mayHold: (epoch) => epoch === server.epoch },
     attach: (_, shown) => ask('attach', nameOfShown(shown), { kind: 'attached', jid }),
     show: (_, shown) => ask('show', nameOfShown(shown), processed),
     detach: () => ask('detach', '', { kind: 'detached', h: 0 }),
@@ -140,7 +141,7 @@ export async function setStage({ legacyLogin = 'allow', attachWindow = 8 }: Stag
   };
   const policy = { legacyLogin, lockText: 'moved', attachWindow };
   const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, ...policy, clock, log });
-  const moves = new Moves({ users, clock, domain: 'example.com', poke: (user) => reconcile.poke(user) });
+  const moves = new Moves({ users, server, clock, domain: 'example.com', poke: (user) => reconcile.poke(user) });
   devices.onStatus = (name) => {
     const user = name === null ? null : users.get(name);
     if (user !== undefined) reconcile.poke(user);

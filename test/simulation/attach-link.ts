@@ -68,6 +68,16 @@ export class AttachLink implements Server {
     return this.#parts.server.settings.hasArchive;
   }
 
+  readonly lacks = new Set<never>();
+
+  stands(): boolean {
+    return this.up;
+  }
+
+  mayHold(epoch: string): boolean {
+    return epoch === this.#epoch;
+  }
+
   jidOf(user: string): string {
     return `${user}/mqtt`;
   }

@@ -3,8 +3,9 @@
 import type { Element } from 'ltx';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { AttachLink, type LinkUp } from '../../src/xmpp/attach-link.ts';
+import { AttachLink } from '../../src/xmpp/attach-link.ts';
 import { Component } from '../../src/xmpp/component.ts';
+import type { LinkUp } from '../../src/xmpp/link.ts';
 import { OwnDomain } from '../../src/xmpp/own-domain.ts';
 import type { Arrival } from '../../src/xmpp/session.ts';
 import { type Prosody, startProsody } from '../harness/prosody.ts';
@@ -71,7 +72,7 @@ test('two attached users write to each other, and an unacked message comes again
   expect(first?.stanza.attrs).toMatchObject({ from: 'alice@example.com/mqtt', to: 'bob@example.com', id: 'm1' });
   expect(first?.stanza.getChildText('body')).toBe('ß😀 <');
   again?.accepted();
-  expect(await link.detach('bob@example.com/mqtt')).toMatchObject({ kind: 'detached', epoch: link.epoch, returned: 0 });
+  expect(await link.detach('bob@example.com/mqtt')).toMatchObject({ kind: 'detached', returned: 0 });
   expect(await link.send('bob@example.com/mqtt', message, 'k2')).toMatchObject({
     kind: 'wait',
     condition: 'item-not-found',

@@ -4,8 +4,9 @@ import type { Element } from 'ltx';
 import { onTestFinished } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import type { Log } from '../../src/log.ts';
-import { AttachLink, type LinkUp, type SkippedArrival } from '../../src/xmpp/attach-link.ts';
+import { AttachLink, type SkippedArrival } from '../../src/xmpp/attach-link.ts';
 import { Component, type ComponentOptions } from '../../src/xmpp/component.ts';
+import type { LinkUp } from '../../src/xmpp/link.ts';
 import type { Arrival } from '../../src/xmpp/session.ts';
 import { FakeServer, type FakeServerOptions } from './fake-server.ts';
 
