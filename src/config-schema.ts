@@ -1,39 +1,9 @@
 // The configuration's one source (JSON Schema): keys, types, defaults and what they mean; docs/configuration.md is made of it.
 
-/** What a key may be; the keywords after `default` are our own, for reading and for the docs. */
-export interface Schema {
-  type: 'object' | 'string' | 'integer' | 'boolean' | 'array';
-  description: string;
-  properties?: Record<string, Schema>;
-  required?: string[];
-  additionalProperties?: false;
-  items?: { type: 'string'; pattern?: string };
-  uniqueItems?: boolean;
-  minItems?: number;
-  pattern?: string;
-  enum?: string[];
-  minimum?: number;
-  maximum?: number;
-  minLength?: number;
-  default?: unknown;
-  /** What would be right, in words, where type and pattern do not say it. */
-  hint?: string;
-  /**
-   * `path`: taken from the configuration's folder. `duration`: a word such as 10s, milliseconds for the program. `address`:
-   * host:port. `domain`, `users`: in prepared form, however they are written.
-   */
-  reads?: 'path' | 'duration' | 'address' | 'domain' | 'users';
-  /** The value may stand in a file of its own, named by `…File`. */
-  inFile?: boolean;
-}
+import { client } from './config-client-schema.ts';
+import { folder, type Schema } from './config-node.ts';
 
-const folder = (description: string, properties: Record<string, Schema>, required: string[] = []): Schema => ({
-  type: 'object',
-  description,
-  properties,
-  required,
-  additionalProperties: false,
-});
+export type { Schema } from './config-node.ts';
 
 const topicRoot = '^[^+#/$\\u0000][^+#/\\u0000]*(/[^+#/\\u0000]+)*$';
 const domain = '^[^\\s@/:]+$';
@@ -89,7 +59,8 @@ const xmpp = folder(
     attach: folder('How a moved user stays on the legacy server.', {
       kind: {
         type: 'string',
-        description: '`module`: through the server module.',
+        description:
+          '`module`: through the server module. `client`: a client session for each (docs/servers/any.md); then `xmpp.client` counts.',
         enum: ['module', 'client'],
         default: 'module',
       },
@@ -101,6 +72,7 @@ const xmpp = folder(
         hint: 'a short word such as mqtt',
       },
     }),
+    client,
     maxStanzaBytes: {
       type: 'integer',
       description: 'Bytes of the largest stanza an app may cause, envelope included. RFC 6120 §13.12 sets the least.',

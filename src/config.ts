@@ -22,7 +22,17 @@ export interface Config {
       /** What becomes of a request to see one of them. */
       subscriptions: 'ask' | 'accept';
     };
-    attach: { kind: 'module'; resource: string };
+    attach: { kind: 'module' | 'client'; resource: string };
+    client: {
+      host: string;
+      port: number;
+      security: 'starttls' | 'direct' | 'none';
+      /** PEM text. */
+      ca?: string;
+      sessionsPerSecond: number;
+      /** `timeout` in milliseconds. */
+      credentials: { file?: string; command: string[]; url?: string; secret?: string; timeout: number };
+    };
     maxStanzaBytes: number;
     maxInboundBytes: number;
   };
@@ -128,9 +138,7 @@ function crossCheck(source: ConfigSource, tree: Tree): void {
   };
   const [root, shadow] = [textAt('mqtt', 'root'), textAt('mqtt', 'shadowRoot')];
   const [cert, key] = [textAt('mqtt', 'cert'), textAt('mqtt', 'key')];
-  if (textAt('xmpp', 'attach', 'kind') === 'client') {
-    source.fault(['xmpp', 'attach', 'kind'], 'client is not available yet', 'use module');
-  }
+  if (textAt('xmpp', 'attach', 'kind') === 'client') checkClient(source, tree, textAt);
   checkAddresses(source, tree, textAt);
   checkUrl(source, ['mqtt', 'url'], textAt('mqtt', 'url'), 'use mqtt.username and mqtt.password or mqtt.passwordFile');
   checkUrl(source, ['webhook', 'url'], textAt('webhook', 'url'), 'use webhook.secret or webhook.secretFile');
@@ -147,6 +155,22 @@ function crossCheck(source: ConfigSource, tree: Tree): void {
   if (Number(textAt('admin', 'listen')?.split(':').at(-1) ?? 0) > 65_535) {
     source.fault(['admin', 'listen'], 'the port is above 65535', '0 lets the system choose one');
   }
+}
+
+/** What client sessions need, and cannot do. */
+function checkClient(source: ConfigSource, tree: Tree, textAt: (...path: string[]) => string | undefined): void {
+  const credentials = ['xmpp', 'client', 'credentials'];
+  const command: unknown = sectionOf(tree, [...credentials, 'command']).section?.command;
+  const ways = ['file', 'url'].filter((way) => textAt(...credentials, way) !== undefined);
+  if (Array.isArray(command) && command.length > 0) ways.push('command');
+  if (ways.length !== 1)
+    source.fault(credentials, ways.length === 0 ? 'is missing' : 'says it twice', 'one of file, command and url');
+  const host = textAt('xmpp', 'client', 'host') ?? '';
+  if (textAt('xmpp', 'client', 'security') === 'none' && !['127.0.0.1', '::1', 'localhost'].includes(host))
+    source.fault(['xmpp', 'client', 'security'], 'none is for loopback only', 'use starttls or direct');
+  if (textAt('migration', 'legacyLogin') === 'deny')
+    source.fault(['migration', 'legacyLogin'], 'only the server module can refuse logins', 'use allow or notify');
+  checkUrl(source, [...credentials, 'url'], textAt(...credentials, 'url'), 'use secret or secretFile');
 }
 
 /** The domains, and the addresses on the component's: each must be one, and mean the same to everybody. */

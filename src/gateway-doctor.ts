@@ -3,11 +3,14 @@
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import type { Finding } from './doctor/finding.ts';
-import { serverFindings } from './doctor/server-findings.ts';
+import { type ClientFacts, clientFindings, serverFindings } from './doctor/server-findings.ts';
 import type { Log } from './log.ts';
 import { type BrokerFacts, examineBroker } from './mqtt/examination.ts';
+import { probe } from './xmpp/client-probe.ts';
 import { Component } from './xmpp/component.ts';
 import { examineServer } from './xmpp/examination.ts';
+import { NS_SASL } from './xmpp/namespaces.ts';
+import { childOf, elementsOf } from './xmpp/stanza.ts';
 
 /** What the legacy server says about itself over this connection. */
 export async function examineOver(component: Component, { xmpp }: Pick<Config, 'xmpp'>): Promise<Finding[]> {
@@ -25,8 +28,20 @@ export async function examineOver(component: Component, { xmpp }: Pick<Config, '
     xmpp.domain,
     () => systemClock.now(),
   );
-  const { domain, maxStanzaBytes } = xmpp;
-  return serverFindings(facts, { domain, component: xmpp.component.domain, maxStanzaBytes });
+  const { domain, maxStanzaBytes, attach } = xmpp;
+  const wanted = { domain, component: xmpp.component.domain, maxStanzaBytes, attach: attach.kind };
+  const found = serverFindings(facts, wanted);
+  return attach.kind === 'client' ? [...found, ...clientFindings(await examineClients(xmpp))] : found;
+}
+
+async function examineClients({ domain, client, maxInboundBytes }: Config['xmpp']): Promise<ClientFacts> {
+  const { host, port, security, ca } = client;
+  const target = { host, port, security, ca, domain };
+  const answer = await probe({ target, limits: { maxBytes: maxInboundBytes }, clock: systemClock }).result;
+  const address = `${host}:${port}`;
+  if ('closed' in answer) return { address, text: `${answer.closed.condition} ${answer.closed.text}` };
+  const offered = childOf(answer.features, 'mechanisms', NS_SASL);
+  return { address, mechanisms: offered ? elementsOf(offered).map((one) => one.getText()) : [] };
 }
 
 /** The same where no gateway runs: over a connection that is made for it, and closed. It says no hello, so that no session ends. */

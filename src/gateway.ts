@@ -8,12 +8,11 @@ import { adminToken } from './admin-token.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { Core, type Outside, type Settings } from './core.ts';
-import { legacyServer } from './flow/legacy-server.ts';
 import { Pressure } from './flow/pressure.ts';
 import type { SkippedStanza } from './flow/to-mqtt.ts';
 import { examineOver } from './gateway-doctor.ts';
+import { openXmpp, type Xmpp } from './gateway-xmpp.ts';
 import { type Inspected, inspect } from './ledger/inspect.ts';
-import type { Ledger } from './ledger/ledger.ts';
 import { type Restorable, restore } from './ledger/restore.ts';
 import { type OpenLedger, openLedger } from './ledger/sqlite.ts';
 import { Verifier } from './ledger/verifier.ts';
@@ -27,10 +26,7 @@ import { BrokerAccess } from './mqtt/broker-access.ts';
 import { encodeUser, makeTopics } from './mqtt/topic.ts';
 import { drain, type Stopped } from './shutdown.ts';
 import { Webhook } from './webhook.ts';
-import { AttachLink } from './xmpp/attach-link.ts';
-import { Component } from './xmpp/component.ts';
 import { prepareBare } from './xmpp/jid.ts';
-import { OwnDomain } from './xmpp/own-domain.ts';
 
 export interface Gateway {
   readonly adminUrl: string;
@@ -68,7 +64,7 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
     const core = new Core(settingsOf(config), outside, { mappings, clock, metrics, log, fault: failWith });
     closing.push(async () => void (await core.stop(0)));
     await core.start();
-    const pressure = new Pressure({ ledger, clock, sources: [xmpp.component, broker] });
+    const pressure = new Pressure({ ledger, clock, sources: [...xmpp.sources, broker] });
 
     const health = () => ({
       component: xmpp.component.online,
@@ -82,7 +78,7 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
     const ready = announce(health, { log, metrics, adminUrl: admin.url });
 
     listenToXmpp(xmpp, core, pressure, ready, log);
-    closing.push(() => xmpp.component.stop());
+    closing.push(() => xmpp.stop());
     const opened = broker.open({
       filters: makeTopics({ root: config.mqtt.root, domain: config.xmpp.domain, prepare: prepareBare }),
       onMessage(message, accepted) {
@@ -208,7 +204,7 @@ export async function openOffline(config: Pick<Config, 'xmpp' | 'ledger'>, { log
         if (!isOpen) return;
         isOpen = false;
         await core.stop(offlineDrainMs);
-        xmpp.component.stop();
+        await xmpp.stop();
         await ledger.close();
       },
     };
@@ -236,7 +232,7 @@ function offlineSettings({ xmpp }: Pick<Config, 'xmpp'>): Settings {
   return { domain, maxStanzaBytes, ...rest, ...never, ...policy };
 }
 
-function connectOffline({ component, link }: Xmpp, core: Core, patienceMs: number): Promise<void> {
+function connectOffline({ component, link, start }: Xmpp, core: Core, patienceMs: number): Promise<void> {
   let reason = 'it has not answered';
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   component.onOnline = () => core.componentUp();
@@ -244,18 +240,19 @@ function connectOffline({ component, link }: Xmpp, core: Core, patienceMs: numbe
     reason = why;
   };
   link.onMissed = (user, accepted) => core.missed(user, accepted);
-  link.onUp = ({ resumed }) => {
-    core.linkUp(resumed);
+  link.onUp = ({ resumed, missed }) => {
+    core.linkUp(resumed, missed);
     resolve();
   };
   link.onRefused = (why) => {
     reason = why;
   };
   link.onDetached = ({ jid, h }) => core.detached(jid, h);
+  link.onLost = (jid) => core.sessionLost(jid);
   const late = systemClock.after(patienceMs, () =>
     reject(new Error(`the legacy server has not taken the link: ${reason}`)),
   );
-  component.start();
+  start();
   return promise.finally(() => late.cancel());
 }
 
@@ -292,29 +289,13 @@ function openWebhook({ webhook }: Config, closing: (() => void)[]): Outside['web
   return { post: (body) => hook.post(body), everyMs: every };
 }
 
-type Xmpp = Pick<Outside, 'server' | 'sendAttached' | 'ownSession' | 'sendOwn'> & {
-  component: Component;
-  link: AttachLink;
-};
-
-/** The component connection, and what is spoken over it. */
-async function openXmpp({ xmpp }: Pick<Config, 'xmpp'>, ledger: Ledger, log: Log): Promise<Xmpp> {
-  const { host, port, domain, secret } = xmpp.component;
-  const limits = { maxBytes: xmpp.maxInboundBytes };
-  const component = new Component({ host, port, domain, secret, server: xmpp.domain, clock: systemClock, log, limits });
-  const from = (await ledger.do('position', { link: `${domain}/${xmpp.domain}` })) ?? undefined;
-  const link = new AttachLink({ component, host: xmpp.domain, log, clock: systemClock, from });
-  const own = new OwnDomain(component);
-  return {
-    ...{ component, link },
-    server: legacyServer(link, xmpp.attach.resource),
-    sendAttached: (jid, stanza, key) => link.send(jid, stanza, key),
-    ownSession: (jid) => (component.online ? own.session(jid) : undefined),
-    sendOwn: (stanza) => void component.send(stanza),
-  };
-}
-
-function listenToXmpp({ component, link }: Xmpp, core: Core, pressure: Pressure, ready: () => void, log: Log): void {
+function listenToXmpp(
+  { component, link, start }: Xmpp,
+  core: Core,
+  pressure: Pressure,
+  ready: () => void,
+  log: Log,
+): void {
   link.onStanza = (stanza, arrival, accepted) => {
     core.toMqtt.receive(stanza, arrival, accepted);
     pressure.check();
@@ -323,8 +304,8 @@ function listenToXmpp({ component, link }: Xmpp, core: Core, pressure: Pressure,
     core.toMqtt.skipped({ name, ...skipped }, { user, position, dir, seen: false }, accepted);
   };
   link.onMissed = (user, accepted) => core.missed(user, accepted);
-  link.onUp = ({ resumed }) => {
-    core.linkUp(resumed);
+  link.onUp = ({ resumed, missed }) => {
+    core.linkUp(resumed, missed);
     ready();
   };
   link.onDown = ready;
@@ -332,6 +313,7 @@ function listenToXmpp({ component, link }: Xmpp, core: Core, pressure: Pressure,
     log.warn({ event: 'user.detached', jid, reason, h });
     core.detached(jid, h, reason);
   };
+  link.onLost = (jid) => core.sessionLost(jid);
   component.onOnline = () => {
     core.componentUp();
     ready();
@@ -348,7 +330,7 @@ function listenToXmpp({ component, link }: Xmpp, core: Core, pressure: Pressure,
     const skipped: SkippedStanza = { name: outline.name, from, to, id, type, bytes, reason };
     core.toMqtt.skipped(skipped, toOwn(to), () => {});
   };
-  component.start();
+  start();
 }
 
 /** Keeps the gauges true, and says so in the log when all links have come up for the first time, and when one is lost. */

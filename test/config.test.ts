@@ -53,6 +53,10 @@ describe('a configuration', () => {
           subscriptions: 'ask',
         },
         attach: { kind: 'module', resource: 'mqtt' },
+        client: {
+          ...{ host: '127.0.0.1', port: 5222, security: 'starttls', sessionsPerSecond: 20 },
+          credentials: { command: [], timeout: 10_000 },
+        },
         maxStanzaBytes: 262_144,
         maxInboundBytes: 1_048_576,
       },
@@ -198,7 +202,7 @@ mqtt:
       'crossfade.yaml:10: mqtt.url: does not fit (mqtt://host:1883, mqtts://host:8883, ws://host:port/path, wss://… or embedded:)',
       'crossfade.yaml:11: mqtt.brokerHorizon: does not fit (a duration such as 500ms, 10s, 5m, 1h or 7d)',
       'crossfade.yaml:13: mqtt.offlineWindow: must be >= 1',
-      'crossfade.yaml:8: xmpp.attach.kind: client is not available yet (use module)',
+      'crossfade.yaml:1: xmpp.client.credentials: is missing (one of file, command and url)',
     ]);
   });
 

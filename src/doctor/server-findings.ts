@@ -11,6 +11,7 @@ export interface ServerWanted {
   /** The component's. */
   component: string;
   maxStanzaBytes: number;
+  attach: 'module' | 'client';
 }
 
 type About = Record<string, string | undefined>;
@@ -28,8 +29,8 @@ export function serverFindings(facts: ServerFacts, wanted: ServerWanted): Findin
     software(facts),
     ...(facts.software ? weaknessesOf('server', facts.software.name, facts.software.release) : []),
     clock(facts),
-    serverModule(facts, wanted),
-    ...(isSaid(about) ? settings(about, wanted) : []),
+    ...(wanted.attach === 'client' ? [carbonsOf(facts)] : [serverModule(facts, wanted)]),
+    ...(wanted.attach === 'module' && isSaid(about) ? settings(about, wanted) : []),
   ];
 }
 
@@ -63,6 +64,44 @@ function clock({ clockAheadMs }: ServerFacts): Finding {
     todo: 'let both machines keep their time by NTP',
   };
 }
+
+/** Without the module only this is told before somebody logs in. */
+function carbonsOf({ features }: ServerFacts): Finding {
+  const [attribute, what, why, todo] = switches[0]!;
+  const id = `server.${attribute}`;
+  return features.has('urn:xmpp:carbons:2')
+    ? ok(id, `${what}: there`)
+    : { id, level: 'warning', what: `${what}: not announced by the host`, why, todo };
+}
+
+/** What a client finds at the port for clients (attach: client), before it logs in. */
+export function clientFindings(facts: ClientFacts): Finding[] {
+  const id = 'server.clients';
+  if (!('mechanisms' in facts))
+    return [
+      {
+        ...{ id, level: 'fault', what: `clients cannot connect to ${facts.address}: ${facts.text}` },
+        why: 'no moved user can be held on the server',
+        todo: 'xmpp.client: host and port must be those for clients, and the certificate be for xmpp.domain (or its CA in caFile)',
+      },
+    ];
+  const { address, mechanisms } = facts;
+  if (mechanisms.some((name) => /^(SCRAM-SHA-(1|256)|PLAIN|X-OAUTH2)$/.test(name)))
+    return [ok(id, `clients connect to ${address}, with ${mechanisms.join(', ')}`)];
+  return [
+    {
+      ...{
+        id,
+        level: 'fault',
+        what: `the server offers no login that the gateway knows: ${mechanisms.join(', ') || 'none'}`,
+      },
+      why: 'no moved user can be held on the server',
+      todo: 'offer SCRAM-SHA-256, SCRAM-SHA-1, or PLAIN over TLS',
+    },
+  ];
+}
+
+export type ClientFacts = { address: string } & ({ mechanisms: string[] } | { text: string });
 
 function serverModule({ about }: ServerFacts, { domain, component }: ServerWanted): Finding {
   const id = 'server.module';

@@ -9,6 +9,12 @@ export const NS_STREAMS = 'http://etherx.jabber.org/streams';
 export const NS_STREAM_ERRORS = 'urn:ietf:params:xml:ns:xmpp-streams';
 export const NS_STANZA_ERRORS = 'urn:ietf:params:xml:ns:xmpp-stanzas';
 export const NS_CLIENT = 'jabber:client';
+export const NS_TLS = 'urn:ietf:params:xml:ns:xmpp-tls';
+export const NS_SASL = 'urn:ietf:params:xml:ns:xmpp-sasl';
+export const NS_BIND = 'urn:ietf:params:xml:ns:xmpp-bind';
+
+/** XEP-0198. */
+export const NS_SM = 'urn:xmpp:sm:3';
 
 /** XEP-0114. */
 export const NS_COMPONENT = 'jabber:component:accept';

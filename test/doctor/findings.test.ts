@@ -17,7 +17,12 @@ const server: ServerFacts = {
   features: new Set(),
   about,
 };
-const wantedOfServer = { domain: 'example.com', component: 'gw.example.com', maxStanzaBytes: 262_144 };
+const wantedOfServer = {
+  attach: 'module' as const,
+  domain: 'example.com',
+  component: 'gw.example.com',
+  maxStanzaBytes: 262_144,
+};
 const broker: BrokerFacts = {
   ...{ mqtt5: true, version: 'other version 3.1', hasUptime: true, isOpen: false, maximumPacketSize: 1_048_576 },
   gateway: { in: true, out: true, presence: true },

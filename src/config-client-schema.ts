@@ -1,0 +1,67 @@
+// The keys of client sessions (attach: client).
+
+import { folder } from './config-node.ts';
+
+export const client = folder('Only with `attach.kind: client`: the client sessions of moved users.', {
+  host: {
+    type: 'string',
+    description: "The server's host. Its certificate must be for `xmpp.domain`.",
+    default: '127.0.0.1',
+    minLength: 1,
+  },
+  port: { type: 'integer', description: 'Its port for clients.', default: 5222, minimum: 1, maximum: 65535 },
+  security: {
+    type: 'string',
+    description:
+      '`starttls`, `direct` (TLS from the first byte, usually port 5223), or `none`: only to 127.0.0.1, ::1 or localhost.',
+    enum: ['starttls', 'direct', 'none'],
+    default: 'starttls',
+  },
+  ca: { type: 'string', description: "Certificate authorities to trust instead of the system's, PEM.", inFile: true },
+  sessionsPerSecond: {
+    type: 'integer',
+    description: 'Sessions that are made in a second at most, so after a start or a restart of the server.',
+    default: 20,
+    minimum: 1,
+    maximum: 10_000,
+  },
+  credentials: folder('Where the passwords of moved users come from; exactly one of file, command and url.', {
+    file: {
+      type: 'string',
+      description: 'A file with lines `user:password`, readable by its owner only; read again when it has changed.',
+      minLength: 1,
+      reads: 'path',
+    },
+    command: {
+      type: 'array',
+      description:
+        'A program and its arguments, called with the JID behind them. Its first line is the password, or `token:` and a token; code 67: no such user.',
+      items: { type: 'string' },
+      default: [],
+      hint: 'a list such as [/usr/local/bin/password-of, --chat]',
+    },
+    url: {
+      type: 'string',
+      description:
+        'An endpoint that gets a POST of `{"jid": "bob@example.com"}` and answers `{"password": "…"}` or `{"token": "…"}` (X-OAUTH2, ejabberd); 404: no such user.',
+      pattern: '^https?://[^\\s/]+(?:/\\S*)?$',
+      hint: 'http://host:port/path or https://…',
+      inFile: true,
+    },
+    secret: {
+      type: 'string',
+      description: 'Goes along to the endpoint as `Authorization: Bearer …`.',
+      pattern: '^[\\x21-\\x7e](?:[\\x20-\\x7e]*[\\x21-\\x7e])?$',
+      hint: 'printable ASCII',
+      inFile: true,
+    },
+    timeout: {
+      type: 'string',
+      description: 'So long command and endpoint are waited for.',
+      default: '10s',
+      pattern: '^\\d{1,9}(?:ms|s|m|h|d)$',
+      hint: 'a duration such as 10s',
+      reads: 'duration',
+    },
+  }),
+});

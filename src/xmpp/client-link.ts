@@ -1,0 +1,386 @@
+// Users on a server without the module: one client session each, made a few a second, and the server looked for while it is away
+// (docs/decisions/attach-client.md).
+
+import { randomBytes } from 'node:crypto';
+import type { Clock, Timer } from '../clock.ts';
+import { every } from '../clock.ts';
+import type { Log } from '../log.ts';
+import { isRefusal } from '../refusal.ts';
+import type { MissedHandler, SkippedHandler } from './arrivals.ts';
+import { type Probe, probe } from './client-probe.ts';
+import { ClientSession, type Opened } from './client-session.ts';
+import type { ClientTarget, Closed } from './client-stream.ts';
+import { parseJid, prepareBare } from './jid.ts';
+import type { Ability, Attached, AttachRequest, Detached, GiveBackRequest, Link, LinkUp } from './link.ts';
+import { Paces } from './paces.ts';
+import { cover } from './returned.ts';
+import type { Credential } from './sasl.ts';
+import type { SendResult, StanzaHandler } from './session.ts';
+import { linkOf, type SessionMemory } from './session-memory.ts';
+import type { ReaderLimits } from './stanza-limits.ts';
+import { pauseBefore } from './supervisor.ts';
+
+/** `absent`: the operator has none for this user; `later`: its source does not answer. */
+export type CredentialAnswer =
+  | { kind: 'found'; credential: Credential }
+  | { kind: 'absent'; text: string }
+  | { kind: 'later'; text: string };
+
+export interface ClientLinkOptions {
+  target: ClientTarget;
+  resource: string;
+  /** Sessions made in a second. */
+  perSecond: number;
+  credentialOf: (user: string) => Promise<CredentialAnswer>;
+  memory: SessionMemory;
+  limits: Partial<ReaderLimits>;
+  clock: Clock;
+  log: Log;
+}
+
+interface Held {
+  session: ClientSession;
+  /** It was there already. */
+  isResumed: boolean;
+  /** How it was shown last, to be shown so again; null: it has no presence. */
+  presence: string | null;
+  /** It hands back, and is unavailable for so long. */
+  hiding?: Timer;
+  /** Made for handing back only. */
+  isPassing: boolean;
+}
+
+type Failure = Extract<Attached, { condition: string }> | { kind: 'lost' };
+
+const lookEveryMs = 15_000;
+const silentMs = 60_000;
+const deadMs = 120_000;
+const pauses = { pauseMinMs: 250, pauseMaxMs: 30_000 };
+/** After the last stanza that was handed back. */
+const hidingMs = 2_000;
+const unavailable = '<presence type="unavailable"/>';
+/** How the session shows itself: undirected. */
+const ownPresence = /^<presence(?![^>]* to=)/;
+/** Ended by these, a session is not looked for: somebody has decided it. */
+const ended = ['conflict', 'policy-violation', 'not-authorized', 'not-allowed'];
+
+export class ClientLink implements Link {
+  readonly name: string;
+  readonly epoch = randomBytes(12).toString('base64url');
+  readonly lacks: ReadonlySet<Ability> = new Set(['observe', 'lock'] as const);
+  onUp: (up: LinkUp) => void = () => {};
+  onDown: () => void = () => {};
+  onRefused: (reason: string) => void = () => {};
+  onStanza: StanzaHandler = () => {};
+  onSkipped: SkippedHandler = () => {};
+  onMissed: MissedHandler = () => {};
+  onDetached: (detached: { jid: string; reason: string; h: number }) => void = () => {};
+  onLost: (jid: string) => void = () => {};
+  readonly #options: ClientLinkOptions;
+  readonly #paces: Paces;
+  readonly #held = new Map<string, Held>();
+  /** One thing after the other for each user. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+  /** Names other than the configured one, of users from whom a client took that. */
+  readonly #resources = new Map<string, string>();
+  #up = false;
+  #wasUp = false;
+  #hasArchive: boolean | null = null;
+  #isPaused = false;
+  #isStopped = false;
+  #failures = 0;
+  #looking?: Timer;
+  #probe: Probe | null = null;
+
+  constructor(options: ClientLinkOptions) {
+    this.#options = options;
+    this.name = `c2s/${options.target.domain}`;
+    this.#paces = new Paces(options);
+  }
+
+  get up(): boolean {
+    return this.#up;
+  }
+
+  get hasArchive(): boolean {
+    return this.#hasArchive ?? false;
+  }
+
+  start(): void {
+    const { clock, log } = this.#options;
+    const failed = (fault: unknown) => log.error({ event: 'client.fault', fault: String(fault) });
+    this.#looking = every(clock, lookEveryMs, () => this.#lookAround(), failed);
+    this.#look();
+  }
+
+  /** The sessions stay on the server, to be resumed. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#up = false;
+    this.#looking?.cancel();
+    this.#probe?.cancel();
+    await Promise.all([...this.#held.values()].map(({ session }) => session.suspend()));
+  }
+
+  pauseReading(): void {
+    this.#isPaused = true;
+    for (const { session } of this.#held.values()) session.pause();
+  }
+
+  resumeReading(): void {
+    this.#isPaused = false;
+    for (const { session } of this.#held.values()) session.resume();
+  }
+
+  stands(jid: string): boolean {
+    return this.#of(jid) !== undefined;
+  }
+
+  /** Sessions outlive connections, and this process. */
+  mayHold(): boolean {
+    return true;
+  }
+
+  attach(requests: AttachRequest[]): Promise<Attached[]> {
+    const { domain } = this.#options.target;
+    return Promise.all(
+      requests.map((request) => {
+        const user = `${request.user}@${domain}`;
+        return this.#inTurn(user, () => this.#attach(user, request));
+      }),
+    );
+  }
+
+  async send(from: string, stanza: string, key: string): Promise<SendResult> {
+    const held = this.#of(from);
+    if (!held) return { kind: 'lost' };
+    if (ownPresence.test(stanza)) {
+      held.presence = stanza;
+      held.session.isAvailable = true;
+    }
+    return held.session.send(stanza, key);
+  }
+
+  giveBack(request: GiveBackRequest): Promise<SendResult> {
+    return this.#inTurn(request.to, () => this.#giveBack(request));
+  }
+
+  detach(jid: string): Promise<Detached> {
+    const user = prepareBare(jid) ?? jid;
+    return this.#inTurn(user, () => this.#detach(user));
+  }
+
+  observe(): Promise<SendResult> {
+    return Promise.resolve(cannot);
+  }
+
+  unobserve(): Promise<SendResult> {
+    return Promise.resolve(cannot);
+  }
+
+  lock(): Promise<SendResult> {
+    return Promise.resolve(cannot);
+  }
+
+  unlock(): Promise<SendResult> {
+    return Promise.resolve(cannot);
+  }
+
+  #of(jid: string): Held | undefined {
+    const held = this.#held.get(prepareBare(jid) ?? jid);
+    return held?.session.stands && held.session.jid === jid ? held : undefined;
+  }
+
+  #inTurn<T>(user: string, act: () => Promise<T>): Promise<T> {
+    const mine = (this.#turns.get(user) ?? Promise.resolve()).then(act);
+    const after = mine.catch(() => {});
+    this.#turns.set(user, after);
+    void after.then(() => this.#turns.get(user) === after && this.#turns.delete(user));
+    return mine;
+  }
+
+  async #attach(user: string, { resource, carbons, presence }: AttachRequest): Promise<Attached> {
+    const there = this.#held.get(user);
+    const isThere = there?.session.stands === true;
+    const opened = isThere ? there : await this.#open(user, { resource, carbons, mustResume: false });
+    if ('kind' in opened) return opened.kind === 'gone' ? { kind: 'lost' } : opened;
+    const resumed = isThere || opened.isResumed;
+    if (there) there.isPassing = false;
+    opened.hiding?.cancel();
+    opened.presence = presence ?? opened.presence;
+    // One that shows itself already is shown otherwise by whoever asked for it.
+    if (presence !== undefined && !opened.session.isAvailable) {
+      if (!(await opened.session.show(presence))) return { kind: 'lost' };
+    }
+    opened.session.isMade();
+    return { kind: 'attached', jid: opened.session.jid, resumed };
+  }
+
+  async #detach(user: string): Promise<Detached> {
+    const done = { kind: 'detached', h: 0, returned: 0 } as const;
+    let held = this.#held.get(user);
+    held?.hiding?.cancel();
+    if (!held?.session.stands) {
+      const { memory, resource } = this.#options;
+      const old = await memory.position(linkOf(user));
+      if (!old || old.epoch === '') return done;
+      const opened = await this.#open(user, { resource, carbons: false, mustResume: true });
+      if ('kind' in opened) {
+        // Who may not log in cannot hold a session for long either.
+        return opened.kind === 'gone' || opened.kind === 'refused' ? done : opened;
+      }
+      held = opened;
+    }
+    return (await held.session.leave()) ? done : { kind: 'lost' };
+  }
+
+  /** The session is unavailable meanwhile: what it sends to the own account goes to the other resources, or to offline storage. */
+  async #giveBack(request: GiveBackRequest): Promise<SendResult> {
+    const covered = cover(request);
+    if (isRefusal(covered)) return { kind: 'refused', condition: covered.condition, text: covered.text };
+    const { to: user, key } = request;
+    let held = this.#held.get(user);
+    if (!held?.session.stands) {
+      const opened = await this.#open(user, { resource: this.#options.resource, carbons: false, mustResume: false });
+      if ('kind' in opened) return opened.kind === 'gone' ? { kind: 'lost' } : opened;
+      opened.isPassing = true;
+      held = opened;
+    }
+    const { session } = held;
+    if (session.isAvailable && !(await session.show(unavailable))) return { kind: 'lost' };
+    held.hiding?.cancel();
+    const result = await session.send(covered, key, true);
+    held.hiding = this.#options.clock.after(hidingMs, () => void this.#inTurn(user, () => this.#appear(user, session)));
+    return result;
+  }
+
+  /** Nothing more has been handed back: as it was. */
+  async #appear(user: string, session: ClientSession): Promise<void> {
+    const held = this.#held.get(user);
+    if (held?.session !== session || !session.stands || session.isAvailable) return;
+    if (held.isPassing) await session.leave();
+    else if (held.presence !== null) await session.show(held.presence);
+  }
+
+  async #open(
+    user: string,
+    how: { resource: string; carbons: boolean; mustResume: boolean },
+  ): Promise<Held | Failure | { kind: 'gone' }> {
+    const { target, limits, clock, memory, log } = this.#options;
+    const refusal = this.#paces.refusal(user);
+    if (refusal) return refusal;
+    if (!(await this.#paces.turn()) || !this.#up) return { kind: 'lost' };
+    const answer = await this.#options.credentialOf(user);
+    if (answer.kind === 'absent') return this.#paces.refused(user, 'not-authorized', answer.text);
+    if (answer.kind === 'later') return { kind: 'wait', condition: 'temporary-auth-failure', text: answer.text };
+    const login = { user: parseJid(user)?.local ?? '', credential: answer.credential };
+    const resource = this.#resources.get(user) ?? how.resource;
+    const session = new ClientSession({
+      ...{ target, limits, clock, memory, log, user, login, resource, carbons: how.carbons },
+      ...{ mustResume: how.mustResume, hasArchive: this.#hasArchive, events: this },
+      onClosed: (closed) => this.#closed(user, session, closed),
+    });
+    if (this.#isPaused) session.pause();
+    const opened = await session.opened;
+    if (opened.kind === 'failed') return this.#failed(user, opened.closed);
+    if (opened.kind === 'gone') return opened;
+    // It may be over already.
+    if (!session.stands) return { kind: 'lost' };
+    return this.#opened(user, session, opened);
+  }
+
+  #opened(user: string, session: ClientSession, { resumed, hasArchive }: Extract<Opened, { kind: 'open' }>): Held {
+    const held: Held = { session, isResumed: resumed, presence: null, isPassing: false };
+    this.#held.set(user, held);
+    this.#paces.passed(user);
+    this.#hasArchive = hasArchive ?? this.#hasArchive;
+    this.#options.log.debug({ event: 'client.open', user, jid: held.session.jid, resumed });
+    return held;
+  }
+
+  #failed(user: string, { by, condition, text }: Closed): Failure {
+    if (by === 'auth')
+      return this.#paces.refused(user, condition, `the server does not let ${user} in: ${condition} ${text}`);
+    if (by === 'unreachable') this.#down(`${condition}: ${text}`);
+    if (by === 'unreachable' || by === 'us') return { kind: 'lost' };
+    return { kind: by === 'insecure' ? 'refused' : 'wait', condition, text: text || condition };
+  }
+
+  /** A session that stood has lost its connection, or was ended by the server. */
+  #closed(user: string, session: ClientSession, { by, condition, text }: Closed): void {
+    const held = this.#held.get(user);
+    if (held?.session !== session) return;
+    held.hiding?.cancel();
+    this.#held.delete(user);
+    if (this.#isStopped || (by === 'us' && condition === 'ended')) return;
+    this.#options.log.info({ event: 'client.lost', user, jid: session.jid, by, condition, text });
+    if (by === 'stream-error' && ended.includes(condition)) {
+      // Whoever took the name keeps it; else both would take it from each other for ever.
+      if (condition === 'conflict')
+        this.#resources.set(user, `${this.#options.resource}-${randomBytes(3).toString('hex')}`);
+      this.onDetached({ jid: session.jid, reason: condition, h: 0 });
+    } else this.onLost(session.jid);
+  }
+
+  #lookAround(): void {
+    const now = this.#options.clock.now();
+    for (const { session } of this.#held.values()) {
+      if (now - session.heardAt > deadMs && !this.#isPaused) session.drop('no sign of life');
+      else if (now - session.heardAt > silentMs) session.ping();
+    }
+  }
+
+  #down(reason: string): void {
+    if (!this.#up) return;
+    this.#up = false;
+    this.#options.log.warn({ event: 'attach.down', link: this.name, reason });
+    this.onDown();
+    this.#lookLater();
+  }
+
+  /** Is the server there, and as it has to be? Nobody logs in for that. */
+  #look(): void {
+    const { target, limits, clock } = this.#options;
+    const asked = probe({ target, limits, clock });
+    this.#probe = asked;
+    void asked.result.then((answer) => {
+      this.#probe = null;
+      if (this.#isStopped) return;
+      if ('features' in answer) return this.#isThere();
+      const { by, condition, text } = answer.closed;
+      if (by === 'insecure') this.#refused(condition, text);
+      this.#lookLater();
+    });
+  }
+
+  #lookLater(): void {
+    if (this.#isStopped) return;
+    const { clock } = this.#options;
+    clock.after(pauseBefore(this.#failures++, pauses, clock.random()), () => !this.#isStopped && this.#look());
+  }
+
+  #isThere(): void {
+    this.#failures = 0;
+    this.#up = true;
+    this.#options.log.info({ event: 'attach.up', link: this.name, resumed: this.#wasUp, epoch: this.epoch });
+    const up = { resumed: this.#wasUp, missed: false, epoch: this.epoch, sessions: this.#held.size };
+    this.#wasUp = true;
+    this.onUp(up);
+  }
+
+  #refused(condition: string, text: string): void {
+    const hint =
+      'xmpp.client: host and port must be those for clients, and the certificate be for xmpp.domain (or its CA in caFile)';
+    this.#options.log.error(
+      { event: 'attach.refused', link: this.name, condition, text, hint },
+      `attach refused: ${text}`,
+    );
+    this.onRefused(`${text}; ${hint}`);
+  }
+}
+
+const cannot: SendResult = {
+  kind: 'refused',
+  condition: 'feature-not-implemented',
+  text: 'only the server module can do that',
+};

@@ -1,0 +1,25 @@
+// What is on disk about client sessions, and under which names.
+
+/** What is on disk about client sessions; all resolve when it is there, in the order they were called. */
+export interface SessionMemory {
+  /** The SM-ID of the last session, '' where it has ended in order; and up to where its stanzas are here. */
+  position(link: string): Promise<{ epoch: string; h: number } | null>;
+  read(link: string, epoch: string, h: number): Promise<void>;
+  /** Our stanza number n, before it is written to the stream. */
+  placed(link: string, key: string, n: number): Promise<void>;
+  /** The server has processed ours up to h. Gives all keys that it has processed. */
+  resolved(link: string, h: number): Promise<string[]>;
+  /** Behind everything that was told before: the entries of these keys know it. */
+  forgotten(link: string, keys: string[]): void;
+}
+
+export function linkOf(user: string): string {
+  return `c2s/${user}`;
+}
+
+/** Names a session in the ledger: what the server needs to resume it, and which resource it is. No resource has a line end. */
+export const epochOf = (resource: string, smId: string) => `${resource}\n${smId}`;
+export const readEpoch = (epoch: string) => {
+  const at = epoch.indexOf('\n');
+  return { resource: epoch.slice(0, at), smId: epoch.slice(at + 1) };
+};
