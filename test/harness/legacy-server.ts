@@ -12,6 +12,10 @@ export interface LegacyServerOptions {
   attach?: boolean;
   /** The component that may attach sessions. Default: every component that is there, or the first where only one can. */
   attacher?: string;
+  /** Clients may use TLS (STARTTLS), with a certificate of a private authority. Default false. Prosody only. */
+  tls?: boolean;
+  /** Stanzas that a client's session may have unacknowledged and be resumed nevertheless (XEP-0198). Prosody only. */
+  resumableQueue?: number;
   /** Seconds. */
   resumeTimeout?: number;
   maxUnacked?: number;
@@ -24,6 +28,8 @@ export interface LegacyServer {
   readonly c2sPort: number;
   readonly componentPort: number;
   readonly dir: string;
+  /** The authority behind its certificate, a PEM file; absent without TLS. */
+  readonly ca?: string;
   readonly pid: number;
   /** Ends it as an operator would, then removes its directory if it was a temporary one. */
   stop(): Promise<void>;

@@ -11,6 +11,8 @@ export interface ProsodySettings {
   attach: boolean;
   /** The components that may attach sessions. */
   attachers: string[];
+  /** With certs/example.com.{crt,key}. */
+  tls: boolean;
   options: string;
 }
 
@@ -45,7 +47,7 @@ default_archive_policy = true
 archive_expires_after = "never"
 limits = {}
 component_stanza_size_limit = 1024 * 1024
-modules_disabled = { "s2s", "tls" }
+modules_disabled = { "s2s"${settings.tls ? '' : ', "tls"'} }
 modules_enabled = {
   "disco", "roster", "saslauth", "private", "blocklist", "carbons", "pep", "vcard4", "vcard_legacy", "bookmarks", "smacks",
   "ping", "time", "version", "lastactivity", "admin_shell", "offline", "csi_simple",${settings.archive ? ' "mam",' : ''}
@@ -54,6 +56,7 @@ modules_enabled = {
 VirtualHost "example.com"
 ${settings.attach ? '  modules_enabled = { "crossfade_attach" }' : ''}
   crossfade_components = { ${settings.attachers.map(luaString).join(', ')} }
+${settings.tls ? `  modules_enabled = { "tls" }\n  ssl = { certificate = ${at('certs/example.com.crt')}, key = ${at('certs/example.com.key')} }` : ''}
 ${settings.options}
 ${settings.components
   .map(

@@ -39,6 +39,7 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
   const accountsDir = join(dir, 'data', 'example%2ecom', 'accounts');
   await mkdir(accountsDir, { recursive: true });
   await mkdir(join(dir, 'certs'), { recursive: true });
+  if (options.tls) await makeCertificate(join(dir, 'certs'));
   for (const [name, password] of Object.entries(options.accounts)) {
     const file = Buffer.from(name)
       .toString('latin1')
@@ -55,6 +56,7 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
     archive: options.archive ?? false,
     attach: options.attach ?? true,
     attachers: options.attacher ? [options.attacher] : options.components.map(({ domain }) => domain),
+    tls: options.tls ?? false,
     options: [...limits(options), options.options ?? ''].join('\n'),
   };
   const env = { ...process.env, ...options.env };
@@ -73,6 +75,7 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
     c2sPort: settings.c2sPort,
     componentPort: settings.componentPort,
     dir,
+    ...(options.tls && { ca: join(dir, 'certs', 'example.com.crt') }),
     get pid() {
       return child.pid!;
     },
@@ -107,12 +110,21 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
   return prosody;
 }
 
-function limits({ resumeTimeout, maxUnacked, maxOffline }: ProsodyOptions): string[] {
+function limits({ resumeTimeout, maxUnacked, maxOffline, resumableQueue }: ProsodyOptions): string[] {
   return [
+    ...(resumableQueue === undefined ? [] : [`  smacks_max_queue_size = ${resumableQueue}`]),
     ...(resumeTimeout === undefined ? [] : [`  crossfade_resume_timeout = ${resumeTimeout}`]),
     ...(maxUnacked === undefined ? [] : [`  crossfade_max_unacked = ${maxUnacked}`]),
     ...(maxOffline === undefined ? [] : [`  storage_archive_item_limit = ${maxOffline}`]),
   ];
+}
+
+/** Its own authority. `openssl` comes with Prosody's package (ssl-cert). */
+async function makeCertificate(dir: string): Promise<void> {
+  const out = ['-keyout', join(dir, 'example.com.key'), '-out', join(dir, 'example.com.crt')];
+  const name = ['-subj', '/CN=example.com', '-addext', 'subjectAltName=DNS:example.com'];
+  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
+  await promisify(execFile)('openssl', ['req', '-x509', ...kind, ...out, ...name]);
 }
 
 async function run(

@@ -1,8 +1,9 @@
-// Play: the gateway, and then the broker, are killed in the middle of a lively conversation; afterwards everybody has everything.
+// Play: the gateway, and then the broker, are killed in the middle of a lively conversation; afterwards everybody has everything. Through the
+// server modules, and through client sessions.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../harness/app.ts';
-import { servers } from '../harness/servers.ts';
+import { prosody, servers } from '../harness/servers.ts';
 import { type Stage, setStage } from '../harness/stage.ts';
 
 const contacts = ['alice', 'carol', 'dave', 'erin', 'frank'];
@@ -17,13 +18,18 @@ interface Talker {
   bodies(from: string): string[];
 }
 
-describe.each(servers)('$name:', (server) => {
+const stages = [
+  ...servers.map((kind) => ({ name: kind.name, kind, attach: 'module' as const })),
+  { name: 'a server without our module', kind: prosody, attach: 'client' as const },
+];
+
+describe.each(stages)('$name:', ({ kind, attach }) => {
   let stage: Stage;
   let talkers: Talker[];
   let apps: App[];
 
   beforeAll(async () => {
-    stage = await setStage({ kind: server, accounts: [...contacts, ...users] });
+    stage = await setStage({ kind, attach, accounts: [...contacts, ...users] });
     // Paho with MQTT 5, and mqtt.js with 3.1.1; slixmpp, and one on @xmpp/client.
     apps = await Promise.all([
       stage.app('bob', 'phone', { repeatMs: 3_000 }),
@@ -40,7 +46,9 @@ describe.each(servers)('$name:', (server) => {
     const each = 2_000 / (contacts.length * users.length);
     const conversation = Conversation('a', each);
     const killed = (async () => {
-      await reached(() => conversation.atApps() > 300 && conversation.atContacts() > 300);
+      // A client session has one message unanswered in each conversation, on a server that is busy with all the others.
+      const some = attach === 'module' ? 300 : 30;
+      await reached(() => conversation.atApps() > 300 && conversation.atContacts() > some);
       await stage.gateway.kill9();
       expect(Math.max(conversation.atApps(), conversation.atContacts())).toBeLessThan(2_000);
       await stage.gateway.start();
@@ -53,21 +61,25 @@ describe.each(servers)('$name:', (server) => {
     await conversation.ends({ ordered: true });
   });
 
-  test('kill -9 of the broker amid 500 messages each way: none lost to apps that keep to the rules', {
-    timeout: 60_000,
-  }, async () => {
-    const conversation = Conversation('b', 500 / (contacts.length * users.length));
-    const killed = (async () => {
-      await reached(() => conversation.atApps() > 100 && conversation.atContacts() > 100);
-      await stage.mosquitto.kill9();
-      expect(Math.max(conversation.atApps(), conversation.atContacts())).toBeLessThan(500);
-      await stage.mosquitto.restart();
-    })();
-    await Promise.all([conversation.speak(), killed]);
-    await reached(() => conversation.atApps() >= 500 && conversation.atContacts() >= 500);
-    // What the broker lost after its PUBACK the apps say again, later than what came after it.
-    await conversation.ends({ ordered: false });
-  });
+  test.runIf(attach === 'module')(
+    'kill -9 of the broker amid 500 messages each way: none lost to apps that keep to the rules',
+    {
+      timeout: 60_000,
+    },
+    async () => {
+      const conversation = Conversation('b', 500 / (contacts.length * users.length));
+      const killed = (async () => {
+        await reached(() => conversation.atApps() > 100 && conversation.atContacts() > 100);
+        await stage.mosquitto.kill9();
+        expect(Math.max(conversation.atApps(), conversation.atContacts())).toBeLessThan(500);
+        await stage.mosquitto.restart();
+      })();
+      await Promise.all([conversation.speak(), killed]);
+      await reached(() => conversation.atApps() >= 500 && conversation.atContacts() >= 500);
+      // What the broker lost after its PUBACK the apps say again, later than what came after it.
+      await conversation.ends({ ordered: false });
+    },
+  );
 
   /** Each contact says `each` things to each user, and each app to each contact. */
   function Conversation(label: string, each: number) {
