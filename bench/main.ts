@@ -7,6 +7,7 @@ import { missingPackages } from '../scripts/system-packages.mjs';
 import { table } from '../src/cli/table.ts';
 import { attachStorm } from './attach-storm.ts';
 import { type Benchmark, type Figure, isReached, type Options, type Result } from './benchmark.ts';
+import { clientSessions } from './client-sessions.ts';
 import { fairness } from './fairness.ts';
 import { growthUsers, growthWaiting, heavyUser } from './growth.ts';
 import { memory } from './memory.ts';
@@ -33,6 +34,7 @@ const benchmarks: Benchmark[] = [
   python,
   prosody,
   attachStorm,
+  clientSessions,
 ];
 
 const list = () =>
