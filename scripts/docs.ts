@@ -183,7 +183,8 @@ its line and a hint; unknown keys are refused. It is read from the working folde
 - **Domains and addresses** are taken in prepared form (RFC 7622), however they are written: \`Example.COM\` is example.com.
 - Also checked: the component has another domain than the users; its users are on that domain, and none of them has the gateway's
   own account at the broker; \`mqtt.url\` holds no user name or password; \`mqtt.shadowRoot\` and \`mqtt.root\` do not contain
-  each other; cert and key come together. \`xmpp.attach.kind: client\` is not available yet.
+  each other; cert and key come together. With
+  \`xmpp.attach.kind: client\` there is exactly one source of credentials, \`security: none\` is for loopback, and \`legacyLogin: deny\` cannot be had.
 
 ${sections.join('\n\n')}
 `;
