@@ -27,8 +27,12 @@ export function userOperations(db: DatabaseSync, marks: Marks): Users {
 
 function userRows(db: DatabaseSync, marks: Marks): Pick<Users, 'acks' | 'users' | 'putUser' | 'audit' | 'audited'> {
   const users = db.prepare(
-    `SELECT user.*, EXISTS (SELECT 1 FROM acking WHERE acking.user = jid) AS acks FROM user WHERE jid > ? ORDER BY jid LIMIT ?`,
+    `SELECT jid, phase, version, moving, attached, observed, locked, legacy_login, notified_at, changed_at,
+       EXISTS (SELECT 1 FROM acking WHERE acking.user = jid)
+     FROM user WHERE jid > ? ORDER BY jid LIMIT ?`,
   );
+  // A million of them are read at the start: as arrays in half the time that objects take.
+  users.setReturnArrays(true);
   const put = db.prepare(
     `INSERT OR REPLACE INTO user (jid, phase, version, moving, attached, observed, locked, legacy_login, notified_at, changed_at)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -44,7 +48,7 @@ function userRows(db: DatabaseSync, marks: Marks): Pick<Users, 'acks' | 'users' 
   const auditOf = db.prepare('SELECT * FROM audit WHERE user = ? AND id < ? ORDER BY id DESC LIMIT ?');
   return {
     acks: ({ user }) => acks.get(user) !== undefined,
-    users: ({ after, limit }) => users.all(after, limit).map(userRow),
+    users: ({ after, limit }) => (users.all(after, limit) as unknown as SQLOutputValue[][]).map(userRow),
     putUser({ row, audit, mark }) {
       const { jid, phase, version, moving = null, attached = null, observed = null, locked = null, changedAt } = row;
       const { legacyLogin = null, notifiedAt = null } = row;
@@ -62,19 +66,20 @@ function userRows(db: DatabaseSync, marks: Marks): Pick<Users, 'acks' | 'users' 
   };
 }
 
-function userRow(row: Record<string, SQLOutputValue>): UserRow {
+function userRow([jid, phase, version, ...rest]: SQLOutputValue[]): UserRow {
+  const [moving, attached, observed, locked, legacyLogin, notifiedAt, changedAt, acks] = rest;
   return {
-    jid: String(row.jid),
-    phase: String(row.phase),
-    version: Number(row.version),
-    moving: text(row.moving),
-    attached: text(row.attached),
-    observed: text(row.observed),
-    locked: text(row.locked),
-    legacyLogin: text(row.legacy_login),
-    notifiedAt: row.notified_at === null ? undefined : Number(row.notified_at),
-    acks: row.acks === 1,
-    changedAt: Number(row.changed_at),
+    jid: String(jid),
+    phase: String(phase),
+    version: Number(version),
+    moving: text(moving),
+    attached: text(attached),
+    observed: text(observed),
+    locked: text(locked),
+    legacyLogin: text(legacyLogin),
+    notifiedAt: notifiedAt === null ? undefined : Number(notifiedAt),
+    acks: acks === 1,
+    changedAt: Number(changedAt),
   };
 }
 
