@@ -97,6 +97,8 @@ test('what is on its way and comes back unanswered is handed back, and not sent 
   side.obstacle = null;
   const key = await side.write({});
   const asked = act('return', [key]);
+  // By then it has been asked: a loss that comes before that is sent again, as it must be.
+  await new Promise((resolve) => setTimeout(resolve, 500));
   answer.resolve({ kind: 'lost' });
   expect((await asked).body.items).toMatchObject([{ done: true, state: 'returned' }]);
   const other = await side.write({});

@@ -72,7 +72,8 @@ test('a backup made while messages come is whole, with all that was on disk when
   const done = await backup();
   isOver = true;
   await load;
-  expect(done).toMatchObject({ state: 'done', entries: expect.any(Number), bytes: statSync(file).size });
+  expect(done).toMatchObject({ state: 'done', entries: expect.any(Number) });
+  expect(done.bytes).toBe(statSync(file).size);
   expect(done.entries).toBeGreaterThanOrEqual(first.length);
   expect(statSync(file).mode & 0o777).toBe(0o600);
   expect([`${file}.part`, `${file}-wal`, `${file}-shm`, `${file}-journal`].filter(existsSync)).toEqual([]);
