@@ -147,9 +147,10 @@ export const faults: Record<string, (scene: Scene) => Promise<void>> = {
 /** Every user at once, phase by phase. */
 async function moves({ stage, talk, between }: Scene, phases: string[]): Promise<void> {
   for (const phase of phases) {
-    if (phase === 'legacy' || phase === 'shadow') for (const user of users) talk.movesBack(user);
     await Promise.all(users.map((user) => stage.gateway.move(`${user}@example.com`, phase)));
-    await pause(between(0, 500));
+    await pause(between(100, 500));
+    // By now the apps have heard what the broker had for them.
+    if (phase === 'legacy' || phase === 'shadow') for (const user of users) talk.movedBack(user);
   }
 }
 

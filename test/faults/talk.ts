@@ -98,8 +98,8 @@ export class Talk {
     return performance.now() - begun;
   }
 
-  /** The user is about to be moved to a phase without apps: what its app has not acknowledged is handed back, and may come again. */
-  movesBack(user: string): void {
+  /** The user has been moved to a phase without apps: what its app had not acknowledged was handed back, and may come again. */
+  movedBack(user: string): void {
     const heard = this.#apps.get(user)!.heard.items.length;
     this.#movedBack.set(user, [...(this.#movedBack.get(user) ?? []), heard]);
   }
