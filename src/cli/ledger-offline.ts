@@ -1,7 +1,7 @@
 // `crossfade ledger return --all --offline`: everything back to the legacy server, by ourselves, when no gateway can run.
 
 import { loadSections } from '../config.ts';
-import type { Offline } from '../gateway.ts';
+import type { Offline } from '../gateway-offline.ts';
 import { type Log, silentLog } from '../log.ts';
 import type { Left, Stand } from '../migration/return-all.ts';
 import { CliFault, exitCodes } from './exit.ts';
@@ -31,7 +31,7 @@ const sum = <Row>(rows: readonly Row[], of: (row: Row) => number) => rows.reduce
 export async function returnAllOffline(options: OfflineOptions): Promise<void> {
   const config = loadSections({ file: configFile(options.config), env: process.env }, ['xmpp', 'ledger']);
   // Loaded here, so that the other commands need not wait for all its adapters.
-  const { openOffline } = await import('../gateway.ts');
+  const { openOffline } = await import('../gateway-offline.ts');
   const offline = await openOffline(config, { log });
   try {
     const stands = await offline.stands();

@@ -26,7 +26,7 @@ export function addLedgerRestore(ledger: Command): void {
 
 async function restore(name: string, options: { config?: string; yes?: boolean; json?: boolean }): Promise<void> {
   const { ledger } = loadSections({ file: configFile(options.config), env: process.env }, ['ledger']);
-  const { lookAtRestore, restoreLedger } = await import('../gateway.ts');
+  const { lookAtRestore, restoreLedger } = await import('../gateway-offline.ts');
   const look = lookAtRestore(resolve(name), ledger.path);
   const made = look.backupAt === undefined ? undefined : new Date(look.backupAt).toISOString();
   const kept = options.yes ? restoreLedger(look) : null;

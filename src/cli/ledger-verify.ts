@@ -62,7 +62,7 @@ async function ask({ user, since, ...options }: Options): Promise<Checked> {
 
 async function offline({ config, user, since }: Options): Promise<Checked> {
   const { ledger } = loadSections({ file: configFile(config), env: process.env }, ['ledger']);
-  const { verifyOffline } = await import('../gateway.ts');
+  const { verifyOffline } = await import('../gateway-offline.ts');
   const at = Date.now();
   const account = verifyOffline(ledger.path, { user, since: since === undefined ? undefined : Date.parse(since) });
   const faults = account.faults.map((fault) => ({ ...fault, text: explainFault(fault) }));
