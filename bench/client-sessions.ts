@@ -87,7 +87,7 @@ async function measure(target: ClientTarget, ledger: Ledger, names: string[]): P
   await first.stop();
   const second = await linkTo(target, ledger);
   const resumedPerSecond = await attachAll(second, names);
-  for (const name of names) await second.detach(`${name}@${host}/mqtt`);
+  await Promise.all(names.map((name) => second.detach(`${name}@${host}/mqtt`)));
   await second.stop();
   const each = (what: 'rss' | 'heapUsed') => Math.round((after[what] - before[what]) / 1024 / names.length);
   return { security: target.security, rssKiB: each('rss'), heapKiB: each('heapUsed'), madePerSecond, resumedPerSecond };
