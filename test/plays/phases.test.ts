@@ -45,8 +45,10 @@ test('a move counts within a second of its answer, both ways and back, without a
   expect((await gateway.put('bob@example.com', 'mqtt')).status).toBeLessThan(300);
   let answeredAt = performance.now();
   phone.say('alice@example.com', 'Bob on the phone', 'b1');
-  alice.say('bob@example.com', 'welcome');
+  // What she says before his session is there only his desk has.
+  const welcomes = setInterval(() => alice.say('bob@example.com', 'welcome'), 50);
   await Promise.all([alice.hears('Bob on the phone'), phone.hears('message', { body: 'welcome' })]);
+  clearInterval(welcomes);
   expect(performance.now() - answeredAt).toBeLessThan(oneSecondMs);
 
   expect((await gateway.put('bob@example.com', 'legacy')).status).toBeLessThan(300);
