@@ -5,10 +5,11 @@ import { constants, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/prom
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { stringify } from 'yaml';
 import { startMosquitto } from '../test/harness/mosquitto.ts';
 import { Child, now } from './child.ts';
+import { compiled } from './compiled.ts';
 import { type Seed, seedLedger } from './seed.ts';
 import { domainOf, host, isGateway, rootOf, type Side, users } from './traffic.ts';
 
@@ -37,7 +38,7 @@ export interface Rig {
 }
 
 const file = (name: string) => fileURLToPath(new URL(name, import.meta.url));
-const probe = ['--import', new URL('./probe.ts', import.meta.url).href];
+const probe = ['--import', pathToFileURL(compiled('probe', 'child')).href];
 const seeded = 'seeded.sqlite';
 const startTimeoutMs = 240_000;
 
@@ -141,13 +142,13 @@ export function gatewayOf(subject: Subject, { dir }: Place, profileDir?: string)
   const profiling = profileDir === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profileDir];
   const { side, env, nodeArgs = [] } = subject;
   const args = ['run', '--config', join(dir, side, 'crossfade.yaml')];
-  return [file('../src/main.ts'), { args, env, nodeArgs: [...nodeArgs, ...profiling, ...probe] }];
+  return [file('../dist/main.js'), { args, env, nodeArgs: [...nodeArgs, ...profiling, ...probe] }];
 }
 
 /** `bridge` in TypeScript, `python` in Python. */
 function bridgeOf({ side }: Subject, env: Record<string, string>): ConstructorParameters<typeof Child> {
   if (side === 'python') return [file('bridge.py'), { env, execPath: '/usr/bin/python3' }];
-  return [file('bridge.ts'), { env, nodeArgs: probe }];
+  return [compiled('bridge'), { env, nodeArgs: probe }];
 }
 
 async function ready(server: Child, { side, seed }: Subject): Promise<void> {
