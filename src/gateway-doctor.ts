@@ -2,10 +2,12 @@
 
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
+import { queueFindings } from './doctor/broker-findings.ts';
 import type { Finding } from './doctor/finding.ts';
 import { type ClientFacts, clientFindings, serverFindings } from './doctor/server-findings.ts';
-import type { Log } from './log.ts';
+import { type Log, makeLog } from './log.ts';
 import { type BrokerFacts, examineBroker } from './mqtt/examination.ts';
+import { tryQueue } from './mqtt/queue-trial.ts';
 import { probe } from './xmpp/client-probe.ts';
 import { Component } from './xmpp/component.ts';
 import { examineServer } from './xmpp/examination.ts';
@@ -85,4 +87,31 @@ export function examineBrokerOf(
 ): Promise<BrokerFacts> {
   const { url, username, password, ca, cert, key, root } = mqtt;
   return examineBroker({ address: { url, username, password, tls: { ca, cert, key } }, root, app, clock: systemClock });
+}
+
+/** Enough to show a queue as short as Mosquitto's default (1000), and few enough for a second. */
+const triedMessages = { least: 5_000, most: 10_000 };
+
+/**
+ * How many messages the broker keeps for a client that is away. That fills a queue, so whoever counts what the broker drops has
+ * to know: `expectDrops` is called before, and its result with how many were dropped for this.
+ */
+export async function examineQueue(
+  { mqtt }: Pick<Config, 'mqtt'>,
+  expectDrops: () => (ours: number) => void = () => () => {},
+): Promise<Finding[]> {
+  const { url, username, password, ca, cert, key, root, offlineWindow } = mqtt;
+  const count = Math.min(triedMessages.most, Math.max(triedMessages.least, 2 * offlineWindow));
+  const address = { url, username, password, tls: { ca, cert, key } };
+  const settle = expectDrops();
+  let ours = 0;
+  try {
+    const trial = await tryQueue({ address, root, count, clock: systemClock, log: makeLog('silent') });
+    ours = trial.taken - trial.kept;
+    return queueFindings(trial, { offlineWindow });
+  } catch (error) {
+    return queueFindings({ fault: (error as Error).message }, { offlineWindow });
+  } finally {
+    settle(ours);
+  }
 }

@@ -10,7 +10,7 @@ import type { Config } from './config.ts';
 import { Core, type Outside, type Settings } from './core.ts';
 import { Pressure } from './flow/pressure.ts';
 import type { SkippedStanza } from './flow/to-mqtt.ts';
-import { examineOver } from './gateway-doctor.ts';
+import { examineOver, examineQueue } from './gateway-doctor.ts';
 import { openXmpp, type Xmpp } from './gateway-xmpp.ts';
 import { type OpenLedger, openLedger } from './ledger/sqlite.ts';
 import { Verifier } from './ledger/verifier.ts';
@@ -67,7 +67,8 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
       ledger: ledger.writable,
     });
     const examine = () => examineOver(xmpp.component, config);
-    const side = { ledger, metrics, health, token, log, clock, server: xmpp.server, examine };
+    const tryQueue = () => examineQueue(config, () => broker.expectDrops());
+    const side = { ledger, metrics, health, token, log, clock, server: xmpp.server, examine, tryQueue };
     const admin = await openAdmin(config, core, side, closing);
     const ready = announce(health, { log, metrics, adminUrl: admin.url });
 
@@ -103,7 +104,10 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
   }
 }
 
-type AdminSide = Pick<AdminParts, 'examine' | 'metrics' | 'health' | 'token' | 'log' | 'clock' | 'server'> & {
+type AdminSide = Pick<
+  AdminParts,
+  'examine' | 'tryQueue' | 'metrics' | 'health' | 'token' | 'log' | 'clock' | 'server'
+> & {
   ledger: OpenLedger;
 };
 

@@ -25,7 +25,7 @@ interface Options extends GatewayOptions {
 
 const about = `Checks the configuration and the mappings, their examples included, and asks the gateway, if it runs, whether both links stand and the ledger can be written.
 
-With --live it looks at both sides, as a doctor does: the legacy server is asked over the gateway's own connection if it runs, else over one that is made for it (it ends no session; but a gateway that runs elsewhere with the same component would lose its connection for a moment). At the broker short connections try what the gateway's account may do, and with --app what an app may do, by small messages on channels that do not exist.
+With --live it looks at both sides, as a doctor does: the legacy server is asked over the gateway's own connection if it runs, else over one that is made for it (it ends no session; but a gateway that runs elsewhere with the same component would lose its connection for a moment). At the broker short connections try what the gateway's account may do, and with --app what an app may do, by small messages on channels that do not exist; 5,000 of them fill a queue of its own, to see how long queues may be, and are taken out again.
 
 Each finding says what was found, why it matters, and what to type. The exit code is 1 if there is a fault; warnings do not count.`;
 
@@ -95,37 +95,40 @@ async function lookAtGateway(client: Client): Promise<{ isRunning: boolean; find
 
 async function lookAtBothSides(config: Config, client: Client | null, { app }: Options): Promise<Finding[]> {
   // Loaded here, so that the plain check need not wait for all adapters.
-  const { examineLegacyServer, examineBrokerOf } = await import('../gateway-doctor.ts');
+  const { examineLegacyServer, examineBrokerOf, examineQueue } = await import('../gateway-doctor.ts');
   const progress = showProgress(() => 'nothing was changed');
+  const ask = async (method: 'get' | 'post', path: string) =>
+    (await client![method]<{ items: Finding[] }>(`/api/v1/doctor${path}`, {})).items;
   try {
     progress.show('asking the legacy server …');
     const log = makeLog('silent');
-    const server = client
-      ? (await client.get<{ items: Finding[] }>('/api/v1/doctor')).items
-      : await examineLegacyServer(config, { log });
+    const server = client ? await ask('get', '') : await examineLegacyServer(config, { log });
+    if (config.mqtt.url === 'embedded:') return [...server, embedded];
     progress.show('trying the broker …');
-    return [...server, ...(await lookAtBroker(config, app, examineBrokerOf))];
+    const broker = await lookAtBroker(config, app, examineBrokerOf);
+    const isShut = ({ id, level }: Finding) => level === 'fault' && (id === 'broker.login' || id === 'broker.rights');
+    if (broker.some(isShut)) return [...server, ...broker];
+    progress.show('trying the queues of the broker …');
+    return [...server, ...broker, ...(client ? await ask('post', '/queue') : await examineQueue(config))];
   } finally {
     progress.end();
   }
 }
+
+const embedded: Finding = {
+  id: 'broker.embedded',
+  level: 'warning',
+  what: 'the broker inside the gateway',
+  why: 'it keeps everything in memory: for trying out only',
+  todo: 'mqtt.url: mqtt://host:1883',
+};
 
 async function lookAtBroker(
   config: Config,
   app: string | undefined,
   examine: typeof import('../gateway-doctor.ts').examineBrokerOf,
 ): Promise<Finding[]> {
-  const { root, username, url } = config.mqtt;
-  if (url === 'embedded:')
-    return [
-      {
-        id: 'broker.embedded',
-        level: 'warning',
-        what: 'the broker inside the gateway',
-        why: 'it keeps everything in memory: for trying out only',
-        todo: 'mqtt.url: mqtt://host:1883',
-      },
-    ];
+  const { root, username } = config.mqtt;
   const password = process.env.CROSSFADE_APP_PASSWORD;
   if (app !== undefined && password === undefined)
     throw new CliFault(exitCodes.usage, '--app needs the password of that account in CROSSFADE_APP_PASSWORD');

@@ -1,6 +1,7 @@
 // What the facts about the broker mean for an operator. Pure.
 
 import type { AppFacts, BrokerFacts } from '../mqtt/examination.ts';
+import type { QueueTrial } from '../mqtt/queue-trial.ts';
 import { type Finding, ok } from './finding.ts';
 import { weaknessesOf } from './weaknesses.ts';
 
@@ -27,7 +28,7 @@ export function brokerFindings(facts: BrokerFacts, wanted: BrokerWanted): Findin
     openness(facts, wanted),
     rights(facts, wanted),
     ...(facts.app ? appRights(facts.app, wanted) : [noApp]),
-    unasked,
+    persistence,
   ];
 }
 
@@ -45,14 +46,40 @@ const noApp: Finding = {
   why: 'the sender of a message is read from its topic: an app that may write to other topics can write in anybody’s name',
   todo: 'CROSSFADE_APP_PASSWORD=… crossfade check --live --app NAME (the user name of one app at the broker)',
 };
-/** No client can ask a broker for these. */
-const unasked: Finding = {
-  id: 'broker.queues',
+/** No client can ask a broker for it, and only a restart would show it. */
+const persistence: Finding = {
+  id: 'broker.persistence',
   level: 'unknown',
-  what: 'persistence and the length of queues cannot be asked from outside',
-  why: 'with the defaults Mosquitto forgets everything at a restart, and drops what is over 1000 messages for a device that is away, with a good PUBACK; Crossfade notices by $SYS and publishes again, later',
-  todo: `persistence true, autosave_interval 5, max_queued_messages 100000 in mosquitto.conf: ${printed}`,
+  what: 'whether the broker keeps sessions and messages on its disk is not visible from outside: $SYS has no word of it',
+  why: 'without, a restart forgets who has subscribed and what waits for them; Crossfade notices by $SYS and publishes again what is not settled',
+  todo: `look for persistence true and autosave_interval 5 in mosquitto.conf: ${printed}`,
 };
+
+/** How long the queue of a client is that is away, as tried. Absent: it could not be tried. */
+export function queueFindings(
+  trial: QueueTrial | { fault: string },
+  { offlineWindow }: { offlineWindow: number },
+): Finding[] {
+  const id = 'broker.queue';
+  if ('fault' in trial)
+    return [
+      { id, level: 'unknown', what: `how many messages the broker keeps for a client that is away: ${trial.fault}` },
+    ];
+  const { taken, kept } = trial;
+  if (kept >= taken) return [ok(id, `the broker keeps ${taken} messages for a client that is away`)];
+  const isTooFew = kept < offlineWindow;
+  return [
+    {
+      id,
+      level: isTooFew ? 'fault' : 'warning',
+      what: `the broker keeps only ${kept} messages for a client that is away, and drops the rest with a good PUBACK (${taken} were tried)`,
+      why: isTooFew
+        ? `Crossfade hands it up to mqtt.offlineWindow = ${offlineWindow} for a user whose app is away; what it drops comes late, and to an app that never acknowledges perhaps not at all`
+        : 'what all apps send while the gateway is away stands in one such queue; what does not fit is gone until the apps say it again',
+      todo: `max_queued_messages 100000 in mosquitto.conf (the default is 1000): ${printed}`,
+    },
+  ];
+}
 
 function version({ version }: BrokerFacts): Finding[] {
   if (version === undefined)

@@ -95,6 +95,11 @@ export class BrokerAccess implements Broker {
     this.#client?.resumeReading();
   }
 
+  /** Drops are not told until the result is called with how many of them were our own doing. */
+  expectDrops(): (ours: number) => void {
+    return this.#client?.expectDrops() ?? (() => {});
+  }
+
   async #startEmbedded(username: string, password: string): Promise<string> {
     const { root, embeddedPort, embeddedAccounts } = this.#config;
     this.#embedded = await startEmbeddedBroker({

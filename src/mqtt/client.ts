@@ -28,6 +28,8 @@ export interface BrokerClient extends Broker {
   /** At most one more message is handed over until `resumeReading`; the broker keeps the rest. */
   pauseReading(): void;
   resumeReading(): void;
+  /** Drops are not told until the result is called with how many of them were our own doing. */
+  expectDrops(): (ours: number) => void;
   /** Writes the PUBACKs that may go, sends DISCONNECT on both connections; what is unanswered resolves as `lost`. */
   close(): Promise<void>;
 }
@@ -83,6 +85,7 @@ export function connectBroker(options: BrokerOptions): BrokerClient {
     publish: (message) => publisher.publish(message),
     pauseReading: () => subscriber.pauseReading(),
     resumeReading: () => subscriber.resumeReading(),
+    expectDrops: () => publisher.expectDrops(),
     async close() {
       await Promise.all([subscriber.close(), publisher.close()]);
     },

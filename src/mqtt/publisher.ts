@@ -15,6 +15,8 @@ export interface Publisher {
   readonly maximumPacketSize: number;
   readonly heardAt: number;
   publish(message: Publish): Promise<PublishResult>;
+  /** Drops are not told until the result is called with how many of them were our own doing. */
+  expectDrops(): (ours: number) => void;
   close(): Promise<void>;
 }
 
@@ -48,6 +50,9 @@ export function startPublisher(
   let maximumPacketSize = largestPacket;
   let heardAt = 0;
   const dropped = new DroppedCount();
+  const tellDropped = (rise: number) => {
+    if (rise > 0) told.onDropped(rise);
+  };
 
   const attach = (): Handlers => {
     let bootKnown = false;
@@ -67,10 +72,7 @@ export function startPublisher(
         link?.takePacket(packet);
       },
       onPublish(packet, _live, release) {
-        if (packet.topic === droppedTopic) {
-          const rise = dropped.rise(Buffer.from(packet.payload));
-          if (rise > 0) told.onDropped(rise);
-        }
+        if (packet.topic === droppedTopic) tellDropped(dropped.rise(Buffer.from(packet.payload)));
         const bootMs =
           bootKnown || packet.retain || packet.topic !== uptimeTopic
             ? null
@@ -108,6 +110,10 @@ export function startPublisher(
       return heardAt;
     },
     publish: (message) => link?.publish(message) ?? Promise.resolve(lost),
+    expectDrops() {
+      const judge = dropped.expect();
+      return (ours) => tellDropped(judge(ours));
+    },
     close: () => connection.close(),
   };
 }

@@ -109,6 +109,7 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
       shadow: { report },
       clock: systemClock,
       examine: async () => [],
+      tryQueue: async () => [],
       verifier: new Verifier({ ledger, clock: systemClock }),
       backups: ledger.backups,
     },

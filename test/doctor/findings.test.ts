@@ -1,7 +1,7 @@
 // What the doctor makes of facts, by rows: each fact of a server or broker, and the finding that follows.
 
 import { expect, test } from 'vitest';
-import { brokerFindings } from '../../src/doctor/broker-findings.ts';
+import { brokerFindings, queueFindings } from '../../src/doctor/broker-findings.ts';
 import { serverFindings } from '../../src/doctor/server-findings.ts';
 import { isBefore } from '../../src/doctor/weaknesses.ts';
 import type { BrokerFacts } from '../../src/mqtt/examination.ts';
@@ -34,7 +34,7 @@ const notOk = (findings: { id: string; level: string }[]) =>
 
 test('where all is well nothing is found but what cannot be asked', () => {
   expect(notOk(serverFindings(server, wantedOfServer))).toEqual([]);
-  expect(notOk(brokerFindings(broker, wantedOfBroker))).toEqual(['unknown broker.queues']);
+  expect(notOk(brokerFindings(broker, wantedOfBroker))).toEqual(['unknown broker.persistence']);
 });
 
 const without = (attribute: keyof typeof about) => ({ about: { ...about, [attribute]: undefined } });
@@ -83,7 +83,20 @@ const brokerRows: [change: Partial<BrokerFacts>, found: string[]][] = [
 ];
 test.each(brokerRows)('of a broker with %j is found: %j', (change, found) => {
   const all = notOk(brokerFindings({ ...broker, ...change }, wantedOfBroker));
-  expect(all.filter((one) => one !== 'unknown broker.queues')).toEqual(found);
+  expect(all.filter((one) => one !== 'unknown broker.persistence')).toEqual(found);
+});
+
+test.each([
+  [{ taken: 5000, kept: 5000 }, 'ok'],
+  [{ taken: 5000, kept: 1000 }, 'warning'],
+  [{ taken: 5000, kept: 500 }, 'warning'],
+  [{ taken: 5000, kept: 499 }, 'fault'],
+  [{ taken: 5000, kept: 0 }, 'fault'],
+  [{ fault: 'no answer' }, 'unknown'],
+])('of a queue with %j is found: %s', (trial, level) => {
+  const [finding] = queueFindings(trial, { offlineWindow: 500 });
+  expect(finding).toMatchObject({ id: 'broker.queue', level });
+  if (level === 'warning' || level === 'fault') expect(finding?.todo).toContain('max_queued_messages 100000');
 });
 
 test('whatever is a fault or a warning says why it matters or what to do', () => {

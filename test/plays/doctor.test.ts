@@ -1,8 +1,9 @@
 // Play: `crossfade check --live` before a real Prosody and Mosquitto: what is well, what is not, and what to do about it.
 
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { connectAsync } from 'mqtt';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { crossfade } from '../cli/command.ts';
@@ -44,16 +45,23 @@ interface Told {
   app?: boolean;
 }
 
-/** The findings by id (the worst of each), with what the command printed and its exit code. */
-async function examine({ port = prosody.componentPort, component, domain = 'example.com', mqtt, app }: Told = {}) {
-  const config = {
+/** What crossfade.yaml says of both sides. */
+function sides({ port = prosody.componentPort, component, domain = 'example.com', mqtt }: Told) {
+  return {
     xmpp: { domain, component: { port, domain: 'gw.example.com', secret, ...component } },
     mqtt: { url: mosquitto.url, ...gateway, ...mqtt },
+  };
+}
+
+/** The findings by id (the worst of each), with what the command printed and its exit code. */
+async function examine(told: Told = {}) {
+  const config = {
+    ...sides(told),
     ledger: { path: './ledger.sqlite' },
     admin: { listen: '127.0.0.1:1', token: 'not-a-real-token-at-all' },
   };
   await writeFile(join(dir, 'crossfade.yaml'), JSON.stringify(config));
-  const args = ['check', '--live', ...(app ? ['--app', 'bob'] : [])];
+  const args = ['check', '--live', ...(told.app ? ['--app', 'bob'] : [])];
   const surroundings = { cwd: dir, env: { CROSSFADE_APP_PASSWORD: password } };
   const { code, out, err } = await crossfade([...args, '--json'], surroundings);
   const { findings } = JSON.parse(out) as { findings: Finding[] };
@@ -75,11 +83,12 @@ test('where all is well nothing is a fault, and what cannot be asked is said to 
   const { code, levels, of } = await examine({ app: true });
   expect(levels('fault')).toEqual([]);
   expect(code).toBe(0);
-  expect(levels('unknown').sort()).toEqual(['broker.queues', 'gateway']);
+  expect(levels('unknown').sort()).toEqual(['broker.persistence', 'gateway']);
   expect(levels('warning').sort()).toEqual(['broker.puback', 'server.stanza-id']);
   expect(of('server.software')?.what).toMatch(/^Prosody 0\.12/);
   expect(of('server.clock')?.what).toContain('the clocks agree');
   expect(of('broker.software')?.what).toMatch(/^mosquitto version 2/);
+  expect(of('broker.queue')?.what).toBe('the broker keeps 5000 messages for a client that is away');
   expect(of('broker.app')?.what).toBe('the app bob may read and write its own topics and no others');
 });
 
@@ -169,17 +178,59 @@ test.each(brokers)('a broker %s is a fault', async (_, acl, options, id, what) =
   }
 });
 
-test('while a gateway runs the server is asked over its connection, which stays', async () => {
-  await examine();
-  const config = await readFile(join(dir, 'crossfade.yaml'), 'utf8');
+test('a broker with a short queue is told by a trial, which leaves nothing there and rings no alarm of a gateway that runs', async () => {
+  const other = await startMosquitto({
+    accounts: { bob: password },
+    gateway,
+    options: { max_queued_messages: 1000, sys_interval: 1 },
+  });
+  const running = await startGateway({ mqtt: { url: other.url } });
+  const watcher = await connectAsync(other.url, { ...gateway, clientId: 'watcher' });
+  try {
+    const heard = new Map<string, number>();
+    watcher.on('message', (topic, payload) => heard.set(topic, Number(payload)));
+    await watcher.subscribeAsync(['$SYS/broker/publish/messages/dropped', '$SYS/broker/clients/total']);
+    const { out, code } = await crossfade(['check', '--live', '--json'], {
+      cwd: dirname(running.configFile),
+      env: { CROSSFADE_ADMIN_URL: running.adminUrl },
+    });
+    expect(code).toBe(0);
+    const { findings } = JSON.parse(out) as { findings: Finding[] };
+    expect(findings.find(({ id }) => id === 'gateway')?.what).toMatch(/^gateway: ready/);
+    const queue = findings.find(({ id }) => id === 'broker.queue');
+    expect(queue).toMatchObject({
+      level: 'warning',
+      what: expect.stringMatching(/keeps only 1\d\d\d messages .* \(5000 were tried\)/),
+      todo: expect.stringContaining('max_queued_messages 100000'),
+    });
+    const kept = Number(/only (\d+)/.exec(queue?.what ?? '')?.[1]);
+    const dropped = () => heard.get('$SYS/broker/publish/messages/dropped') ?? 0;
+    // The broker says every second what it has dropped, to the gateway and to us; the two connections of the gateway and ours are left.
+    await expect.poll(dropped, { timeout: 10_000 }).toBeGreaterThanOrEqual(5000 - kept);
+    await expect.poll(() => heard.get('$SYS/broker/clients/total'), { timeout: 10_000 }).toBe(3);
+    expect(running.log.items.filter(({ event }) => event === 'broker.dropped')).toEqual([]);
+  } finally {
+    await watcher.endAsync();
+    await running.stop();
+    await other.stop();
+  }
+});
+
+/** A gateway of this stage, in a folder of its own. */
+async function startGateway(told: Told = {}): Promise<GatewayProcess> {
   const running = new GatewayProcess(await mkdtemp(join(dir, 'running-')));
   await running.configure({
-    ...JSON.parse(config),
-    admin: { listen: '127.0.0.1:0' },
+    ...sides(told),
     ledger: { path: './crossfade.sqlite' },
+    admin: { listen: '127.0.0.1:0' },
   });
+  await running.start();
+  return running;
+}
+
+test('while a gateway runs the server is asked over its connection, which stays', async () => {
+  const running = await startGateway();
   try {
-    await running.start();
     const { body } = await running.api('GET', '/api/v1/doctor');
     const items = body.items as Finding[];
     expect(items.filter(({ level }) => level === 'fault')).toEqual([]);
