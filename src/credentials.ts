@@ -1,7 +1,8 @@
 // Where the credentials of client sessions come from (attach: client): a file, a command or an HTTP endpoint of the operator's. Never in a log.
 
-import { execFile } from 'node:child_process';
+import { type ExecFileException, execFile } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import type { Config } from './config.ts';
 import type { CredentialAnswer } from './xmpp/client-link.ts';
 
@@ -44,18 +45,23 @@ function linesOf(text: string): Map<string, string> {
   return new Map(lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]));
 }
 
-/** Its last argument is the JID; its first line of output the password, or `token:` and a token. */
+/** Its last argument is the JID; its first line of output the password, or `token:` and a token. SIGTERM it could ignore. */
 function fromCommand([program = '', ...args]: string[], timeout: number): CredentialSource {
-  return (user) =>
-    new Promise((resolve) => {
-      execFile(program, [...args, user], { timeout, maxBuffer: 64 * 1024 }, (error, output) => {
-        const [line = ''] = output.split(/\r?\n/);
-        if (error?.code === noUser) resolve(absent(`${program} does not know ${user}`));
-        else if (error) resolve(later(`${program} failed (${error.killed ? 'timeout' : error.code})`));
-        else if (line === '') resolve(later(`${program} gave nothing for ${user}`));
-        else resolve(found(line.startsWith('token:') ? { token: line.slice(6) } : { password: line }));
-      });
-    });
+  const call = promisify(execFile);
+  const options = { timeout, killSignal: 'SIGKILL', maxBuffer: 64 * 1024 } as const;
+  return async (user) => {
+    try {
+      const { stdout } = await call(program, [...args, user], options);
+      const [line = ''] = stdout.split(/\r?\n/);
+      if (line === '') return later(`${program} gave nothing for ${user}`);
+      return found(line.startsWith('token:') ? { token: line.slice(6) } : { password: line });
+    } catch (fault) {
+      // Not its message: that holds what the program has said.
+      const { code, killed, signal } = fault as ExecFileException;
+      if (code === noUser) return absent(`${program} does not know ${user}`);
+      return later(`${program} failed (${killed ? 'timeout' : (code ?? signal)})`);
+    }
+  };
 }
 
 /** POST of `{"jid"}`; answers `{"password"}` or `{"token"}`; 404: there is no such user. */
@@ -67,6 +73,8 @@ function fromUrl(url: string, secret: string | undefined, timeout: number): Cred
       const signal = AbortSignal.timeout(timeout);
       const request = { method: 'POST', headers, body: JSON.stringify({ jid }), redirect: 'manual', signal } as const;
       const answer = await fetch(url, request);
+      // What is not read keeps its connection.
+      if (!answer.ok) await answer.body?.cancel();
       if (answer.status === 404) return absent(`the endpoint for credentials does not know ${jid}`);
       if (!answer.ok) return later(`the endpoint for credentials answers with status ${answer.status}`);
       const { password, token } = (await answer.json()) as Record<string, unknown>;

@@ -78,6 +78,25 @@ test('a command that hangs is given up', async () => {
   expect(await source(bob)).toMatchObject({ kind: 'later', text: '/bin/sh failed (timeout)' });
 });
 
+test('a command that does not heed the end of its time is given up as well', async () => {
+  const stubborn = 'trap "" TERM; while :; do sleep 1; done';
+  const source = credentialSource({ timeout: 200, command: ['/bin/sh', '-c', stubborn, 'sh'] });
+  expect(await source(bob)).toMatchObject({ kind: 'later', text: '/bin/sh failed (timeout)' });
+});
+
+test.each([
+  ['has no name', ['']],
+  ['is not there', ['/nowhere/password-of']],
+  ['cannot be called so', ['/bin/echo', 'a\0b']],
+])('a command that %s is tried again later', async (_, command) => {
+  expect(await credentialSource({ ...base, command })(bob)).toMatchObject({ kind: 'later' });
+});
+
+test('a command that was killed is told from one that took too long', async () => {
+  const source = credentialSource({ ...base, command: ['/bin/sh', '-c', 'kill -KILL $$', 'sh'] });
+  expect(await source(bob)).toMatchObject({ kind: 'later', text: '/bin/sh failed (SIGKILL)' });
+});
+
 const answers = [
   ['bob', { kind: 'found', credential: { password: 'p' } }],
   ['token', { kind: 'found', credential: { token: 't' } }],
