@@ -272,6 +272,8 @@ export const schema: Schema = folder(
         type: 'string',
         description: 'The bearer token. Without one, the first run makes one and keeps it in a file beside the ledger.',
         minLength: 16,
+        pattern: '^[\\x21-\\x7e]*$',
+        hint: 'at least 16 characters of printable ASCII, without blanks',
         inFile: true,
       },
     }),

@@ -67,7 +67,13 @@ function target(url: string, token: string, tokenFrom: string): Target {
     throw new CliFault(exitCodes.usage, `${url} is not the URL of a gateway, such as http://127.0.0.1:7400`);
   // Listening on all addresses, it is reached on this machine's own.
   const reachable = url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
-  return { url: reachable.replace(/\/+$/, ''), token: () => token, tokenFrom };
+  return { url: reachable.replace(/\/+$/, ''), token: () => sendable(token, tokenFrom), tokenFrom };
+}
+
+/** What a header cannot carry is no token of any gateway. */
+function sendable(token: string, tokenFrom: string): string {
+  if (/^[\x21-\x7e]*$/.test(token)) return token;
+  throw new CliFault(exitCodes.forbidden, `the admin token (${tokenFrom}) holds characters that no token has.`);
 }
 
 function tokenOf(ledger: string): string {
