@@ -8,7 +8,7 @@ import { configLines, printable } from '../doctor/print-config.ts';
 import { makeLog } from '../log.ts';
 import { compile } from '../mapping/compile.ts';
 import { load } from '../mapping/load.ts';
-import { type Client, Unreachable } from './client.ts';
+import { type Client, Foreign, Unreachable } from './client.ts';
 import { CliFault, exitCodes } from './exit.ts';
 import { asksGateway, clientOf, examples } from './options.ts';
 import { note, print, printBeside, printJson } from './output.ts';
@@ -78,10 +78,15 @@ async function check(options: Options): Promise<void> {
 async function lookAtGateway(client: Client): Promise<{ isRunning: boolean; finding: Finding }> {
   const id = 'gateway';
   const answer = await client.ready().catch((error: unknown) => {
-    if (error instanceof Unreachable) return null;
+    if (error instanceof Unreachable) return error;
     throw error;
   });
-  if (!answer)
+  if (answer instanceof Foreign)
+    return {
+      isRunning: false,
+      finding: { id, level: 'fault', what: answer.message, todo: 'admin.listen: another port, if it is to run here' },
+    };
+  if (answer instanceof Unreachable)
     return { isRunning: false, finding: { id, level: 'unknown', what: `gateway: none runs at ${client.url}` } };
   if (answer.status === 200) return { isRunning: true, finding: ok(id, `gateway: ready at ${client.url}`) };
   const down = Object.entries(answer.body).flatMap(([name, up]) => (up !== false || name === 'ready' ? [] : [name]));

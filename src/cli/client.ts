@@ -10,6 +10,9 @@ const largestPage = 1000;
 /** The gateway did not answer. */
 export class Unreachable extends CliFault {}
 
+/** Something did that is no gateway. */
+export class Foreign extends Unreachable {}
+
 /** The gateway has answered, and will not do it. */
 export class Refused extends CliFault {}
 
@@ -77,7 +80,9 @@ export class Client {
   /** Needs no token. `status` 503 is an answer, too. */
   async ready(): Promise<Answered<Record<string, boolean | string>>> {
     const response = await this.#fetch('GET', '/readyz', {});
-    return { status: response.status, body: (await response.json()) as Record<string, boolean | string> };
+    const body = await this.#json<Record<string, boolean | string>>(response);
+    if (typeof body.ready !== 'boolean') throw this.#foreign(response);
+    return { status: response.status, body };
   }
 
   async #ask<Body>(method: string, path: string, body?: unknown, withinMs = timeoutMs): Promise<Answered<Body>> {
@@ -85,7 +90,7 @@ export class Client {
     if (body !== undefined) headers['content-type'] = 'application/json';
     const init = { headers, body: body === undefined ? undefined : JSON.stringify(body) };
     const response = await this.#fetch(method, path, init, withinMs);
-    const answer = (await response.json().catch(() => ({}))) as Body & { detail?: string };
+    const answer = await this.#json<Body & { detail?: string }>(response);
     if (!response.ok) throw this.#fault(response.status, answer.detail);
     return { status: response.status, body: answer };
   }
@@ -109,6 +114,17 @@ export class Client {
       const text = `no gateway answers at ${this.url} (${reason}). Start it with \`crossfade run\`, or name the right one with --config, --url or CROSSFADE_ADMIN_URL.`;
       throw new Unreachable(exitCodes.unavailable, text);
     }
+  }
+
+  async #json<Body>(response: Response): Promise<Body> {
+    const value: unknown = await response.json().catch(() => null);
+    if (typeof value !== 'object' || value === null) throw this.#foreign(response);
+    return value as Body;
+  }
+
+  #foreign({ status }: Response): Foreign {
+    const text = `what answers at ${this.url} is no gateway (status ${status}). Name the right one with --config, --url or CROSSFADE_ADMIN_URL.`;
+    return new Foreign(exitCodes.unavailable, text);
   }
 
   #fault(status: number, detail = `the gateway answered with status ${status}`): CliFault {

@@ -2,7 +2,9 @@
 
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -17,6 +19,11 @@ beforeAll(async () => {
   keys = [await side.write({}), await side.write({ refused: { condition: 'policy-violation', text: 'too large' } })];
 });
 afterAll(() => side.close());
+
+async function portOf(server: Server): Promise<number> {
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return (server.address() as AddressInfo).port;
+}
 
 const run = (args: string[], env: Record<string, string> = {}) =>
   crossfade(args, { cwd: side.dir, env: { CROSSFADE_ADMIN_URL: side.url, CROSSFADE_ADMIN_TOKEN: token, ...env } });
@@ -126,6 +133,11 @@ const faults = [
     code: 77,
     err: 'does not take this admin token (from --token or CROSSFADE_ADMIN_TOKEN)',
   },
+  {
+    args: ['user', 'list', '--token', 'wr\u00f6ng'],
+    code: 77,
+    err: 'the admin token (from --token or CROSSFADE_ADMIN_TOKEN) holds characters that no token has',
+  },
 ];
 
 test.each(faults)('crossfade $args ends with $code and says "$err"', async ({ args, code, err }) => {
@@ -133,6 +145,26 @@ test.each(faults)('crossfade $args ends with $code and says "$err"', async ({ ar
   expect(ended.err).toContain(err);
   expect(ended.err).not.toMatch(/^\s+at /m);
   expect(ended).toMatchObject({ code, out: '' });
+});
+
+test.each([
+  ['user', 'list'],
+  ['ledger', 'counts'],
+  ['check', '--config', 'crossfade.yaml'],
+])('where something else answers, %s %s says that it is no gateway', async (...args) => {
+  const other = createServer((_, response) => {
+    response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>It works!</h1>');
+  });
+  const url = `http://127.0.0.1:${await portOf(other)}`;
+  writeFileSync(
+    join(side.dir, 'crossfade.yaml'),
+    'xmpp: { domain: example.com, component: { domain: gw.example.com, secret: x } }\nmqtt: { url: "embedded:" }\n',
+  );
+  const { code, out, err } = await run([...args, '--url', url]);
+  expect(`${out}${err}`).toContain(`what answers at ${url} is no gateway (status 200)`);
+  expect(code).toBe(args[0] === 'check' ? 1 : 69);
+  other.close();
+  rmSync(join(side.dir, 'crossfade.yaml'));
 });
 
 test('where no gateway runs, it says how to start one', async () => {
