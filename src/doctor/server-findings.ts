@@ -20,6 +20,8 @@ const moduleVersion = '1';
 /** An hour away is an evening's outage; below that a restart of the gateway may cost the sessions. */
 const shortResumeSeconds = 300;
 const smallQueue = 1000;
+/** Debian's ejabberd keeps 100 offline messages of a user. */
+const smallOffline = 1000;
 const clockToleranceMs = 2_000;
 
 export function serverFindings(facts: ServerFacts, wanted: ServerWanted): Finding[] {
@@ -190,6 +192,13 @@ const limits = (maxStanzaBytes: number): Limit[] => [
     todo: 'crossfade_max_unacked = 20000',
   },
   {
+    attribute: 'offline-limit',
+    least: smallOffline,
+    what: (n) => `offline storage keeps ${n} messages of a user`,
+    why: 'a rollback that hands back more has to wait until a legacy client fetches what is there; meanwhile those who write to the user get an error',
+    todo: 'ejabberd, shaper_rules: max_user_offline_messages: 100000; Prosody: storage_archive_item_limit = 100000',
+  },
+  {
     attribute: 'stanza-limit',
     least: 2 * maxStanzaBytes,
     what: (n) => `the component connection takes stanzas of ${n} bytes`,
@@ -212,17 +221,22 @@ function settings(about: About, { component, maxStanzaBytes }: ServerWanted): Fi
     if (n >= least) found.push(ok(id, what(n)));
     else if (n < least) found.push({ id, level: 'warning', what: what(n), why, todo });
   }
-  if (about.s2s === '1')
-    found.push({
-      ...{
-        id: 'server.s2s',
-        level: 'warning',
-        what: `while the gateway is away the server looks for ${component} among other servers`,
-      },
-      why: 'what is for addresses of that domain may go to whoever answers for the name',
-      todo: 'keep its domain from server-to-server lookups: in ejabberd.yml an s2s_access rule that denies it',
-    });
+  found.push(otherServers(about, component));
   return about.name === 'Prosody' ? [...found, ...prosodyHalves(about, component)] : found;
+}
+
+function otherServers({ s2s }: About, component: string): Finding {
+  const id = 'server.s2s';
+  if (s2s !== '1') return ok(id, `while the gateway is away nobody looks for ${component} among other servers`);
+  return {
+    ...{
+      id,
+      level: 'warning',
+      what: `while the gateway is away the server looks for ${component} among other servers`,
+    },
+    why: 'what is for addresses of that domain may go to whoever answers for the name',
+    todo: 'crossfade check --print-config ejabberd prints an s2s_access rule that denies it',
+  };
 }
 
 function prosodyHalves({ announces, replaces }: About, component: string): Finding[] {

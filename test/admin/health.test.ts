@@ -107,6 +107,7 @@ const routes = [
   'GET /metrics',
   'GET /openapi.json',
   'GET /readyz',
+  'POST /api/v1/doctor/queue',
   'POST /api/v1/ledger/backup',
   'POST /api/v1/ledger/discard',
   'POST /api/v1/ledger/retry',

@@ -52,6 +52,7 @@ const serverRows: [change: Partial<ServerFacts>, found: string][] = [
   [without('archive'), 'warning server.archive'],
   [without('offline'), 'warning server.offline'],
   [without('smacks'), 'warning server.smacks'],
+  [{ about: { ...about, 'offline-limit': '100' } }, 'warning server.offline-limit'],
   [without('announces'), 'fault server.component-half'],
   [without('replaces'), 'warning server.conflict'],
   [{ about: { ...about, s2s: '1' } }, 'warning server.s2s'],

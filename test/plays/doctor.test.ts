@@ -10,7 +10,7 @@ import { crossfade } from '../cli/command.ts';
 import { GatewayProcess } from '../harness/gateway-process.ts';
 import { type Mosquitto, startMosquitto } from '../harness/mosquitto.ts';
 import { type Prosody, startProsody } from '../harness/prosody.ts';
-import { ejabberd } from '../harness/servers.ts';
+import { ejabberd, servers } from '../harness/servers.ts';
 
 const secret = 'not-a-real-secret';
 const password = 'not-a-real-password';
@@ -116,6 +116,29 @@ test('read by people, each fault has what, why and what to do, and the exit code
   expect(out).toContain('do: Prosody, on VirtualHost "example.com": crossfade_components = { "other.example.com" }');
   expect(err).toContain('server.module');
 });
+
+test.each(servers)(
+  'what $name is set to and will hurt one day is a warning each, with what to type',
+  async ({ start }) => {
+    const components = [{ domain: 'gw.example.com', secret }];
+    const short = { resumeTimeout: 60, maxUnacked: 10, maxOffline: 100, archive: false };
+    const server = await start({ accounts: { bob: password }, components, ...short });
+    try {
+      const { code, of } = await examine({ port: server.componentPort });
+      expect(code).toBe(0);
+      const told = {
+        'server.archive': 'an archive of every account (XEP-0313): not there',
+        'server.resume-timeout': 'sessions stay for 60 s while the gateway is away',
+        'server.max-unacked': '10 stanzas may wait for the gateway',
+        'server.offline-limit': 'offline storage keeps 100 messages of a user',
+      };
+      for (const [id, what] of Object.entries(told))
+        expect(of(id)).toMatchObject({ level: 'warning', what, why: expect.any(String), todo: expect.any(String) });
+    } finally {
+      await server.stop();
+    }
+  },
+);
 
 const faults: [name: string, told: Told, id: string, what: string][] = [
   ['a wrong component secret', { component: { secret: 'wrong' } }, 'server.login', 'cannot log in'],

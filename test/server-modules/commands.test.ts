@@ -310,6 +310,7 @@ describe.each(servers)('$name:', (server) => {
       announces: '1',
     });
     expect(attrs).toMatchObject({ 'stanza-limit': '1048576', carbons: '1', offline: '1', smacks: '1', replaces: '1' });
+    expect(Number(attrs['offline-limit'])).toBeGreaterThanOrEqual(10_000);
     expect(Math.abs(Date.parse(attrs.at!) - Date.now())).toBeLessThan(5_000);
     expect(await doctor.hello(epoch, 0)).toMatchObject({ epoch });
     const stranger = await stage.component(STRANGER);

@@ -7,6 +7,13 @@ local lib = {};
 
 local function flag(name) return modules[name] and "1" or nil; end
 
+-- Messages that offline storage keeps for one user; nil: without bound, or unknown to the storage.
+local function offline_limit()
+	local store = modules.offline and module:open_store("offline", "archive");
+	local quota = store and store.caps and store.caps.quota;
+	return quota and ("%d"):format(quota) or nil;
+end
+
 -- `component`: the domain that asks. Sizes in bytes, times in seconds.
 function lib.describe(component, own)
 	local on_component = module:context(component);
@@ -15,7 +22,7 @@ function lib.describe(component, own)
 		["resume-timeout"] = ("%d"):format(own.resume_timeout), ["max-unacked"] = ("%d"):format(own.max_unacked),
 		["stanza-limit"] = ("%d"):format(on_component:get_option_number("component_stanza_size_limit",
 			on_component:get_option_number("s2s_stanza_size_limit", 1024 * 512))),
-		archive = flag("mam"), carbons = flag("carbons"), offline = flag("offline"), smacks = flag("smacks"),
+		archive = flag("mam"), carbons = flag("carbons"), offline = flag("offline"), ["offline-limit"] = offline_limit(), smacks = flag("smacks"),
 		replaces = on_component:get_option_string("component_conflict_resolve") == "kick_old" and "1" or nil,
 		announces = prosody.hosts[component].modules.crossfade_attach and "1" or nil,
 		at = datetime.datetime(),

@@ -12,6 +12,7 @@ describe(Host, Component) ->
                     {<<"resume-timeout">>, Option(resume_timeout)}, {<<"max-unacked">>, Option(max_unacked)},
                     {<<"replaces">>, <<"1">>}, {<<"announces">>, <<"1">>}, {<<"at">>, now_text()}]
                ++ [{<<"stanza-limit">>, integer_to_binary(Limit)} || Limit <- stanza_limit(Component)]
+               ++ [{<<"offline-limit">>, integer_to_binary(Limit)} || Limit <- offline_limit(Host)]
                ++ [{Name, <<"1">>} || {Name, true} <- flags(Host, Component)]}.
 
 flags(Host, Component) ->
@@ -27,6 +28,15 @@ may_go_out(Host, Component) ->
     try acl:match_rule(Host, ejabberd_option:s2s_access(Host), jid:make(Component)) == allow
     catch _:_ -> true
     end.
+
+%% Messages that offline storage keeps for an account with no rights of its own; none: without bound.
+offline_limit(Host) ->
+    case gen_mod:is_loaded(Host, mod_offline) andalso ejabberd_shaper:match(Host, offline_access(Host), jid:make(<<"crossfade-probe">>, Host)) of
+        Limit when is_integer(Limit) -> [Limit];
+        _ -> []
+    end.
+
+offline_access(Host) -> gen_mod:get_module_opt(Host, mod_offline, access_max_user_messages).
 
 %% Of the listener that names the component; what has no limit is absent.
 stanza_limit(Component) ->
