@@ -4,19 +4,13 @@ import { type Clock, every, type Timer } from '../clock.ts';
 import type { Conversation, Entry, Lane, Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import { freeLosses, type Outbox } from './outbox.ts';
+import type { Failure } from './failing.ts';
+import type { Outbox } from './outbox.ts';
 import { Outboxes } from './outboxes.ts';
-import type { Answer, Fault, Holdup, Road } from './road.ts';
+import type { Answer, Holdup, Road } from './road.ts';
 
-const firstRetryMs = 1_000;
-const lastRetryMs = 60_000;
-const lostRetryMs = 20;
-const lastLossRetryMs = 600_000;
-/** An entry is what ends the connections if they have ended so often with nothing else out, and for so long. */
-const deadlyLosses = 5;
-const deadlyAfterMs = 600_000;
-/** What fails so long for a reason that may be its own, while others get through, is given up: its conversation goes on. */
-const giveUpAfterMs = 86_400_000;
+/** A ledger that does not answer is asked again after this. */
+const readRetryMs = 1_000;
 const parkedRetryMs = 30_000;
 const parkedAloneRetryMs = 600_000;
 const markSentAfterMs = 1_000;
@@ -35,6 +29,9 @@ export interface DeliverParts {
 /** What was out when it was stopped: answered meanwhile, or not. */
 export type Drained = Record<Lane, { answered: number; unanswered: number }>;
 
+/** What ends an entry's way, or sets it aside. */
+type Final = Exclude<Answer, Failure>;
+
 export class Deliver {
   readonly #parts: DeliverParts;
   readonly #lanes: Record<Lane, Outboxes>;
@@ -49,7 +46,8 @@ export class Deliver {
 
   constructor(parts: DeliverParts) {
     this.#parts = parts;
-    this.#lanes = { toMqtt: new Outboxes(parts.ledger), toXmpp: new Outboxes(parts.ledger) };
+    const { ledger, clock } = parts;
+    this.#lanes = { toMqtt: new Outboxes(ledger, clock), toXmpp: new Outboxes(ledger, clock) };
     for (const lane of ['toMqtt', 'toXmpp'] as const) this.#lanes[lane].onUser = (user) => this.onEntries(lane, user);
   }
 
@@ -217,7 +215,7 @@ export class Deliver {
       await outbox.page();
     } catch (error) {
       this.#parts.log.error({ event: 'ledger.failed', error: String(error) });
-      this.#after(outbox, firstRetryMs, 'the ledger does not answer');
+      this.#after(outbox, readRetryMs, 'the ledger does not answer');
     }
     outbox.busy = false;
     this.#pump(outbox);
@@ -236,30 +234,24 @@ export class Deliver {
     }
   }
 
-  #answered(outboxes: Outboxes, outbox: Outbox, entry: Entry, given: Answer): void {
-    const answer = this.#judged(outboxes, outbox, entry, given);
+  #answered(outboxes: Outboxes, outbox: Outbox, entry: Entry, answer: Answer): void {
+    const verdict = outboxes.failing.judge(outbox, answer);
     outboxes.landed(outbox);
-    this.#parts.metrics.answered.inc({ lane: entry.lane, result: answer.kind });
-    if (this.#stopped && answer.kind !== 'lost' && answer.kind !== 'retry') this.#drained[entry.lane]++;
-    this.#settleAnswer(outbox, entry, answer);
+    if (verdict?.kind === 'again') {
+      this.#parts.metrics.answered.inc({ lane: entry.lane, result: answer.kind });
+      if (answer.kind === 'retry') this.#tellRetry(entry, verdict);
+      this.#after(outbox, verdict.delayMs, verdict.reason);
+    } else {
+      if (verdict) this.#parts.roads[entry.lane].gaveUp(entry, verdict);
+      const final = verdict ?? (answer as Final);
+      this.#parts.metrics.answered.inc({ lane: entry.lane, result: final.kind });
+      if (this.#stopped) this.#drained[entry.lane]++;
+      this.#writeDown(outbox, entry, final);
+    }
     outbox.busy = false;
     this.#pump(outbox);
     this.#nextInLine(entry.lane);
     if (this.#landed.length > 0) this.#tellLanded();
-  }
-
-  /** The answer, or that the entry is given up: it fails again and again for a reason of its own, and holds up its conversation. */
-  #judged(outboxes: Outboxes, outbox: Outbox, entry: Entry, answer: Answer): Answer {
-    const now = this.#parts.clock.now();
-    if (answer.kind === 'lost') outboxes.lost(outbox);
-    else if (answer.kind === 'delivered') outboxes.delivered(now);
-    if (answer.kind !== 'lost' && answer.kind !== 'retry') return answer;
-    outbox.failingSince ??= now;
-    const since = outbox.failingSince;
-    const fault = answer.kind === 'lost' ? deadlyFault(outbox, now - since) : hopelessFault(answer, now - since);
-    if (!fault || (answer.kind === 'retry' && !outboxes.deliveredSince(since))) return answer;
-    this.#parts.roads[entry.lane].gaveUp(entry, fault);
-    return { kind: 'dead', ...fault };
   }
 
   /** Resolves when the next answer has come. */
@@ -276,7 +268,7 @@ export class Deliver {
     const { line, flying } = outboxes;
     const road = this.#parts.roads[lane];
     for (;;) {
-      const alone = outboxes.alone(road);
+      const alone = outboxes.failing.alone(road);
       if (alone) {
         if (flying.size === 0) this.#pump(alone);
         return;
@@ -287,13 +279,11 @@ export class Deliver {
     }
   }
 
-  /** Writes the answer down and goes on, or keeps the entry for another try. */
-  #settleAnswer(outbox: Outbox, entry: Entry, answer: Answer): void {
+  /** Writes the answer down, and goes on with the next. */
+  #writeDown(outbox: Outbox, entry: Entry, answer: Final): void {
     const { clock, log } = this.#parts;
     const { seq } = entry;
     const at = clock.now();
-    if (answer.kind === 'lost') return this.#afterLoss(outbox);
-    if (answer.kind === 'retry') return this.#later(outbox, entry, answer.reason);
     outbox.clear();
     outbox.shift(entry);
     // Not waited for: should it not reach the disk, the entry only goes out again.
@@ -316,26 +306,8 @@ export class Deliver {
     }
   }
 
-  /** An entry that is out whenever the connection breaks may be what breaks it: it goes more and more rarely. */
-  #afterLoss(outbox: Outbox): void {
-    const extra = outbox.losses - 1 - freeLosses;
-    const { clock } = this.#parts;
-    const delayMs = extra < 0 ? lostRetryMs : Math.min(lastLossRetryMs, firstRetryMs * 2 ** extra) * jitter(clock);
-    this.#after(outbox, delayMs, 'the connection was lost before the answer');
-  }
-
-  #later(outbox: Outbox, entry: Entry, reason: string): void {
-    const { clock, log } = this.#parts;
-    const delayMs = Math.min(lastRetryMs, firstRetryMs * 2 ** outbox.attempts++) * jitter(clock);
-    log.warn({
-      event: 'entry.retry',
-      key: entry.key,
-      user: entry.user,
-      lane: entry.lane,
-      reason,
-      delayMs: Math.round(delayMs),
-    });
-    this.#after(outbox, delayMs, reason);
+  #tellRetry({ key, user, lane }: Entry, { reason, delayMs }: { reason: string; delayMs: number }): void {
+    this.#parts.log.warn({ event: 'entry.retry', key, user, lane, reason, delayMs: Math.round(delayMs) });
   }
 
   #after(outbox: Outbox, delayMs: number, reason: string): void {
@@ -375,19 +347,4 @@ export class Deliver {
     }
     for (const user of users) await this.unpark(user);
   }
-}
-
-function deadlyFault({ loneLosses }: Outbox, failingMs: number): Fault | null {
-  if (loneLosses < deadlyLosses || failingMs < deadlyAfterMs) return null;
-  const text = `the connection ended each time that this was sent, ${loneLosses} times with nothing else on its way`;
-  return { condition: 'undefined-condition', text };
-}
-
-function hopelessFault({ own }: { own?: Fault }, failingMs: number): Fault | null {
-  return own && failingMs >= giveUpAfterMs ? own : null;
-}
-
-/** So that what failed together does not come back together. */
-function jitter(clock: Clock): number {
-  return 0.5 + clock.random() / 2;
 }

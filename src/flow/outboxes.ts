@@ -1,6 +1,8 @@
 // The outboxes of one lane, found by user and peer, and which of them have an entry out.
 
+import type { Clock } from '../clock.ts';
 import type { Conversation, Entry, Ledger } from '../ledger/ledger.ts';
+import { Failing } from './failing.ts';
 import { Line } from './line.ts';
 import { Outbox } from './outbox.ts';
 import type { Road } from './road.ts';
@@ -13,19 +15,16 @@ export class Outboxes {
   readonly flying = new Set<Outbox>();
   /** Conversations that wait for a place in the window. */
   readonly line = new Line();
-  /** Its head is suspected of ending connections: it goes with nothing else out, so that nothing else is lost with it, or blamed for it. */
-  #alone: Outbox | null = null;
-  /** The last one that was lost alone; null: something was delivered since. */
-  #lostAlone: Outbox | null = null;
-  /** When an entry was delivered last (ms). */
-  #deliveredAt = 0;
+  /** What is known of entries that fail. */
+  readonly failing: Failing;
   /** The user's first conversation is there, or the last one is gone. */
   onUser: (user: string) => void = () => {};
   /** Had nothing left to send when last looked at. */
   #idle: Outbox[] = [];
 
-  constructor(ledger: Ledger) {
+  constructor(ledger: Ledger, clock: Clock) {
     this.#ledger = ledger;
+    this.failing = new Failing(clock);
   }
 
   /** Made if there is none. */
@@ -75,40 +74,14 @@ export class Outboxes {
   landed(outbox: Outbox): void {
     outbox.flight = null;
     this.flying.delete(outbox);
-    if (this.#alone === outbox) this.#alone = null;
+    this.failing.landed(outbox);
   }
 
   /** Its head, ready to go, has to wait for what is out. */
   mustWait(outbox: Outbox, road: Road): boolean {
-    const alone = this.alone(road) ?? (outbox.isSuspect ? outbox : null);
-    this.#alone = alone;
+    const alone = this.failing.aloneWith(outbox, road);
     if (alone) return alone !== outbox || this.flying.size > 0;
     return this.flying.size >= road.window;
-  }
-
-  /** The one that goes alone, or waits for that and still can. */
-  alone(road: Road): Outbox | null {
-    const alone = this.#alone;
-    if (!alone || alone.flight) return alone;
-    if (!alone.isFree || alone.head === undefined || !road.mayGo(alone.conversation.user)) this.#alone = null;
-    return this.#alone;
-  }
-
-  delivered(now: number): void {
-    this.#lostAlone = null;
-    this.#deliveredAt = now;
-  }
-
-  deliveredSince(then: number): boolean {
-    return this.#deliveredAt > then;
-  }
-
-  /** The head was lost; call before `landed`. A loss speaks against it where it was alone and others get through, or none was tried. */
-  lost(outbox: Outbox): void {
-    outbox.losses++;
-    if (this.#alone !== outbox) return;
-    if (this.#lostAlone === null || this.#lostAlone === outbox) outbox.loneLosses++;
-    this.#lostAlone = outbox;
   }
 
   /** Nothing is left to send. It stays a little while: most conversations go on. */

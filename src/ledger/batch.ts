@@ -4,7 +4,8 @@ import type { Clock, Timer } from '../clock.ts';
 import type { Log } from '../log.ts';
 import { keyOf } from './codes.ts';
 import { type Call, type Engine, EngineGone, type Result } from './engine.ts';
-import type { Accepting, CommittedHandler, Draft, Entry, Ledger, Operations, Outcome } from './ledger.ts';
+import type { Accepting, CommittedHandler, Draft, Entry, Ledger, Outcome } from './ledger.ts';
+import type { Operations } from './operations.ts';
 
 const maxBatchCalls = 4096;
 const maxBatchBytes = 8 * 1024 * 1024;

@@ -1,7 +1,8 @@
 // What the main thread's half (batch.ts) and the half that owns the file (store.ts) say to each other.
 
 import type { KeySpace } from './codes.ts';
-import type { Draft, Operations } from './ledger.ts';
+import type { Draft } from './ledger.ts';
+import type { Operations } from './operations.ts';
 
 export interface AcceptArgs {
   seq: number;

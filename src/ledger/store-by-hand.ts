@@ -17,7 +17,8 @@ import {
   toXmpp,
 } from './codes.ts';
 import type { Derived } from './derived.ts';
-import type { AuditNote, Operations, Retried, TakenOut } from './ledger.ts';
+import type { AuditNote, Retried, TakenOut } from './ledger.ts';
+import type { Operations } from './operations.ts';
 import { requestKey } from './repeat.ts';
 import { ender, type Standing } from './store-life.ts';
 import type { Tally } from './tally.ts';

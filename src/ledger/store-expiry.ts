@@ -3,7 +3,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { accepted, discarded, lanes, parked, sole, toMqtt } from './codes.ts';
 import type { Derived } from './derived.ts';
-import type { Operations } from './ledger.ts';
+import type { Operations } from './operations.ts';
 import { ender, type Standing } from './store-life.ts';
 import type { Tally } from './tally.ts';
 

@@ -18,7 +18,7 @@ import {
   toXmpp,
 } from './codes.ts';
 import type { Derived } from './derived.ts';
-import type { Operations } from './ledger.ts';
+import type { Operations } from './operations.ts';
 import type { Tally } from './tally.ts';
 
 type Life = Pick<

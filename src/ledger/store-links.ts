@@ -2,7 +2,8 @@
 // rows, and written once for each commit. There is one for the server module, or one for each client session.
 
 import type { DatabaseSync } from 'node:sqlite';
-import type { Draft, Operations } from './ledger.ts';
+import type { Draft } from './ledger.ts';
+import type { Operations } from './operations.ts';
 import type { Marks } from './store-marks.ts';
 
 interface Link {

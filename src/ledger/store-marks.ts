@@ -3,7 +3,8 @@
 // be a page of its own for nearly every message.
 
 import type { DatabaseSync } from 'node:sqlite';
-import type { ArchivePlace, Mark, Operations } from './ledger.ts';
+import type { ArchivePlace, Mark } from './ledger.ts';
+import type { Operations } from './operations.ts';
 
 /** Written when so many users have moved, or the first of them so long ago. */
 const maxPending = 5_000;

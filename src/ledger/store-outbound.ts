@@ -1,7 +1,7 @@
 // What client sessions have sent and the server has not counted yet (attach: client): so that nothing is sent twice after a crash.
 
 import type { DatabaseSync } from 'node:sqlite';
-import type { Operations } from './ledger.ts';
+import type { Operations } from './operations.ts';
 
 export function outboundOperations(db: DatabaseSync): Pick<Operations, 'outPlaced' | 'outResolved' | 'outForgotten'> {
   const put = db.prepare('INSERT OR REPLACE INTO outbound (link, key, n) VALUES (?, ?, ?)');

@@ -14,7 +14,8 @@ import {
   toMqtt,
   toXmpp,
 } from './codes.ts';
-import type { EntryView, Operations } from './ledger.ts';
+import type { EntryView } from './ledger.ts';
+import type { Operations } from './operations.ts';
 import { conversation } from './store-sweep.ts';
 import type { Tally } from './tally.ts';
 

@@ -2,7 +2,8 @@
 
 import type { DatabaseSync } from 'node:sqlite';
 import { accepted, dead, lanes, sent, sole, states, toMqtt, toXmpp } from './codes.ts';
-import type { Operations, Pile } from './ledger.ts';
+import type { Pile } from './ledger.ts';
+import type { Operations } from './operations.ts';
 
 type Standing = Pick<Operations, 'piles' | 'lastEntries' | 'remainders'>;
 

@@ -3,7 +3,8 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { accepted, acked, dead, discarded, lanes, parked, settled, toMqtt } from './codes.ts';
 import type { Derived, Keys } from './derived.ts';
-import type { Conversation, Operations } from './ledger.ts';
+import type { Conversation } from './ledger.ts';
+import type { Operations } from './operations.ts';
 import type { Tally } from './tally.ts';
 
 type Sweep = Pick<Operations, 'settle' | 'republish' | 'unpark' | 'forget'>;

@@ -2,7 +2,8 @@
 
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
 import { acked } from './codes.ts';
-import type { AuditRow, Operations, UserRow } from './ledger.ts';
+import type { AuditRow, UserRow } from './ledger.ts';
+import type { Operations } from './operations.ts';
 import type { Marks } from './store-marks.ts';
 
 type Users = Pick<

@@ -5,7 +5,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { type Account, emptyCounts, type Fault, type FaultKind, type Piece } from './account.ts';
 import { acked, dead, type KeySpace, keyOf, lanes, parked, settled, states, toXmpp } from './codes.ts';
 import type { Derived } from './derived.ts';
-import type { Operations } from './ledger.ts';
+import type { Operations } from './operations.ts';
 import type { Tally } from './tally.ts';
 
 const maxFaults = 100;

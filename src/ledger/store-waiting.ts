@@ -2,7 +2,7 @@
 
 import type { DatabaseSync } from 'node:sqlite';
 import { toMqtt } from './codes.ts';
-import type { Operations } from './ledger.ts';
+import type { Operations } from './operations.ts';
 
 /** What others wrote, and no app has: neither parked nor handed to the broker counts as had. */
 const waits = `lane = ${toMqtt} AND channel = 'message' AND app_has = 0 AND json_extract(payload, '$.direction') = 'received'`;

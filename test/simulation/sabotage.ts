@@ -1,7 +1,8 @@
 // Faults put into the gateway on purpose, each where it meets the outside: the invariants must find every one.
 
 import type { Core, Outside } from '../../src/core.ts';
-import type { Draft, Ledger, Operations, Outcome } from '../../src/ledger/ledger.ts';
+import type { Draft, Ledger, Outcome } from '../../src/ledger/ledger.ts';
+import type { Operations } from '../../src/ledger/operations.ts';
 import type { LegacyServer } from '../../src/migration/server.ts';
 
 export type Sabotage = (outside: Outside, core: () => Core) => Outside;
