@@ -2,15 +2,19 @@
 
 import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
+import { credentialSource } from './credentials.ts';
 import { queueFindings } from './doctor/broker-findings.ts';
+import { accountFindings, type ClientFacts, clientFindings } from './doctor/client-findings.ts';
 import type { Finding } from './doctor/finding.ts';
-import { type ClientFacts, clientFindings, serverFindings } from './doctor/server-findings.ts';
+import { serverFindings } from './doctor/server-findings.ts';
 import { type Log, makeLog } from './log.ts';
 import { type BrokerFacts, examineBroker } from './mqtt/examination.ts';
 import { tryQueue } from './mqtt/queue-trial.ts';
+import { examineAccount } from './xmpp/client-examination.ts';
 import { probe } from './xmpp/client-probe.ts';
 import { Component } from './xmpp/component.ts';
 import { examineServer } from './xmpp/examination.ts';
+import { prepareBare } from './xmpp/jid.ts';
 import { NS_SASL } from './xmpp/namespaces.ts';
 import { childOf, elementsOf } from './xmpp/stanza.ts';
 
@@ -36,10 +40,27 @@ export async function examineOver(component: Component, { xmpp }: Pick<Config, '
   return attach.kind === 'client' ? [...found, ...clientFindings(await examineClients(xmpp))] : found;
 }
 
-async function examineClients({ domain, client, maxInboundBytes }: Config['xmpp']): Promise<ClientFacts> {
+function streamOf({ domain, client, maxInboundBytes }: Config['xmpp']) {
   const { host, port, security, ca } = client;
-  const target = { host, port, security, ca, domain };
-  const answer = await probe({ target, limits: { maxBytes: maxInboundBytes }, clock: systemClock }).result;
+  return { target: { host, port, security, ca, domain }, limits: { maxBytes: maxInboundBytes }, clock: systemClock };
+}
+
+/** attach: client. A login as this user, with the credential that the gateway would use; it shows no presence. */
+export async function examineUser({ xmpp }: Pick<Config, 'xmpp'>, jid: string | undefined): Promise<Finding[]> {
+  if (jid === undefined) return accountFindings(jid);
+  const user = prepareBare(jid);
+  const [name = '', domain] = user?.split('@') ?? [];
+  if (user === null || domain !== xmpp.domain) return accountFindings(jid, { fault: `it is not on ${xmpp.domain}` });
+  const answer = await credentialSource(xmpp.client.credentials)(user);
+  if (answer.kind !== 'found') return accountFindings(user, { fault: answer.text });
+  const facts = await examineAccount({ ...streamOf(xmpp), login: { user: name, credential: answer.credential } });
+  const { condition = '', text = '' } = 'closed' in facts ? facts.closed : {};
+  return accountFindings(user, 'closed' in facts ? { fault: `${condition} ${text}`.trim() } : facts);
+}
+
+async function examineClients(xmpp: Config['xmpp']): Promise<ClientFacts> {
+  const { host, port } = xmpp.client;
+  const answer = await probe(streamOf(xmpp)).result;
   const address = `${host}:${port}`;
   if ('closed' in answer) return { address, text: `${answer.closed.condition} ${answer.closed.text}` };
   const offered = childOf(answer.features, 'mechanisms', NS_SASL);

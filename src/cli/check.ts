@@ -20,6 +20,7 @@ interface Options extends GatewayOptions {
   json?: boolean;
   live?: boolean;
   app?: string;
+  user?: string;
   printConfig?: (typeof printable)[number];
 }
 
@@ -35,6 +36,7 @@ export function addCheck(program: Command): void {
     .description(about)
     .option('--live', 'look at the legacy server and the broker as well')
     .option('--app <name>', "an app's user name at the broker, to try its rights (password: CROSSFADE_APP_PASSWORD)")
+    .option('--user <jid>', 'with attach.kind client: log in as this user, with the credential the gateway would use')
     .addOption(
       new Option('--print-config <program>', 'print the lines to paste for this program, and check nothing').choices(
         printable,
@@ -98,9 +100,12 @@ async function lookAtGateway(client: Client): Promise<{ isRunning: boolean; find
   };
 }
 
-async function lookAtBothSides(config: Config, client: Client | null, { app }: Options): Promise<Finding[]> {
+async function lookAtBothSides(config: Config, client: Client | null, { app, user }: Options): Promise<Finding[]> {
+  const isClient = config.xmpp.attach.kind === 'client';
+  if (user !== undefined && !isClient)
+    throw new CliFault(exitCodes.usage, '--user is for xmpp.attach.kind: client; the module needs no login of users');
   // Loaded here, so that the plain check need not wait for all adapters.
-  const { examineLegacyServer, examineBrokerOf, examineQueue } = await import('../gateway-doctor.ts');
+  const { examineLegacyServer, examineUser, examineBrokerOf, examineQueue } = await import('../gateway-doctor.ts');
   const progress = showProgress(() => 'nothing was changed');
   const ask = async (method: 'get' | 'post', path: string) =>
     (await client![method]<{ items: Finding[] }>(`/api/v1/doctor${path}`, {})).items;
@@ -108,6 +113,7 @@ async function lookAtBothSides(config: Config, client: Client | null, { app }: O
     progress.show('asking the legacy server …');
     const log = makeLog('silent');
     const server = client ? await ask('get', '') : await examineLegacyServer(config, { log });
+    if (isClient) server.push(...(await examineUser(config, user)));
     if (config.mqtt.url === 'embedded:') return [...server, embedded];
     progress.show('trying the broker …');
     const broker = await lookAtBroker(config, app, examineBrokerOf);

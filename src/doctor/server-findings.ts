@@ -76,35 +76,6 @@ function carbonsOf({ features }: ServerFacts): Finding {
     : { id, level: 'warning', what: `${what}: not announced by the host`, why, todo };
 }
 
-/** What a client finds at the port for clients (attach: client), before it logs in. */
-export function clientFindings(facts: ClientFacts): Finding[] {
-  const id = 'server.clients';
-  if (!('mechanisms' in facts))
-    return [
-      {
-        ...{ id, level: 'fault', what: `clients cannot connect to ${facts.address}: ${facts.text}` },
-        why: 'no moved user can be held on the server',
-        todo: 'xmpp.client: host and port must be those for clients, and the certificate be for xmpp.domain (or its CA in caFile)',
-      },
-    ];
-  const { address, mechanisms } = facts;
-  if (mechanisms.some((name) => /^(SCRAM-SHA-(1|256)|PLAIN|X-OAUTH2)$/.test(name)))
-    return [ok(id, `clients connect to ${address}, with ${mechanisms.join(', ')}`)];
-  return [
-    {
-      ...{
-        id,
-        level: 'fault',
-        what: `the server offers no login that the gateway knows: ${mechanisms.join(', ') || 'none'}`,
-      },
-      why: 'no moved user can be held on the server',
-      todo: 'offer SCRAM-SHA-256, SCRAM-SHA-1, or PLAIN over TLS',
-    },
-  ];
-}
-
-export type ClientFacts = { address: string } & ({ mechanisms: string[] } | { text: string });
-
 function serverModule({ about }: ServerFacts, { domain, component }: ServerWanted): Finding {
   const id = 'server.module';
   if ('v' in about) {

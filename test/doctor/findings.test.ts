@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { brokerFindings, queueFindings } from '../../src/doctor/broker-findings.ts';
+import { accountFindings } from '../../src/doctor/client-findings.ts';
 import { serverFindings } from '../../src/doctor/server-findings.ts';
 import { isBefore } from '../../src/doctor/weaknesses.ts';
 import type { BrokerFacts } from '../../src/mqtt/examination.ts';
@@ -85,6 +86,19 @@ const brokerRows: [change: Partial<BrokerFacts>, found: string[]][] = [
 test.each(brokerRows)('of a broker with %j is found: %j', (change, found) => {
   const all = notOk(brokerFindings({ ...broker, ...change }, wantedOfBroker));
   expect(all.filter((one) => one !== 'unknown broker.persistence')).toEqual(found);
+});
+
+const account = { resumes: true, resumeSeconds: 600, archive: true };
+test.each([
+  [undefined, ['unknown server.account']],
+  [{ fault: 'not-authorized' }, ['fault server.account']],
+  [account, []],
+  [{ ...account, resumeSeconds: undefined }, []],
+  [{ ...account, resumeSeconds: 60 }, ['warning server.resume-timeout']],
+  [{ ...account, resumes: false }, ['fault server.resume-timeout']],
+  [{ ...account, archive: false }, ['warning server.archive']],
+])('of an account with %j is found: %j', (facts, found) => {
+  expect(notOk(accountFindings('bob@example.com', facts))).toEqual(found);
 });
 
 test.each([

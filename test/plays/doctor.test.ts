@@ -43,12 +43,16 @@ interface Told {
   domain?: string;
   mqtt?: Record<string, unknown>;
   app?: boolean;
+  /** attach: client. */
+  client?: Record<string, unknown>;
+  user?: string;
 }
 
 /** What crossfade.yaml says of both sides. */
-function sides({ port = prosody.componentPort, component, domain = 'example.com', mqtt }: Told) {
+function sides({ port = prosody.componentPort, component, domain = 'example.com', mqtt, client }: Told) {
+  const attach = client && { attach: { kind: 'client' }, client };
   return {
-    xmpp: { domain, component: { port, domain: 'gw.example.com', secret, ...component } },
+    xmpp: { domain, component: { port, domain: 'gw.example.com', secret, ...component }, ...attach },
     mqtt: { url: mosquitto.url, ...gateway, ...mqtt },
   };
 }
@@ -61,7 +65,8 @@ async function examine(told: Told = {}) {
     admin: { listen: '127.0.0.1:1', token: 'not-a-real-token-at-all' },
   };
   await writeFile(join(dir, 'crossfade.yaml'), JSON.stringify(config));
-  const args = ['check', '--live', ...(told.app ? ['--app', 'bob'] : [])];
+  const { app, user } = told;
+  const args = ['check', '--live', ...(app ? ['--app', 'bob'] : []), ...(user === undefined ? [] : ['--user', user])];
   const surroundings = { cwd: dir, env: { CROSSFADE_APP_PASSWORD: password } };
   const { code, out, err } = await crossfade([...args, '--json'], surroundings);
   const { findings } = JSON.parse(out) as { findings: Finding[] };
@@ -139,6 +144,40 @@ test.each(servers)(
     }
   },
 );
+
+test('without a module: a login of a user shows whether sessions are resumed and an archive is there', async () => {
+  const components = [{ domain: 'gw.example.com', secret }];
+  for (const { start, name } of servers) {
+    const tls = name === 'Prosody';
+    const server = await start({ accounts: { bob: password }, components, archive: tls, attach: false, tls });
+    try {
+      const credentials = join(dir, 'credentials');
+      await writeFile(credentials, `bob:${password}\ncarol:wrong\n`, { mode: 0o600 });
+      const client = { port: server.c2sPort, credentials: { file: credentials } };
+      const security = server.ca === undefined ? { security: 'none' } : { caFile: server.ca };
+      const told = { port: server.componentPort, client: { ...client, ...security } };
+      const bob = await examine({ ...told, user: 'bob@example.com' });
+      expect({ code: bob.code, faults: bob.levels('fault') }).toEqual({ code: 0, faults: [] });
+      expect(bob.of('server.clients')?.what).toContain('SCRAM-SHA-1');
+      expect(bob.of('server.carbons')?.level).toBe('ok');
+      expect(bob.of('server.account')?.what).toBe('bob@example.com logs in');
+      expect(bob.of('server.resume-timeout')?.what).toMatch(/sessions stay for \d+ s/);
+      expect(bob.of('server.archive')?.level).toBe(tls ? 'ok' : 'warning');
+      const carol = await examine({ ...told, user: 'carol@example.com' });
+      expect(carol.code).toBe(1);
+      expect(carol.of('server.account')).toMatchObject({ level: 'fault', what: expect.stringContaining('carol') });
+      if (tls) {
+        const stranger = await examine({ ...told, client: client, user: 'bob@example.com' });
+        expect(stranger.of('server.clients')).toMatchObject({
+          level: 'fault',
+          todo: expect.stringContaining('caFile'),
+        });
+      }
+    } finally {
+      await server.stop();
+    }
+  }
+});
 
 const faults: [name: string, told: Told, id: string, what: string][] = [
   ['a wrong component secret', { component: { secret: 'wrong' } }, 'server.login', 'cannot log in'],
