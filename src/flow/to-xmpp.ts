@@ -2,7 +2,7 @@
 
 import type { Element } from 'ltx';
 import type { Clock } from '../clock.ts';
-import type { Draft, Ledger } from '../ledger/ledger.ts';
+import type { Draft, Ledger, Outcome } from '../ledger/ledger.ts';
 import { contentKey, digestOf, requestKey } from '../ledger/repeat.ts';
 import type { Log } from '../log.ts';
 import type { Mappings } from '../mapping/compile.ts';
@@ -118,13 +118,13 @@ export class ToXmpp {
     if (isRefusal(id)) return this.#refuse(place.user, undefined, id, accepted);
     if (!user || !this.#parts.users.isOpen(user.jid))
       return this.#refuse(place.user, id, refuse('not-migrated'), accepted);
-    if (user.own && place.channel === 'request') return this.#answer(user, id, payload, accepted);
+    if (user.own && place.channel === 'request') return this.#reply(user, id, payload, accepted);
     const expiresAt = this.#expiresAt(message.expiresIn);
     this.#accept({ user, channel: place.channel, id, payload, expiresAt }, accepted);
   }
 
   /** Repeatable by who asks, so no entry. */
-  #answer({ jid }: User, id: string, payload: Payload, accepted: () => void): void {
+  #reply({ jid }: User, id: string, payload: Payload, accepted: () => void): void {
     const { ownServer, notices, fault } = this.#parts;
     ownServer.request(jid, payload).then((answer) => {
       if (isRefusal(answer)) return this.#refuse(jid, id, answer, accepted);
@@ -140,10 +140,33 @@ export class ToXmpp {
     return Number.isFinite(inMs) ? clock.now() + inMs : undefined;
   }
 
-  #accept({ user, channel, id, payload, expiresAt }: Request, accepted: () => void): void {
-    const { ledger, notices, metrics } = this.#parts;
-    const translation = this.#translate(user, channel, payload);
+  #accept(request: Request, accepted: () => void): void {
+    const translation = this.#translate(request.user, request.channel, request.payload);
+    const { id, user } = request;
     if (isRefusal(translation)) return this.#refuse(user.jid, id, translation, accepted);
+    this.#answer(user.jid, id, this.#write(request, translation), accepted);
+  }
+
+  /** A step of its own: whatever is in scope here lives until the commit, and thousands wait for one. */
+  #answer(user: string, id: string, outcome: Promise<Outcome>, accepted: () => void): void {
+    const { notices, metrics } = this.#parts;
+    outcome.then(
+      ({ kind }) => {
+        if (kind === 'conflict') return this.#refuse(user, id, refuse('conflict'), accepted);
+        if (kind === 'full') return this.#holdBack(user, id, accepted);
+        (kind === 'new' ? metrics.accepted : metrics.repeated).inc({ lane: 'toXmpp' });
+        notices.ack(user, id);
+        accepted();
+      },
+      (error) => {
+        this.#parts.log.error({ event: 'publish.failed', user, error: String(error) });
+        this.#refuse(user, id, refuse('internal-server-error'), accepted);
+      },
+    );
+  }
+
+  #write({ user, channel, id, payload, expiresAt }: Request, translation: Translation): Promise<Outcome> {
+    const { ledger, clock, messagesWaiting, fault } = this.#parts;
     const { stanza, text, to } = translation;
     const sent = (): Draft => ({
       lane: 'toXmpp',
@@ -152,10 +175,10 @@ export class ToXmpp {
       channel,
       id,
       custody: 'copy',
-      at: this.#parts.clock.now(),
+      at: clock.now(),
       requestKey: requestKey({ user: user.jid, id }),
       requestDigest: digestOf(canonical(channel, payload)),
-      maxOpen: this.#parts.messagesWaiting,
+      maxOpen: messagesWaiting,
       expiresAt,
       payload: text,
     });
@@ -164,21 +187,8 @@ export class ToXmpp {
       ? (key: string) => this.#copy(user, channel, translation, { ...payload, to: fullOf(to) }, key)
       : undefined;
     const answered = channel === 'presence' ? answeredBy(user.jid, stanza, bareOf(to)) : undefined;
-    if (answered !== undefined) ledger.do('renewed', { archiveKey: answered }).catch(this.#parts.fault);
-    const { outcome } = ledger.accept(sent, copy);
-    outcome.then(
-      ({ kind }) => {
-        if (kind === 'conflict') return this.#refuse(user.jid, id, refuse('conflict'), accepted);
-        if (kind === 'full') return this.#holdBack(user.jid, id, accepted);
-        (kind === 'new' ? metrics.accepted : metrics.repeated).inc({ lane: 'toXmpp' });
-        notices.ack(user.jid, id);
-        accepted();
-      },
-      (error) => {
-        this.#parts.log.error({ event: 'publish.failed', user: user.jid, error: String(error) });
-        this.#refuse(user.jid, id, refuse('internal-server-error'), accepted);
-      },
-    );
+    if (answered !== undefined) ledger.do('renewed', { archiveKey: answered }).catch(fault);
+    return ledger.accept(sent, copy).outcome;
   }
 
   /** The finished stanza, or why there can be none. */
