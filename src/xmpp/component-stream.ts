@@ -70,9 +70,12 @@ export class ComponentStream {
     });
   }
 
-  /** Hands text to the kernel; only between onOnline and onClosed. */
-  write(text: string): void {
-    this.#entity.socket?.write(text);
+  /** Hands these pieces to the kernel, all at once; only between onOnline and onClosed. */
+  write(...pieces: (Buffer | string)[]): void {
+    const { socket } = this.#entity;
+    socket?.cork();
+    for (const piece of pieces) socket?.write(piece);
+    socket?.uncork();
   }
 
   pause(): void {

@@ -10,6 +10,7 @@ import { NS_PING } from './namespaces.ts';
 import { isStanza } from './stanza.ts';
 import type { ReaderLimits, Skipped } from './stanza-limits.ts';
 import { defaultTiming, Supervisor, type Timing } from './supervisor.ts';
+import { WriteBuffer } from './write-buffer.ts';
 import { tag } from './xml-writer.ts';
 
 export interface ComponentOptions extends StreamTarget {
@@ -63,7 +64,7 @@ export class Component {
   #stopped = false;
   #reading = true;
   #pauses = 0;
-  #outbox = '';
+  readonly #unwritten = new WriteBuffer();
 
   constructor(options: ComponentOptions) {
     this.#options = options;
@@ -123,8 +124,8 @@ export class Component {
   /** Sends finished text from xml-writer; all of one turn of the event loop goes in one write. False when not online. */
   send(xml: string): boolean {
     if (!this.online) return false;
-    if (this.#outbox === '') setImmediate(() => this.#flush());
-    this.#outbox += xml;
+    if (this.#unwritten.isEmpty) setImmediate(() => this.#flush());
+    this.#unwritten.add(xml);
     return true;
   }
 
@@ -199,7 +200,7 @@ export class Component {
   #down(reason: string, refused: boolean): void {
     const wasOnline = this.#online;
     this.#online = false;
-    this.#outbox = '';
+    this.#unwritten.take();
     this.#stream = null;
     const questions = [...this.#questions.values()];
     this.#questions.clear();
@@ -216,9 +217,8 @@ export class Component {
   }
 
   #flush(): void {
-    const text = this.#outbox;
-    this.#outbox = '';
-    if (text !== '' && this.#online) this.#stream?.write(text);
+    const unwritten = this.#unwritten.take();
+    if (this.#online) this.#stream?.write(...unwritten);
   }
 
   #dispatch(element: Element): void {
