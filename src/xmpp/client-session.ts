@@ -330,7 +330,7 @@ export class ClientSession implements ClientListener {
   }
 
   #heardAck(h: number): void {
-    this.#out.acknowledged(h);
+    if (!this.#out.acknowledged(h)) return this.#stream.drop('the server counts more stanzas than it was sent');
     while (this.#fences[0] && this.#fences[0].n <= h) {
       const { done, limit } = this.#fences.shift()!;
       limit.cancel();

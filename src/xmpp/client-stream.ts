@@ -3,6 +3,7 @@
 import { connect, type Socket } from 'node:net';
 import { StringDecoder } from 'node:string_decoder';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { domainToASCII } from 'node:url';
 import type { Element } from 'ltx';
 import type { Clock, Timer } from '../clock.ts';
 import { NS_CLIENT, NS_SASL, NS_STREAM_ERRORS, NS_STREAMS, NS_TLS } from './namespaces.ts';
@@ -115,7 +116,8 @@ export class ClientStream {
 
   #tls(): ConnectionOptions {
     const { domain, ca } = this.#options.target;
-    return { servername: domain, ca };
+    // Certificates and SNI have A-labels (RFC 6125 §6.4.2).
+    return { servername: domainToASCII(domain) || domain, ca };
   }
 
   #hear(by: Closed['by']): void {

@@ -78,7 +78,9 @@ export class Outgoing {
     return this.#placing.then(() => n);
   }
 
-  acknowledged(h: number): void {
+  /** False, and nothing is answered, where the server counts more than it was sent (XEP-0198 §4): it cannot be believed. */
+  acknowledged(h: number): boolean {
+    if (h > this.#written) return false;
     const at = this.#items.findIndex(({ n }) => n > h);
     const items = this.#items.splice(0, at < 0 ? this.#items.length : at);
     for (const { done } of items) done({ kind: 'processed' });
@@ -86,6 +88,7 @@ export class Outgoing {
     const before = this.#askedAt;
     this.#askedAt = null;
     if (before !== null && before < this.#written && this.#items.length > 0) this.#ask();
+    return true;
   }
 
   /** True if an error with this id answers something that was handed back: the server does not take it. */

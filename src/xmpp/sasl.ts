@@ -65,8 +65,9 @@ class Scram implements Mechanism {
   }
 
   async answer(challenge: string): Promise<string> {
-    const { r: nonce = '', s: salt = '', i = '' } = attributesOf(challenge);
+    const { r: nonce = '', s: salt = '', i = '', m } = attributesOf(challenge);
     const iterations = Number(i);
+    if (m !== undefined) throw new Error('the challenge wants an extension that is not known here');
     if (!nonce.startsWith(this.#nonce) || nonce === this.#nonce || salt === '')
       throw new Error('the challenge does not answer our nonce');
     if (!Number.isInteger(iterations) || iterations < 1 || iterations > maxIterations)

@@ -1,7 +1,11 @@
 // The parts of client sessions that need no server: SASL, messages that go back, who else was given a message.
 
 import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:tls';
 import { describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { probe } from '../../src/xmpp/client-probe.ts';
 import { OtherResources } from '../../src/xmpp/other-resources.ts';
 import { Outgoing } from '../../src/xmpp/outgoing.ts';
 import { cover, uncover } from '../../src/xmpp/returned.ts';
@@ -58,6 +62,7 @@ describe('SASL', () => {
     ['another nonce', 'r=other,s=c2FsdA==,i=4096'],
     ['no salt', 'r=NONCEx,i=4096'],
     ['no count', 'r=NONCEx,s=c2FsdA==,i=0'],
+    ['an extension that must be known', 'm=x,r=NONCEx,s=c2FsdA==,i=4096'],
     ['work for hours', 'r=NONCEx,s=c2FsdA==,i=99999999'],
     ['nothing', ''],
   ])('a challenge with %s is refused', async (_, challenge) => {
@@ -100,6 +105,27 @@ describe('a message that goes back', () => {
   });
 });
 
+test.each([
+  ['example.com', 'example.com'],
+  ['b\u00fccher.example', 'xn--bcher-kva.example'],
+])('TLS is asked for %s as certificates name it: %s', async (domain, wanted) => {
+  const asked = Promise.withResolvers<string>();
+  const server = createServer({
+    SNICallback(name, done) {
+      asked.resolve(name);
+      done(new Error('there is no certificate'));
+    },
+  });
+  server.on('tlsClientError', () => {});
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const target = { host: '127.0.0.1', port, domain, security: 'direct' } as const;
+  const asking = probe({ target, limits: {}, clock: systemClock });
+  expect(await asked.promise).toBe(wanted);
+  expect(await asking.result).toMatchObject({ closed: { by: expect.any(String) } });
+  server.close();
+});
+
 describe('what a session sends', () => {
   const stanza = (n: number) => `<message id="m${n}"/>`;
   const asked = '<r xmlns="urn:xmpp:sm:3"/>';
@@ -121,6 +147,21 @@ describe('what a session sends', () => {
     const turn = () => new Promise((resolve) => setImmediate(resolve));
     return { out, written, onDisk, forgotten, turn };
   }
+
+  test.each([
+    ['what is not on disk yet', 1],
+    ['more than there is', 3],
+  ])('is not believed to be counted by a server that counts %s', async (_, h) => {
+    const { out, onDisk, forgotten, turn } = stage();
+    await out.begin(0);
+    let result: unknown;
+    void out.send(stanza(1), 'k1').then((answer) => (result = answer));
+    if (h > 1) onDisk[0]!();
+    await turn();
+    expect(out.acknowledged(h)).toBe(false);
+    await turn();
+    expect([result, forgotten]).toEqual([undefined, []]);
+  });
 
   test('goes out once its key is on disk, in order, and is processed when the server has counted it', async () => {
     const { out, written, onDisk, forgotten, turn } = stage();
