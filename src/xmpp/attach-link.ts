@@ -227,7 +227,10 @@ export class AttachLink implements Link {
     this.onDown();
   }
 
-  /** The answer read at its place in the stream. An unanswered iq ends the connection: what it was comes again with its key. */
+  /**
+   * The answer read at its place in the stream. An unanswered iq ends the connection, and so does a server that knows of no hello on it
+   * (its module was started anew): what it was comes again with its key.
+   */
   #ask<T>(payload: string, read: (answer: Answer) => T): Promise<T> {
     return new Promise((resolve) => {
       if (!this.#up) {
@@ -235,8 +238,11 @@ export class AttachLink implements Link {
         return;
       }
       this.#component.ask(this.#host, 'set', payload, (answer) => {
-        resolve(read(answer));
+        const isError = typeof answer !== 'string' && answer.attrs.type === 'error';
+        const isForgotten = isError && readError(answer).condition === 'unexpected-request';
+        resolve(read(isForgotten ? 'lost' : answer));
         if (answer === 'timeout') this.#component.drop('an iq of the attach protocol was not answered');
+        if (isForgotten) this.#component.drop('the server knows of no link on this connection');
       });
     });
   }

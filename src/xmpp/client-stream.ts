@@ -10,6 +10,7 @@ import { NS_CLIENT, NS_SASL, NS_STREAM_ERRORS, NS_STREAMS, NS_TLS } from './name
 import { type Credential, chooseMechanism, type Mechanism } from './sasl.ts';
 import { childOf, elementsOf } from './stanza.ts';
 import type { ReaderLimits, Skipped } from './stanza-limits.ts';
+import { TagForms } from './tag-forms.ts';
 import { XmlFault, XmlReader } from './xml-reader.ts';
 import { tag } from './xml-writer.ts';
 
@@ -49,6 +50,8 @@ export interface ClientStreamOptions {
 }
 
 const openMs = 15_000;
+/** Of all client streams: they speak with one server, and what each would remember by itself is as large as the rest of it. */
+const forms = new TagForms();
 
 /** Opens when made. Never throws; everything is told to the listener. */
 export class ClientStream {
@@ -143,7 +146,7 @@ export class ClientStream {
   /** A stream begins: the first, the one inside TLS, the one behind the login. */
   #begin(): void {
     const decoder = new StringDecoder('utf8');
-    const reader = new XmlReader(this.#options.limits);
+    const reader = new XmlReader(this.#options.limits, 'stream', forms);
     this.#reader = reader;
     this.#stage = 'features';
     reader.on('element', (element: Element) => this.#guard(() => this.#take(element)));

@@ -9,7 +9,7 @@
 // an error here: what goes over a limit, or cannot be resolved or written again, is skipped.
 
 import { EventEmitter } from 'node:events';
-import { Element } from 'ltx';
+import type { Element } from 'ltx';
 import { NS_STREAMS } from './namespaces.ts';
 import {
   afterLess,
@@ -22,18 +22,10 @@ import {
   STATE,
   TEXT,
 } from './sax-parser.ts';
-import { ByteCount, defaultLimits, outlineOf, type ReaderLimits, type Skipped } from './stanza-limits.ts';
+import { ByteCount, defaultLimits, type ReaderLimits, type Skipped } from './stanza-limits.ts';
+import { StanzaTree } from './stanza-tree.ts';
 import { type Form, TagForms } from './tag-forms.ts';
-import {
-  insideStream,
-  outermost,
-  plainTag,
-  resolveTag,
-  type Scope,
-  type StreamCondition,
-  type TagNames,
-  tagNames,
-} from './xml-names.ts';
+import { type StreamCondition, type TagNames, tagNames } from './xml-names.ts';
 import { Skipper } from './xml-skipper.ts';
 
 /** What ends a stream. `condition` is the stream error's name (RFC 6120 §4.9.3). */
@@ -65,7 +57,7 @@ export class XmlReader extends EventEmitter {
   #dead = false;
   #charsRead = 0;
   #declaring = false;
-  readonly #forms = new TagForms();
+  readonly #forms: TagForms;
   /** What the last slice was, if it was a tag that can be resolved. */
   #form: Form | null = null;
   /** The chunk's next `<` and the next `&`, as far as they were looked for. */
@@ -73,10 +65,7 @@ export class XmlReader extends EventEmitter {
   #and = -1;
   /** Open elements, the root included. */
   #depth = 0;
-  /** The stanza's open elements, outermost first, and the scopes around them. */
-  readonly #open: Element[] = [];
-  readonly #outer: Scope[] = [];
-  #scope = outermost;
+  readonly #tree: StanzaTree;
   /** Attributes of the start tag being read; null outside of one, and while skipping. */
   #names: string[] | null = null;
   #values: string[] = [];
@@ -88,14 +77,18 @@ export class XmlReader extends EventEmitter {
   #skipper: Skipper | null = null;
   /** What the last slice completed. */
   #root: Element | null = null;
-  #stanza: Element | null = null;
   #complete: 'start' | 'stanza' | 'end' | null = null;
 
-  /** `fragment`: no stream around, the root is any element of jabber:client. */
-  constructor(limits: Partial<ReaderLimits> = {}, kind: 'stream' | 'fragment' = 'stream') {
+  /**
+   * `fragment`: no stream around, the root is any element of jabber:client. `forms`: may be shared by readers with the same limits
+   * of names and attributes.
+   */
+  constructor(limits: Partial<ReaderLimits> = {}, kind: 'stream' | 'fragment' = 'stream', forms = new TagForms()) {
     super();
+    this.#forms = forms;
     this.#limits = { ...defaultLimits, ...limits };
     this.#kind = kind;
+    this.#tree = new StanzaTree(this.#limits.maxName);
     this.#count = new ByteCount(this.#limits.maxBytes);
     this.#sax = newParser();
     this.#listen();
@@ -222,8 +215,8 @@ export class XmlReader extends EventEmitter {
   }
 
   #report(complete: 'start' | 'stanza' | 'end', end: number): void {
-    const [root, stanza, skip] = [this.#root, this.#stanza, this.#skip];
-    this.#complete = this.#root = this.#stanza = this.#skip = null;
+    const [root, stanza, skip] = [this.#root, this.#tree.take(), this.#skip];
+    this.#complete = this.#root = this.#skip = null;
     const bytes = skip === null ? 0 : this.#count.upTo(end);
     this.#count.beginAt(end);
     if (complete === 'start') this.emit('start', root);
@@ -241,7 +234,7 @@ export class XmlReader extends EventEmitter {
   #reportFault(): void {
     if (this.#fault === null || this.#dead) return;
     this.#dead = true;
-    this.#open.length = 0;
+    this.#tree.drop();
     this.emit('error', this.#fault);
   }
 
@@ -298,39 +291,26 @@ export class XmlReader extends EventEmitter {
 
   #start(tag: TagNames, values: readonly string[]): void {
     this.#depth += 1;
-    const { maxName, maxDepth } = this.#limits;
-    const { rawName, attributes } = tag;
-    const found = rawName.length > maxName ? 'policy-violation' : resolveTag(tag, values, this.#scope);
-    const isResolved = typeof found !== 'string';
-    if (this.#depth === 1 && !isResolved) {
-      this.#fail(found, 'the name of the stream');
-      return;
-    }
-    const { name, attrs, scope } = isResolved ? found : plainTag(rawName, attributes, values, this.#scope, maxName);
-    const element = new Element(name);
-    element.attrs = attrs;
     if (this.#depth === 1) {
-      this.#openRoot(element, scope);
+      this.#openRoot(tag, values);
       return;
     }
-    this.#open.at(-1)?.cnode(element);
-    this.#open.push(element);
-    this.#outer.push(this.#scope);
-    this.#scope = scope;
-    if (this.#depth > maxDepth + 1) this.#startSkip('depth');
+    const isResolved = this.#tree.openElement(tag, values);
+    if (this.#depth > this.#limits.maxDepth + 1) this.#startSkip('depth');
     else if (this.#over !== null) this.#startSkip(this.#over);
     else if (!isResolved) this.#startSkip('names');
   }
 
-  #openRoot(root: Element, scope: Scope): void {
-    if (this.#over !== null) {
-      this.#fail('policy-violation', 'the stream header is too large');
-      return;
+  #openRoot(tag: TagNames, values: readonly string[]): void {
+    const root = this.#tree.openRoot(tag, values, this.#kind);
+    if (typeof root === 'string') this.#fail(root, 'the name of the stream');
+    else if (this.#over !== null) this.#fail('policy-violation', 'the stream header is too large');
+    else {
+      if (this.#kind === 'stream' && !root.is('stream', NS_STREAMS))
+        this.#fail('invalid-namespace', 'this is no stream');
+      this.#root = root;
+      this.#complete = 'start';
     }
-    if (this.#kind === 'stream' && !root.is('stream', NS_STREAMS)) this.#fail('invalid-namespace', 'this is no stream');
-    this.#scope = this.#kind === 'fragment' ? insideStream : { ...scope, ns: insideStream.ns };
-    this.#root = root;
-    this.#complete = 'start';
   }
 
   #closeTag(): void {
@@ -338,10 +318,7 @@ export class XmlReader extends EventEmitter {
     this.#depth -= 1;
     if (this.#depth === 0) this.#complete = 'end';
     if (this.#depth === 1) this.#complete = 'stanza';
-    if (this.#skip !== null || this.#depth === 0) return;
-    const closed = this.#open.pop()!;
-    this.#scope = this.#outer.pop()!;
-    if (this.#depth === 1) this.#stanza = closed;
+    if (this.#skip === null && this.#depth > 0) this.#tree.closeElement();
   }
 
   /** What sax has gathered and would tell at the next tag. */
@@ -354,15 +331,7 @@ export class XmlReader extends EventEmitter {
 
   #text(text: string): void {
     if (this.#fault !== null || this.#skip !== null) return;
-    const element = this.#open.at(-1);
-    if (element === undefined) {
-      if (/[^ \t\r\n]/.test(text)) this.#fail('bad-format', 'text between stanzas');
-      return;
-    }
-    const { children } = element;
-    const last = children.length - 1;
-    if (typeof children[last] === 'string') children[last] += text;
-    else children.push(text);
+    if (!this.#tree.addText(text)) this.#fail('bad-format', 'text between stanzas');
   }
 
   /** Keeps the outline, lets go of the tree. */
@@ -372,12 +341,8 @@ export class XmlReader extends EventEmitter {
       this.#fail('policy-violation', 'the stream header is too large');
       return;
     }
-    const top = this.#stanza ?? this.#open[0];
-    const half = plainTag(this.#sax.tagName, [], [], this.#scope, this.#limits.maxName);
-    this.#skip = { outline: outlineOf(top ?? new Element(half.name), 3), reason };
-    if (this.#outer.length > 0) this.#scope = this.#outer[0]!;
-    this.#open.length = this.#outer.length = 0;
-    this.#stanza = this.#names = null;
+    this.#skip = { outline: this.#tree.outline(this.#sax.tagName), reason };
+    this.#names = null;
   }
 }
 

@@ -68,6 +68,16 @@ test('acks are cumulative: none beyond what is accepted without a gap, few for m
   expect(acks).toEqual([100]);
 });
 
+test('a server that has forgotten the link while the connection stood is said hello again', async () => {
+  const { fake, link, ups } = await attachStage();
+  await until(() => link.up);
+  fake.newEpoch();
+  fake.refuseSend = { condition: 'unexpected-request', type: 'wait' };
+  expect(await link.send(bob, '<message/>', 'k1')).toEqual({ kind: 'lost' });
+  await until(() => ups.length === 2);
+  expect([ups[1]?.resumed, link.epoch]).toEqual([false, fake.epoch]);
+});
+
 test('after a cut the same epoch resumes, and only what was not acked comes again', async () => {
   const { fake, link, heard, story, ups } = await attachStage();
   await until(() => link.up);

@@ -1,27 +1,10 @@
 // What the reader takes from its memory of tags is what sax would have read.
 
 import fc from 'fast-check';
-import type { Element } from 'ltx';
 import { describe, expect, test } from 'vitest';
-import type { ReaderLimits, Skipped } from '../../src/xmpp/stanza-limits.ts';
-import { type XmlFault, XmlReader } from '../../src/xmpp/xml-reader.ts';
-
-const header = `<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' id='s1'>`;
-
-/** Everything the reader says about these chunks, one line each. */
-function read(chunks: string[], limits: Partial<ReaderLimits> = {}): string[] {
-  const said: string[] = [];
-  const reader = new XmlReader(limits);
-  reader.on('start', (root: Element) => said.push(`start ${root.attrs.id}`));
-  reader.on('element', (element: Element) => said.push(element.toString()));
-  reader.on('skipped', ({ outline, reason }: Skipped) => said.push(`skipped ${reason} ${outline}`));
-  reader.on('error', (fault: XmlFault) => said.push(`error ${fault.condition}`));
-  reader.on('end', () => said.push('end'));
-  for (const chunk of chunks) reader.write(chunk);
-  return said;
-}
-
-const inStream = (text: string, limits?: Partial<ReaderLimits>) => read([header, text], limits).slice(1);
+import type { ReaderLimits } from '../../src/xmpp/stanza-limits.ts';
+import { TagForms } from '../../src/xmpp/tag-forms.ts';
+import { header, inStream, read } from './reading.ts';
 
 describe('a tag that is like an earlier one is read like it:', () => {
   const name = fc.constantFrom('a', 'b', 'message', 'p:a', 'p:b', 'xmlns', '__proto__');
@@ -77,4 +60,13 @@ describe('a tag that is like an earlier one is read like it:', () => {
     const texts = Array.from({ length: 3000 }, (_, at) => `<message><a${at} b${at}="${at}"/><c/></message>`);
     expect(inStream(texts.join('') + texts.join(''))).toEqual([...texts, ...texts]);
   });
+});
+
+test('readers that share their memory learn from each other, and read as one alone does', () => {
+  const forms = new TagForms();
+  const text = `<message id='1'><body>hi</body><x xmlns='urn:x'/></message>`;
+  expect(inStream(text, {}, forms)).toEqual(inStream(text));
+  expect(forms.find("<x xmlns='urn:y'/>", 0, 18)).toMatchObject({ kind: 'empty' });
+  const other = `<message id='2'><body>ho</body><x xmlns='urn:y'/></message>`;
+  expect(inStream(other, {}, forms)).toEqual(inStream(other));
 });

@@ -7,23 +7,7 @@ import type { Element } from 'ltx';
 import { describe, expect, test } from 'vitest';
 import type { ReaderLimits, Skipped } from '../../src/xmpp/stanza-limits.ts';
 import { parseStanza, XmlFault, XmlReader } from '../../src/xmpp/xml-reader.ts';
-
-const header = `<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' xmlns:stream='http://etherx.jabber.org/streams' id='s1'>`;
-
-/** Everything the reader says about these chunks, one line each. */
-function read(chunks: string[], limits: Partial<ReaderLimits> = {}): string[] {
-  const said: string[] = [];
-  const reader = new XmlReader(limits);
-  reader.on('start', (root: Element) => said.push(`start ${root.attrs.id}`));
-  reader.on('element', (element: Element) => said.push(element.toString()));
-  reader.on('skipped', ({ outline, reason }: Skipped) => said.push(`skipped ${reason} ${outline}`));
-  reader.on('error', (fault: XmlFault) => said.push(`error ${fault.condition}`));
-  reader.on('end', () => said.push('end'));
-  for (const chunk of chunks) reader.write(chunk);
-  return said;
-}
-
-const inStream = (text: string, limits?: Partial<ReaderLimits>) => read([header, text], limits).slice(1);
+import { header, inStream, read } from './reading.ts';
 
 describe('a well-formed stanza is read into the canonical form:', () => {
   test.each([
