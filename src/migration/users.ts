@@ -2,7 +2,7 @@
 
 import type { AuditRow, Ledger, UserRow } from '../ledger/ledger.ts';
 import { isOpenToApps, type Phase } from './phase.ts';
-import { type Rest, Resting } from './resting.ts';
+import { type Rest, RestingUsers } from './resting.ts';
 import type { Shown } from './shown.ts';
 import type { LegacyLogin } from './wanted.ts';
 
@@ -72,7 +72,7 @@ export class Users {
   readonly #ledger: Ledger;
   readonly #byJid = new Map<string, User>();
   /** Those of whom nothing but that they are known matters; who is asked for by name moves to the others. */
-  readonly #resting = new Resting();
+  readonly #resting = new RestingUsers();
   /** The last change under way of each user that has one: changes of one user go one after the other. */
   readonly #writing = new Map<User, Promise<unknown>>();
   /** How often the user's session has gone: a change that was asked for before must not bring it back. */
@@ -86,10 +86,8 @@ export class Users {
   async load(own: { domain: string; declared: readonly string[] }): Promise<void> {
     for (let after = ''; ; ) {
       const rows = await this.#ledger.do('users', { after, limit: pageSize });
-      for (const row of rows) {
-        if (isResting(row)) this.#resting.add(row.jid, row);
-        else this.#byJid.set(row.jid, fromRow(row));
-      }
+      for (const row of rows) if (!isResting(row)) this.#byJid.set(row.jid, fromRow(row));
+      this.#resting.add(rows.filter(isResting));
       if (rows.length < pageSize) break;
       after = rows.at(-1)!.jid;
     }

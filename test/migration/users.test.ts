@@ -88,3 +88,16 @@ test('more than a page, and more than there was room for, are all there', async 
   for (const { jid, version, changedAt } of many) expect(again.get(jid)).toMatchObject({ version, changedAt });
   expect(again.get('nobody@example.com')).toBeUndefined();
 });
+
+test('addresses of any script and length are found again', async () => {
+  // In UTF-16, by which JavaScript sorts, the last two stand the other way round.
+  const locals = ['a', 'ab', 'müller', '\u{7530}\u{4e2d}', '\u{ff5e}', '\u{20000}', 'l'.repeat(1000)];
+  const jids = [...locals, ...Array.from({ length: 1500 }, (_, at) => `${at}${'n'.repeat(80)}`)].map(
+    (local) => `${local}@example.com`,
+  );
+  for (const jid of jids) await ledger.do('putUser', { row: row(jid) });
+  const again = new Users(ledger);
+  await again.load(noOwn);
+  expect(jids.filter((jid) => again.get(jid)?.jid !== jid)).toEqual([]);
+  expect(['', 'aa', 'b', '\u{ff5f}', '\u{20001}'].filter((local) => again.get(`${local}@example.com`))).toEqual([]);
+});
