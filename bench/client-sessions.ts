@@ -95,7 +95,7 @@ async function measure(target: ClientTarget, ledger: Ledger, names: string[]): P
 
 async function linkTo(target: ClientTarget, ledger: Ledger): Promise<ClientLink> {
   const link = new ClientLink({
-    ...{ target, resource: 'mqtt', perSecond: 10_000, limits: {}, memory: memoryIn(ledger) },
+    ...{ target, resource: 'mqtt', perSecond: 10_000, archiveEveryMs: 300_000, limits: {}, memory: memoryIn(ledger) },
     ...{ clock: systemClock, log: silentLog },
     credentialOf: async () => ({ kind: 'found', credential: { password } }),
   });

@@ -25,6 +25,14 @@ export const client = folder('Only with `attach.kind: client`: the client sessio
     minimum: 1,
     maximum: 10_000,
   },
+  archiveEvery: {
+    type: 'string',
+    description: 'How often the archive of a user in phase `shadow` is visited; each visit is a login.',
+    default: '5m',
+    pattern: '^\\d{1,9}(?:ms|s|m|h|d)$',
+    hint: 'a duration such as 5m',
+    reads: 'duration',
+  },
   credentials: folder('Where the passwords of moved users come from; exactly one of file, command and url.', {
     file: {
       type: 'string',

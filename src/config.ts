@@ -30,6 +30,7 @@ export interface Config {
       /** PEM text. */
       ca?: string;
       sessionsPerSecond: number;
+      archiveEvery: number;
       /** `timeout` in milliseconds. */
       credentials: { file?: string; command: string[]; url?: string; secret?: string; timeout: number };
     };

@@ -266,6 +266,14 @@ export class Core {
     this.#reconcile.poke(user);
   }
 
+  /** Copies of this user have ended by themselves. */
+  copiesLost(jid: string): void {
+    const user = this.users.get(jid);
+    if (!user) return;
+    this.users.copiesGone(user);
+    this.#reconcile.poke(user);
+  }
+
   /** Copies for the user did not fit into the server's queue: they are in its archive, if anywhere. */
   missed(user: string, accepted: () => void): void {
     this.#catchUp.missed(user).then(accepted, this.#common.fault);

@@ -4,7 +4,7 @@ import { type ExecFileException, execFile } from 'node:child_process';
 import { readFile, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { Config } from './config.ts';
-import type { CredentialAnswer } from './xmpp/client-link.ts';
+import type { CredentialAnswer } from './xmpp/client-logins.ts';
 
 type Sources = Config['xmpp']['client']['credentials'];
 export type CredentialSource = (user: string) => Promise<CredentialAnswer>;

@@ -62,11 +62,12 @@ async function moduleLink(
 }
 
 function clientLink({ xmpp }: Pick<Config, 'xmpp'>, ledger: Ledger, log: Log): ClientLink {
-  const { host, port, security, ca, sessionsPerSecond, credentials } = xmpp.client;
+  const { host, port, security, ca, sessionsPerSecond, archiveEvery, credentials } = xmpp.client;
   return new ClientLink({
     target: { host, port, security, ca, domain: xmpp.domain },
     resource: xmpp.attach.resource,
     perSecond: sessionsPerSecond,
+    archiveEveryMs: archiveEvery,
     credentialOf: credentialSource(credentials),
     memory: memoryIn(ledger),
     limits: { maxBytes: xmpp.maxInboundBytes },

@@ -193,6 +193,7 @@ function listenToXmpp(
     core.detached(jid, h, reason);
   };
   link.onLost = (jid) => core.sessionLost(jid);
+  link.onCopiesLost = (user) => core.copiesLost(user);
   component.onOnline = () => {
     core.componentUp();
     ready();

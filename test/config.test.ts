@@ -54,7 +54,7 @@ describe('a configuration', () => {
         },
         attach: { kind: 'module', resource: 'mqtt' },
         client: {
-          ...{ host: '127.0.0.1', port: 5222, security: 'starttls', sessionsPerSecond: 20 },
+          ...{ host: '127.0.0.1', port: 5222, security: 'starttls', sessionsPerSecond: 20, archiveEvery: 300_000 },
           credentials: { command: [], timeout: 10_000 },
         },
         maxStanzaBytes: 262_144,

@@ -6,7 +6,7 @@ import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { LegacyServer } from '../migration/server.ts';
 import type { Users } from '../migration/users.ts';
-import { archiveQuery, type NoPage, type Page, Reading, readPage, type Wish } from './archive-query.ts';
+import { archiveQuery, type NoPage, type Page, Reading, readPage, type Wish } from '../xmpp/archive-query.ts';
 import type { Asks } from './asks.ts';
 import type { Sessions } from './sessions.ts';
 

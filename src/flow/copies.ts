@@ -33,8 +33,8 @@ export function wrapperOf(stanza: Element): Element | undefined {
  * Only the user's own account says what another resource sent or got, or what is in the archive (XEP-0280 §11, XEP-0313 §4.1). A
  * server states the sender of all that comes from somebody; what has none is the account's (RFC 6120 §8.1.2.1; Prosody's archive).
  */
-export function wayOf(stanza: Element, wrapper: Element | undefined, { dir, user }: Arrival): Way {
-  if (dir) return 'observed';
+export function wayOf(stanza: Element, wrapper: Element | undefined, { dir, isLate, user }: Arrival): Way {
+  if (dir) return isLate ? 'late' : 'observed';
   if (!wrapper || !isOwnBare(stanza.attrs.from ?? user, user)) return 'direct';
   return wrapper.attrs.xmlns === NS_CARBONS ? 'carbon' : 'archive';
 }
@@ -49,7 +49,7 @@ export function bring(message: Element, way: Way, { dir }: Arrival): Brought {
  * message of this user, or one that holds such a thing itself. A delay stamp inside `forwarded` is the archive's word, never the message's.
  */
 export function unwrap(wrapper: Element, way: Way, user: string): Brought | Refusal {
-  if (way === 'direct' || way === 'observed')
+  if (way === 'direct' || way === 'observed' || way === 'late')
     return refuse('policy-violation', 'only the own account can send a carbon, or a result of the archive');
   const forwarded = childOf(wrapper, 'forwarded', NS_FORWARD);
   const stanzas = forwarded ? elementsOf(forwarded).filter(({ attrs }) => attrs.xmlns === NS_CLIENT) : [];

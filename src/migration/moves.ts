@@ -92,8 +92,6 @@ export class Moves {
   #refusal(jid: string, phase: string): Refusal | null {
     if (!isPhase(phase))
       return refuse('bad-request', `there is no phase "${phase}"; choose one of ${phases.join(', ')}`);
-    if (phase === 'shadow' && this.#lacks.has('observe'))
-      return refuse('feature-not-implemented', 'only the server module can copy what a user sends and gets; use dual');
     const user = this.#users.get(jid);
     if (!jid.endsWith(`@${this.#domain}`) && !user?.own)
       return refuse('item-not-found', `${jid} is not on ${this.#domain}`);

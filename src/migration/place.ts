@@ -72,9 +72,9 @@ export class Place {
     return null;
   }
 
-  /** Where that cannot be done, the archive is asked once there is a session again. */
+  /** Late copies are for comparing only: in `dual` the archive is asked once there is a session again. */
   async observe(user: User): Promise<Failed | null> {
-    if (this.#parts.server.lacks.has('observe')) return null;
+    if (user.phase !== 'shadow' && this.#parts.server.lacks.has('liveCopies')) return this.unobserve(user);
     return this.#keep(user, 'observed', () => this.#parts.server.observe(user.jid));
   }
 

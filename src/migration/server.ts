@@ -17,8 +17,8 @@ export interface GiveBack {
   stanza: string;
 }
 
-/** Copies of a user without a session; refusing legacy clients. */
-export type Ability = 'observe' | 'lock';
+/** Copies of a user without a session as they come, else late and for comparing only; refusing legacy clients. */
+export type Ability = 'liveCopies' | 'lock';
 
 export interface LegacyServer {
   readonly up: boolean;

@@ -183,6 +183,11 @@ export class Users {
     this.#losses.set(user, (this.#losses.get(user) ?? 0) + 1);
   }
 
+  /** What was copied of the user is copied no more, until it is asked for again. */
+  copiesGone(user: User): void {
+    if (user.observed) user.observed = { ...user.observed, asked: true };
+  }
+
   /** May the user's apps send? */
   isOpen(jid: string): boolean {
     const user = this.#byJid.get(jid);

@@ -55,6 +55,7 @@ export class AttachLink implements Link {
   onDetached: (detached: { jid: string; reason: string; h: number }) => void = () => {};
   /** Never: sessions stand and fall with the link. */
   onLost: (jid: string) => void = () => {};
+  onCopiesLost: (user: string) => void = () => {};
   readonly lacks = lacks;
   readonly #component: Component;
   readonly #host: string;

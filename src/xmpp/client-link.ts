@@ -6,32 +6,27 @@ import type { Clock, Timer } from '../clock.ts';
 import { every } from '../clock.ts';
 import type { Log } from '../log.ts';
 import { isRefusal } from '../refusal.ts';
+import { ArchiveWatch } from './archive-watch.ts';
 import type { MissedHandler, SkippedHandler } from './arrivals.ts';
-import { type Probe, probe } from './client-probe.ts';
+import { type Failure, Logins, type LoginsOptions } from './client-logins.ts';
+import { Lookout } from './client-lookout.ts';
 import { ClientSession, type Opened } from './client-session.ts';
 import type { ClientTarget, Closed } from './client-stream.ts';
-import { parseJid, prepareBare } from './jid.ts';
+import { prepareBare } from './jid.ts';
 import type { Ability, Attached, AttachRequest, Detached, GiveBackRequest, Link, LinkUp } from './link.ts';
-import { Paces } from './paces.ts';
 import { cover } from './returned.ts';
-import type { Credential } from './sasl.ts';
 import type { SendResult, StanzaHandler } from './session.ts';
 import { linkOf, type SessionMemory } from './session-memory.ts';
 import type { ReaderLimits } from './stanza-limits.ts';
-import { pauseBefore } from './supervisor.ts';
-
-/** `absent`: the operator has none for this user; `later`: its source does not answer. */
-export type CredentialAnswer =
-  | { kind: 'found'; credential: Credential }
-  | { kind: 'absent'; text: string }
-  | { kind: 'later'; text: string };
 
 export interface ClientLinkOptions {
   target: ClientTarget;
   resource: string;
-  /** Sessions made in a second. */
+  /** Logins in a second. */
   perSecond: number;
-  credentialOf: (user: string) => Promise<CredentialAnswer>;
+  credentialOf: LoginsOptions['credentialOf'];
+  /** From one visit to the archive of a user in `shadow` to the next. */
+  archiveEveryMs: number;
   memory: SessionMemory;
   limits: Partial<ReaderLimits>;
   clock: Clock;
@@ -50,12 +45,9 @@ interface Held {
   isPassing: boolean;
 }
 
-type Failure = Extract<Attached, { condition: string }> | { kind: 'lost' };
-
 const lookEveryMs = 15_000;
 const silentMs = 60_000;
 const deadMs = 120_000;
-const pauses = { pauseMinMs: 250, pauseMaxMs: 30_000 };
 /** After the last stanza that was handed back. */
 const hidingMs = 2_000;
 const unavailable = '<presence type="unavailable"/>';
@@ -67,7 +59,7 @@ const ended = ['conflict', 'policy-violation', 'not-authorized', 'not-allowed'];
 export class ClientLink implements Link {
   readonly name: string;
   readonly epoch = randomBytes(12).toString('base64url');
-  readonly lacks: ReadonlySet<Ability> = new Set(['observe', 'lock'] as const);
+  readonly lacks: ReadonlySet<Ability> = new Set(['liveCopies', 'lock'] as const);
   onUp: (up: LinkUp) => void = () => {};
   onDown: () => void = () => {};
   onRefused: (reason: string) => void = () => {};
@@ -76,8 +68,11 @@ export class ClientLink implements Link {
   onMissed: MissedHandler = () => {};
   onDetached: (detached: { jid: string; reason: string; h: number }) => void = () => {};
   onLost: (jid: string) => void = () => {};
+  onCopiesLost: (user: string) => void = () => {};
   readonly #options: ClientLinkOptions;
-  readonly #paces: Paces;
+  readonly #logins: Logins;
+  readonly #lookout: Lookout;
+  readonly #watch: ArchiveWatch;
   readonly #held = new Map<string, Held>();
   /** One thing after the other for each user. */
   readonly #turns = new Map<string, Promise<unknown>>();
@@ -88,14 +83,25 @@ export class ClientLink implements Link {
   #hasArchive: boolean | null = null;
   #isPaused = false;
   #isStopped = false;
-  #failures = 0;
   #looking?: Timer;
-  #probe: Probe | null = null;
 
   constructor(options: ClientLinkOptions) {
     this.#options = options;
     this.name = `c2s/${options.target.domain}`;
-    this.#paces = new Paces(options);
+    this.#logins = new Logins(options);
+    this.#lookout = new Lookout({
+      ...options,
+      link: this.name,
+      found: () => this.#isThere(),
+      refused: (reason) => this.onRefused(reason),
+    });
+    this.#watch = new ArchiveWatch({
+      ...options,
+      everyMs: options.archiveEveryMs,
+      logins: this.#logins,
+      onStanza: (stanza, arrival, accepted) => this.onStanza(stanza, arrival, accepted),
+      onLost: (user) => this.onCopiesLost(user),
+    });
   }
 
   get up(): boolean {
@@ -110,7 +116,7 @@ export class ClientLink implements Link {
     const { clock, log } = this.#options;
     const failed = (fault: unknown) => log.error({ event: 'client.fault', fault: String(fault) });
     this.#looking = every(clock, lookEveryMs, () => this.#lookAround(), failed);
-    this.#look();
+    this.#lookout.look();
   }
 
   /** The sessions stay on the server, to be resumed. */
@@ -118,7 +124,8 @@ export class ClientLink implements Link {
     this.#isStopped = true;
     this.#up = false;
     this.#looking?.cancel();
-    this.#probe?.cancel();
+    this.#lookout.stop();
+    this.#watch.stop();
     await Promise.all([...this.#held.values()].map(({ session }) => session.suspend()));
   }
 
@@ -170,12 +177,13 @@ export class ClientLink implements Link {
     return this.#inTurn(user, () => this.#detach(user));
   }
 
-  observe(): Promise<SendResult> {
-    return Promise.resolve(cannot);
+  /** Late copies only. */
+  async observe(user: string): Promise<SendResult> {
+    return this.#up ? this.#watch.observe(`${user}@${this.#options.target.domain}`) : { kind: 'lost' };
   }
 
-  unobserve(): Promise<SendResult> {
-    return Promise.resolve(cannot);
+  async unobserve(user: string): Promise<SendResult> {
+    return this.#watch.unobserve(`${user}@${this.#options.target.domain}`);
   }
 
   lock(): Promise<SendResult> {
@@ -267,13 +275,10 @@ export class ClientLink implements Link {
     how: { resource: string; carbons: boolean; mustResume: boolean },
   ): Promise<Held | Failure | { kind: 'gone' }> {
     const { target, limits, clock, memory, log } = this.#options;
-    const refusal = this.#paces.refusal(user);
-    if (refusal) return refusal;
-    if (!(await this.#paces.turn()) || !this.#up) return { kind: 'lost' };
-    const answer = await this.#options.credentialOf(user);
-    if (answer.kind === 'absent') return this.#paces.refused(user, 'not-authorized', answer.text);
-    if (answer.kind === 'later') return { kind: 'wait', condition: 'temporary-auth-failure', text: answer.text };
-    const login = { user: parseJid(user)?.local ?? '', credential: answer.credential };
+    const admitted = await this.#logins.admit(user);
+    if (admitted.kind !== 'admitted') return admitted;
+    if (!this.#up) return { kind: 'lost' };
+    const { login } = admitted;
     const resource = this.#resources.get(user) ?? how.resource;
     const session = new ClientSession({
       ...{ target, limits, clock, memory, log, user, login, resource, carbons: how.carbons },
@@ -292,18 +297,15 @@ export class ClientLink implements Link {
   #opened(user: string, session: ClientSession, { resumed, hasArchive }: Extract<Opened, { kind: 'open' }>): Held {
     const held: Held = { session, isResumed: resumed, presence: null, isPassing: false };
     this.#held.set(user, held);
-    this.#paces.passed(user);
+    this.#logins.passed(user);
     this.#hasArchive = hasArchive ?? this.#hasArchive;
     this.#options.log.debug({ event: 'client.open', user, jid: held.session.jid, resumed });
     return held;
   }
 
-  #failed(user: string, { by, condition, text }: Closed): Failure {
-    if (by === 'auth')
-      return this.#paces.refused(user, condition, `the server does not let ${user} in: ${condition} ${text}`);
-    if (by === 'unreachable') this.#down(`${condition}: ${text}`);
-    if (by === 'unreachable' || by === 'us') return { kind: 'lost' };
-    return { kind: by === 'insecure' ? 'refused' : 'wait', condition, text: text || condition };
+  #failed(user: string, closed: Closed): Failure {
+    if (closed.by === 'unreachable') this.#down(`${closed.condition}: ${closed.text}`);
+    return this.#logins.failed(user, closed);
   }
 
   /** A session that stood has lost its connection, or was ended by the server. */
@@ -335,47 +337,15 @@ export class ClientLink implements Link {
     this.#up = false;
     this.#options.log.warn({ event: 'attach.down', link: this.name, reason });
     this.onDown();
-    this.#lookLater();
-  }
-
-  /** Is the server there, and as it has to be? Nobody logs in for that. */
-  #look(): void {
-    const { target, limits, clock } = this.#options;
-    const asked = probe({ target, limits, clock });
-    this.#probe = asked;
-    void asked.result.then((answer) => {
-      this.#probe = null;
-      if (this.#isStopped) return;
-      if ('features' in answer) return this.#isThere();
-      const { by, condition, text } = answer.closed;
-      if (by === 'insecure') this.#refused(condition, text);
-      this.#lookLater();
-    });
-  }
-
-  #lookLater(): void {
-    if (this.#isStopped) return;
-    const { clock } = this.#options;
-    clock.after(pauseBefore(this.#failures++, pauses, clock.random()), () => !this.#isStopped && this.#look());
+    this.#lookout.lookLater();
   }
 
   #isThere(): void {
-    this.#failures = 0;
     this.#up = true;
     this.#options.log.info({ event: 'attach.up', link: this.name, resumed: this.#wasUp, epoch: this.epoch });
     const up = { resumed: this.#wasUp, missed: false, epoch: this.epoch, sessions: this.#held.size };
     this.#wasUp = true;
     this.onUp(up);
-  }
-
-  #refused(condition: string, text: string): void {
-    const hint =
-      'xmpp.client: host and port must be those for clients, and the certificate be for xmpp.domain (or its CA in caFile)';
-    this.#options.log.error(
-      { event: 'attach.refused', link: this.name, condition, text, hint },
-      `attach refused: ${text}`,
-    );
-    this.onRefused(`${text}; ${hint}`);
   }
 }
 

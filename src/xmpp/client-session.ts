@@ -1,23 +1,23 @@
-// One user's client session: resumed or bound, counted both ways (XEP-0198), and acknowledged as the ledger accepts.
+// One user's client session: counted both ways (XEP-0198), and acknowledged as the ledger accepts.
 
-import { Element } from 'ltx';
+import type { Element } from 'ltx';
 import type { Timer } from '../clock.ts';
 import type { Log } from '../log.ts';
-import { isRefusal } from '../refusal.ts';
 import { Arrivals } from './arrivals.ts';
+import { type Begun, ClientNegotiation } from './client-negotiation.ts';
+import { ClientQuestions } from './client-questions.ts';
 import { type ClientListener, ClientStream, type ClientStreamOptions, type Closed } from './client-stream.ts';
-import { fullOf, parseJid, prepareBare } from './jid.ts';
 import type { Link } from './link.ts';
-import { NS_BIND, NS_CARBONS, NS_DISCO_INFO, NS_MAM, NS_SID, NS_SM } from './namespaces.ts';
+import { NS_CARBONS, NS_DISCO_INFO, NS_MAM, NS_SID, NS_SM } from './namespaces.ts';
 import { OtherResources } from './other-resources.ts';
 import { Outgoing } from './outgoing.ts';
 import { uncover } from './returned.ts';
 import type { SendResult } from './session.ts';
-import { epochOf, linkOf, readEpoch, type SessionMemory } from './session-memory.ts';
+import { linkOf, type SessionMemory } from './session-memory.ts';
 import { childOf, elementsOf, isStanza } from './stanza.ts';
-import { readError, type StanzaError } from './stanza-error.ts';
+import { readError } from './stanza-error.ts';
 import type { Skipped } from './stanza-limits.ts';
-import { forStream, tag, writeElement } from './xml-writer.ts';
+import { forStream, tag } from './xml-writer.ts';
 
 export interface ClientSessionOptions extends Omit<ClientStreamOptions, 'login'> {
   login: NonNullable<ClientStreamOptions['login']>;
@@ -58,13 +58,12 @@ export class ClientSession implements ClientListener {
   readonly #stream: ClientStream;
   readonly #arrivals: Arrivals;
   readonly #out: Outgoing;
-  readonly #questions = new Map<string, (answer: Element) => void>();
+  readonly #questions: ClientQuestions;
+  readonly #negotiation: ClientNegotiation;
   readonly #fences: { n: number; done: (isThere: boolean) => void; limit: Timer }[] = [];
   readonly #others: OtherResources;
   #told: (opened: Opened) => void = () => {};
-  #stage: 'connecting' | 'resuming' | 'binding' | 'enabling' | 'open' = 'connecting';
-  #old: { epoch: string; h: number } | null = null;
-  #position: Promise<{ epoch: string; h: number } | null>;
+  #isOpen = false;
   #epoch = '';
   #isNew = true;
   #hasArchive: boolean | null;
@@ -74,7 +73,7 @@ export class ClientSession implements ClientListener {
   #isOwed = false;
 
   constructor(options: ClientSessionOptions) {
-    const { user, memory, events, log, clock } = options;
+    const { user, resource, mustResume, memory, events, log, clock } = options;
     this.#options = options;
     this.#link = linkOf(user);
     this.#hasArchive = options.hasArchive;
@@ -97,13 +96,20 @@ export class ClientSession implements ClientListener {
       drop: (reason) => this.#stream.drop(reason),
     });
     this.#others = new OtherResources(user);
-    this.#position = memory.position(this.#link);
+    const write = (text: string) => this.#stream.write(text);
+    this.#questions = new ClientQuestions(user);
+    this.#out = new Outgoing({ link: this.#link, memory, write });
+    this.#negotiation = new ClientNegotiation({
+      ...{ user, resource, mustResume, memory, log, write, questions: this.#questions },
+      begun: (begun) => this.#begun(begun),
+      failed: (closed) => this.#fail(closed),
+      fault: (fault) => this.#notWritten(fault),
+    });
     this.#stream = new ClientStream(options, this);
-    this.#out = new Outgoing({ link: this.#link, memory, write: (text) => this.#stream.write(text) });
   }
 
   get stands(): boolean {
-    return this.#stage === 'open' && !this.#stream.isClosed;
+    return this.#isOpen && !this.#stream.isClosed;
   }
 
   /** `isReturn`: its id is the key, and an error to it is the answer. */
@@ -158,18 +164,7 @@ export class ClientSession implements ClientListener {
   }
 
   onFeatures(features: Element): void {
-    if (!childOf(features, 'sm', NS_SM)) {
-      const text = 'the server has no stream management (XEP-0198), without which messages could be lost';
-      return this.#fail({ by: 'insecure', condition: 'feature-not-implemented', text });
-    }
-    this.#once(this.#position, (old) => {
-      this.#old = old;
-      if (old && old.epoch !== '') {
-        this.#stage = 'resuming';
-        this.#stream.write(tag('resume', { xmlns: NS_SM, previd: readEpoch(old.epoch).smId, h: old.h }));
-      } else if (this.#options.mustResume) this.#fail(null);
-      else this.#bind();
-    });
+    this.#negotiation.features(features);
   }
 
   onElement(element: Element): void {
@@ -178,7 +173,7 @@ export class ClientSession implements ClientListener {
     if (attrs.xmlns === NS_SM) this.#nonza(element);
     else if (isStanza(element)) {
       if (this.#epoch !== '') this.#count(element);
-      else if (name === 'iq') this.#isAnswer(element);
+      else if (name === 'iq') this.#questions.isAnswer(element);
     }
   }
 
@@ -196,9 +191,8 @@ export class ClientSession implements ClientListener {
       limit.cancel();
       done(false);
     }
-    const wasOpen = this.#stage === 'open';
     this.#told({ kind: 'failed', closed });
-    if (wasOpen) this.#options.onClosed(closed);
+    if (this.#isOpen) this.#options.onClosed(closed);
   }
 
   #nonza(element: Element): void {
@@ -206,63 +200,21 @@ export class ClientSession implements ClientListener {
     const h = /^\d{1,10}$/.test(attrs.h ?? '') ? Number(attrs.h) : null;
     if (name === 'a' && h !== null) this.#heardAck(h);
     else if (name === 'r') this.#asked();
-    else if (name === 'resumed' && this.#stage === 'resuming') this.#resumed(h ?? 0);
-    else if (name === 'failed' && this.#stage === 'resuming') this.#notResumed(h);
-    else if (name === 'enabled' && this.#stage === 'enabling') this.#enabled(element);
-    else if (name === 'failed' && this.#stage === 'enabling')
-      this.#fail({
-        by: 'insecure',
-        condition: 'feature-not-implemented',
-        text: 'the server refuses stream management',
-      });
+    else this.#negotiation.answered(element, h);
   }
 
-  /** What was not acknowledged follows in this very chunk. */
-  #resumed(h: number): void {
-    const { epoch, h: accepted } = this.#old!;
-    this.#isNew = false;
-    this.#epoch = epoch;
-    this.#received = this.#acked = accepted;
-    this.#arrivals.open(epoch, accepted);
-    this.jid = `${this.#options.user}/${readEpoch(epoch).resource}`;
-    this.isAvailable = true;
-    this.#once(this.#out.begin(h), () => this.#equip());
-  }
-
-  /** `h` null: the server has forgotten it altogether, and what was unanswered is sent again. */
-  #notResumed(h: number | null): void {
-    const { memory, mustResume, log, user } = this.#options;
-    log.info({ event: 'client.not-resumed', user, h });
-    // Should this connection end now, the next one must not try it again: what it says about h it says once.
-    this.#stage = 'binding';
-    const written = Promise.all([memory.resolved(this.#link, h ?? 0), memory.read(this.#link, '', 0)]);
-    this.#once(written, () => (mustResume ? this.#fail(null) : this.#bind()));
-  }
-
-  #bind(): void {
-    this.#stage = 'binding';
-    const { resource } = this.#options;
-    const bind = writeElement(new Element('bind', { xmlns: NS_BIND }).c('resource').t(resource).up());
-    if (isRefusal(bind)) return this.#fail({ by: 'insecure', condition: bind.condition, text: bind.text });
-    this.#ask('set', undefined, bind, (answer) => {
-      const jid = parseJid(childOf(answer, 'bind', NS_BIND)?.getChildText('jid') ?? '');
-      if (answer.attrs.type !== 'result' || !jid) return this.#fail(closedBy(readError(answer)));
-      this.jid = fullOf(jid);
-      this.#stage = 'enabling';
-      this.#stream.write(tag('enable', { xmlns: NS_SM, resume: 'true' }));
-    });
-  }
-
-  #enabled({ attrs: { id, resume } }: Element): void {
+  #begun({ jid, epoch, isNew, isAnother, received, processed }: Begun): void {
     const { user, memory, events } = this.#options;
-    const isResumable = id && (resume === 'true' || resume === '1');
-    // One that cannot be resumed has a name all the same: asked for it, the server says so.
-    this.#epoch = epochOf(this.jid.slice(user.length + 1), isResumable ? id : crypto.randomUUID());
-    this.#arrivals.open(this.#epoch, 0);
-    const written = memory.read(this.#link, this.#epoch, 0);
-    // There was a session before: what came between the two only the archive has.
-    if (this.#old) events.onMissed(user, () => {});
-    this.#once(Promise.all([written, this.#out.begin(0)]), () => this.#equip());
+    this.jid = jid;
+    this.#epoch = epoch;
+    this.#isNew = isNew;
+    // Only one that has shown itself is ever kept by a server.
+    this.isAvailable = !isNew;
+    this.#received = this.#acked = received;
+    this.#arrivals.open(epoch, received);
+    const written = isNew ? memory.read(this.#link, epoch, 0) : null;
+    if (isAnother) events.onMissed(user, () => {});
+    this.#once(Promise.all([written, this.#out.begin(processed)]), () => this.#equip());
   }
 
   /** What the server has for this account, and copies of what others of the user's resources send and get. */
@@ -270,7 +222,7 @@ export class ClientSession implements ClientListener {
     if (this.#stream.isClosed) return;
     const { user, carbons } = this.#options;
     const ask = (...[type, payload, done]: ['get' | 'set', string, (answer: Element) => void]) =>
-      this.#ask(type, type === 'get' ? user : undefined, payload, done);
+      this.#out.tell(this.#questions.ask(type, type === 'get' ? user : undefined, payload, done));
     if (this.#hasArchive === null)
       ask('get', tag('query', { xmlns: NS_DISCO_INFO }), (answer) => {
         const features = elementsOf(childOf(answer, 'query', NS_DISCO_INFO) ?? answer).map(({ attrs }) => attrs.var);
@@ -284,7 +236,7 @@ export class ClientSession implements ClientListener {
       });
     void this.#fence().then((isThere) => {
       if (!isThere) return this.#stream.drop('no answer while the session was made');
-      this.#stage = 'open';
+      this.#isOpen = true;
       this.#stream.settle();
       this.#told({ kind: 'open', resumed: !this.#isNew, hasArchive: this.#hasArchive });
     });
@@ -295,27 +247,9 @@ export class ClientSession implements ClientListener {
     this.#isNew = false;
   }
 
-  #ask(type: 'get' | 'set', to: string | undefined, payload: string, done: (answer: Element) => void): void {
-    const id = crypto.randomUUID();
-    this.#questions.set(id, done);
-    const iq = tag('iq', { type, id, to }, payload);
-    if (this.#epoch === '') this.#stream.write(iq);
-    else this.#out.tell(iq);
-  }
-
-  /** True if it answers a question of ours. */
-  #isAnswer(iq: Element): boolean {
-    const { attrs } = iq;
-    const done = attrs.type === 'result' || attrs.type === 'error' ? this.#questions.get(attrs.id ?? '') : undefined;
-    if (!done || (attrs.from && prepareBare(attrs.from) !== this.#options.user)) return false;
-    this.#questions.delete(attrs.id ?? '');
-    done(iq);
-    return true;
-  }
-
   #count(stanza: Element): void {
     const { attrs, name } = stanza;
-    if (name === 'iq' && this.#isAnswer(stanza)) return this.#take({ kind: 'hole' });
+    if (name === 'iq' && this.#questions.isAnswer(stanza)) return this.#take({ kind: 'hole' });
     if (name === 'message' && attrs.type === 'error' && this.#out.refused(attrs.id ?? '', readError(stanza)))
       return this.#take({ kind: 'hole' });
     if (name === 'presence') this.#others.heard(stanza, this.jid);
@@ -375,15 +309,15 @@ export class ClientSession implements ClientListener {
 
   /** What the ledger cannot keep does not count: another connection begins from what it has. */
   #once<T>(kept: Promise<T>, then: (value: T) => void): void {
-    kept.then(then).catch((fault) => this.#stream.drop(`not written: ${String(fault)}`));
+    kept.then(then).catch((fault) => this.#notWritten(fault));
+  }
+
+  #notWritten(fault: unknown): void {
+    this.#stream.drop(`not written: ${String(fault)}`);
   }
 
   #fail(closed: Closed | null): void {
     this.#told(closed ? { kind: 'failed', closed } : { kind: 'gone' });
     this.#stream.end();
   }
-}
-
-function closedBy({ condition, text }: StanzaError): Closed {
-  return { by: 'connection', condition, text };
 }

@@ -37,8 +37,8 @@ export interface GiveBackRequest {
   stanza: string;
 }
 
-/** What only the module can do: copies without a session, refusing legacy clients. */
-export type Ability = 'observe' | 'lock';
+/** What only the module can do: copies as they come, without a session (else `observe` gives late ones, see Arrival); refusing legacy clients. */
+export type Ability = 'liveCopies' | 'lock';
 
 export interface Link {
   /** Names the link in the ledger. */
@@ -61,6 +61,8 @@ export interface Link {
   onDetached: (detached: { jid: string; reason: string; h: number }) => void;
   /** The connection of this session is gone: `attach` finds the session again, or makes another. */
   onLost: (jid: string) => void;
+  /** Late copies of this user (a bare JID) have ended: `observe` tries again. */
+  onCopiesLost: (user: string) => void;
   /** Whether this session can be spoken through now. */
   stands(jid: string): boolean;
   /** Whether the server may still have a session that was made in this epoch ('': one that was lost). */

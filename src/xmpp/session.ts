@@ -18,11 +18,13 @@ export interface Arrival {
   user: string;
   /** Set on copies from `observe` only: which way the message went. */
   dir?: 'in' | 'out';
+  /** Such a copy out of the archive, by a client that nobody sees: good for comparing, and for nothing else. */
+  isLate?: boolean;
   /** The server handed it to another resource of the user, too. */
   seen: boolean;
   /** The archive's id, where the stanza does not carry it. */
   sid?: string;
-  /** Absent on addresses of the component's own domain: XEP-0114 has no acks. */
+  /** Absent on late copies, and on addresses of the component's own domain: XEP-0114 has no acks. */
   position?: Position;
 }
 

@@ -19,7 +19,7 @@ const result = (inside: string, attrs = "id='s1' queryid='q1'", from = user) =>
   `<message from='${from}' to='bob@example.com/mqtt'><result xmlns='urn:xmpp:mam:2' ${attrs}>${inside}</result></message>`;
 const stamp = "<delay xmlns='urn:xmpp:delay' stamp='2026-01-02T03:04:05Z'/>";
 
-function read(text: string, arrival: { dir?: 'in' | 'out' } = {}) {
+function read(text: string, arrival: { dir?: 'in' | 'out'; isLate?: boolean } = {}) {
   const stanza = parseStanza(text) as Element;
   const wrapper = wrapperOf(stanza);
   const way = wayOf(stanza, wrapper, { user, seen: false, ...arrival });
@@ -92,6 +92,7 @@ test('what comes without a sender comes from the own account', () => {
 
 test('an observed stanza is never unwrapped: the server does not observe its own copies', () => {
   expect(read(carbon('received', forwarded(inner(received))), { dir: 'in' }).way).toBe('observed');
+  expect(read(carbon('received', forwarded(inner(received))), { dir: 'in', isLate: true }).way).toBe('late');
 });
 
 test.each([

@@ -31,6 +31,10 @@ const rows: Row[] = [
   { phase: 'dual', app: ['none'], way: 'direct', route: 'accept' },
   { phase: 'dual', app: ['away', 'here', 'unknown'], way: ['direct', ...copies], route: 'accept' },
   { phase: 'mqtt', way: ['direct', ...copies], route: 'accept' },
+  { phase: 'shadow', way: 'late', route: 'shadow' },
+  { phase: 'legacy', way: 'late', route: 'count' },
+  { phase: 'dual', way: 'late', route: 'count' },
+  { phase: 'mqtt', way: 'late', route: 'count' },
 ];
 
 const cases = rows.flatMap(({ phase, moving, app = apps, way, route }) =>
@@ -45,7 +49,7 @@ test.each(cases)(
 );
 
 test('every phase, way and app stands in the table', () => {
-  expect(cases.filter(({ moving }) => !moving)).toHaveLength(4 * 4 * apps.length);
+  expect(cases.filter(({ moving }) => !moving)).toHaveLength(4 * 5 * apps.length);
 });
 
 test('of a user nobody knows, what comes to a session is refused, and copies are counted', () => {

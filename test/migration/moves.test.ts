@@ -117,6 +117,22 @@ test('while it is not known whether copies have ended, the row does not count on
   expect(JSON.parse(row?.observed ?? '')).toEqual({ epoch: 'E1', asked: true });
 });
 
+test('late copies are for comparing only: asked for in shadow, never in dual, and again when they have ended', async () => {
+  const stage = await setStage({ lacks: new Set(['liveCopies', 'lock']) });
+  await deviceHere(stage);
+  await deviceAway(stage);
+  await stage.move('shadow');
+  expect(stage.acts).toEqual(['observe']);
+  stage.users.copiesGone(stage.user());
+  stage.reconcile.poke(stage.user());
+  await stage.clock.turn(100);
+  expect(stage.acts).toEqual(['observe', 'observe']);
+  expect(stage.user().observed).toEqual({ epoch: 'E1' });
+  await stage.move('dual');
+  expect(stage.acts).toEqual(['observe', 'observe', 'unobserve']);
+  expect(stage.user()).toMatchObject({ phase: 'dual', observed: undefined });
+});
+
 test('a move to a phase that is superseded twice while it drains goes on draining', async () => {
   const stage = await setStage();
   await deviceHere(stage);

@@ -92,9 +92,14 @@ export interface Stage {
 interface StageOptions {
   legacyLogin?: LegacyLogin;
   attachWindow?: number;
+  lacks?: LegacyServer['lacks'];
 }
 
-export async function setStage({ legacyLogin = 'allow', attachWindow = 8 }: StageOptions = {}): Promise<Stage> {
+export async function setStage({
+  legacyLogin = 'allow',
+  attachWindow = 8,
+  lacks = new Set(),
+}: StageOptions = {}): Promise<Stage> {
   const clock = new TurnedClock();
   const ledger = localLedger(new DatabaseSync(':memory:'));
   const log: Log = silentLog;
@@ -117,7 +122,7 @@ export async function setStage({ legacyLogin = 'allow', attachWindow = 8 }: Stag
   const jid = `${bob}/mqtt`;
   const server: LegacyServer & { epoch: string; up: boolean } = {
     ...{ up: true, epoch: 'E1', link: 'link', hasArchive: false, jidOf: (user) => `${user}/mqtt` },
-    ...{ lacks: new Set(), stands: () => server.up, mayHold: (epoch) => epoch === server.epoch },
+    ...{ lacks, stands: () => server.up, mayHold: (epoch) => epoch === server.epoch },
     attach: (_, shown) => ask('attach', nameOfShown(shown), { kind: 'attached', jid }),
     show: (_, shown) => ask('show', nameOfShown(shown), processed),
     detach: () => ask('detach', '', { kind: 'detached', h: 0 }),

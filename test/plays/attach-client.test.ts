@@ -76,11 +76,6 @@ test('a credential that fails ends the move with the reason, and harms nobody el
   await app.hears('message', { body: 'all well' }, { from });
 });
 
-test('what a client cannot do is refused with the reason', async () => {
-  const shadow = await stage.gateway.put('bob@example.com', 'shadow');
-  expect(shadow.body.detail).toMatch(/only the server module/);
-});
-
 test('a rollback hands back what no app has: readable, with sender and time; a legacy client finds it at its login', async () => {
   // Moved in the play before; no device of his is known, and no legacy client is there.
   (await stage.contact('carol/pc')).say('dave@example.com', 'for dave', 'd1');

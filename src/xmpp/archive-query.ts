@@ -1,10 +1,15 @@
 // The archive's language (XEP-0313 over XEP-0059): one page asked for, and what the answer says. Pure.
 
 import { Element } from 'ltx';
-import type { ArchivePlace } from '../ledger/ledger.ts';
-import { NS_DATA_FORMS, NS_MAM, NS_RSM } from '../xmpp/namespaces.ts';
-import { childOf } from '../xmpp/stanza.ts';
-import { readError } from '../xmpp/stanza-error.ts';
+import { NS_DATA_FORMS, NS_MAM, NS_RSM } from './namespaces.ts';
+import { childOf } from './stanza.ts';
+import { readError } from './stanza-error.ts';
+
+/** A result: its id in the archive, and when it was written there (ms since 1970). */
+export interface Place {
+  id: string;
+  at: number;
+}
 
 /** What is asked for: what comes behind an id or a time (ms since 1970), oldest first; or the end, that is, the last message. */
 export type Wish = { after: string } | { since: number } | 'end';
@@ -62,7 +67,7 @@ export class Reading {
   readonly queryId = crypto.randomUUID();
   readonly wish: Wish;
   /** The last result's. */
-  place?: ArchivePlace;
+  place?: Place;
   /** The first result's time. */
   firstAt?: number;
   /** Resolves once it is known that results are left out. */
@@ -84,7 +89,7 @@ export class Reading {
   }
 
   /** A result has come; the answer is to be called once it is on disk. */
-  came(place: ArchivePlace): () => void {
+  came(place: Place): () => void {
     this.place = place;
     this.firstAt ??= place.at;
     this.#open++;
