@@ -55,15 +55,22 @@ access_rules:
 
 s2s_access: crossfade_s2s
 
+# In shaper_rules, so that a rollback finds room: Debian's max_user_offline_messages is 100 for ordinary users.
+#   max_user_offline_messages: 100000
+
 append_host_config:
   "${domain}":
-    modules: # beside mod_mam with \`default: always\`, mod_carboncopy, mod_offline, mod_stream_mgmt, mod_time and mod_version
+    modules: # beside mod_mam with \`default: always\`, mod_carboncopy, mod_offline, mod_stream_mgmt and mod_version
       mod_crossfade_attach:
         component: "${component.domain}"
         resume_timeout: 3600
         max_unacked: 20000
 `,
-  mosquitto: ({ mqtt: { root, shadowRoot, username }, xmpp: { maxStanzaBytes } }) => `# mosquitto.conf
+  mosquitto: ({
+    mqtt: { root, shadowRoot, username },
+    xmpp: { maxStanzaBytes },
+  }) => `# mosquitto.conf (Debian: /etc/mosquitto/conf.d/crossfade.conf)
+# Without a \`listener\` Mosquitto 2 is there for this machine only; apps elsewhere need one, with TLS: listener 8883, certfile, keyfile.
 allow_anonymous false
 password_file /etc/mosquitto/passwd
 acl_file /etc/mosquitto/crossfade.acl
@@ -76,6 +83,6 @@ max_packet_size ${stanzaRoom * maxStanzaBytes}
 sys_interval 2
 set_tcp_nodelay true
 
-# crossfade.acl
+# /etc/mosquitto/crossfade.acl
 ${mosquittoAcl({ root, shadowRoot, gateway: username })}`,
 };

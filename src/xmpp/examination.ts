@@ -13,7 +13,7 @@ export type Request = (to: string, type: 'get' | 'set', payload: string, timeout
 export interface ServerFacts {
   /** XEP-0092; absent where the server does not tell. */
   software?: { name: string; release: string };
-  /** The server's clock minus ours, ms; absent where it does not tell (XEP-0202). */
+  /** The server's clock minus ours, ms; absent where it does not tell, by XEP-0202 or else by the module. */
   clockAheadMs?: number;
   /** Of the host (XEP-0030). */
   features: ReadonlySet<string>;
@@ -26,22 +26,24 @@ const limitMs = 5_000;
 /** `host`: the users' domain. `now`: our clock, ms since 1970. Does not reject: what is not answered is absent. */
 export async function examineServer(request: Request, host: string, now: () => number): Promise<ServerFacts> {
   const get = (name: string, xmlns: string) => request(host, 'get', tag(name, { xmlns }), limitMs);
-  const [version, time, disco, about] = await Promise.all([
+  const asked = now();
+  const [version, time, disco, said] = await Promise.all([
     get('query', NS_VERSION),
     askTime(get, now),
     get('query', NS_DISCO_INFO),
-    get('about', NS_ATTACH),
+    get('about', NS_ATTACH).then((answer) => ({ about: readAbout(answer), between: (asked + now()) / 2 })),
   ]);
+  const clockAheadMs = time ?? aheadOf('at' in said.about ? said.about.at : undefined, said.between);
   const software = resultOf(version, 'query', NS_VERSION);
   const name = software?.getChildText('name');
   const info = resultOf(disco, 'query', NS_DISCO_INFO);
   return {
     ...(name && { software: { name, release: software?.getChildText('version') ?? '' } }),
-    ...(time !== null && { clockAheadMs: time }),
+    ...(clockAheadMs !== null && { clockAheadMs }),
     features: new Set(
       info ? elementsOf(info).flatMap(({ name, attrs }) => (name === 'feature' ? [attrs.var ?? ''] : [])) : [],
     ),
-    about: readAbout(about),
+    about: said.about,
   };
 }
 
@@ -52,8 +54,12 @@ async function askTime(
 ): Promise<number | null> {
   const asked = now();
   const answer = await get('time', NS_TIME);
-  const at = stampOf(resultOf(answer, 'time', NS_TIME)?.getChildText('utc') ?? undefined);
-  return at === null ? null : at - Math.round((asked + now()) / 2);
+  return aheadOf(resultOf(answer, 'time', NS_TIME)?.getChildText('utc') ?? undefined, (asked + now()) / 2);
+}
+
+function aheadOf(stamp: string | undefined, between: number): number | null {
+  const at = stampOf(stamp);
+  return at === null ? null : at - Math.round(between);
 }
 
 function readAbout(answer: Answer): ServerFacts['about'] {

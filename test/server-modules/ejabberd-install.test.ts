@@ -34,6 +34,7 @@ test('the module is installed, configured with the printed lines and removed whi
     await gateway.closed;
     await ejabberd.eval('ok = ext_mod:uninstall(<<"mod_crossfade_attach">>)');
     await ejabberd.eval('false = gen_mod:is_loaded(<<"example.com">>, mod_crossfade_attach)');
+    expect((await ejabberd.log()).match(/\[error\].*crossfade.*/g)).toBeNull();
   } finally {
     await ejabberd.stop();
   }

@@ -16,8 +16,12 @@
 proc(Host) -> gen_mod:get_module_proc(Host, ?MODULE).
 tell(Host, Message) -> gen_server:cast(proc(Host), Message).
 
-%% Ends every link and session, gives back what was not acknowledged, closes the connection.
-end_all(Host, Reason) -> call(Host, {end_all, Reason}).
+%% Ends every link and session, gives back what was not acknowledged, closes the connection. An uninstall stops once more what is stopped already.
+end_all(Host, Reason) ->
+    case whereis(proc(Host)) of
+        undefined -> ok;
+        _ -> call(Host, {end_all, Reason})
+    end.
 user_removed(Host, User) -> call(Host, {user_removed, User}).
 set(Host, Opts) -> call(Host, {set, Opts}).
 
