@@ -74,15 +74,15 @@ export class ByHand {
     return done ?? { key: order.key, done: false, user, state: found.state, text: isOut };
   }
 
-  async #act(order: Order): Promise<{ value: Done; frees: boolean }> {
+  async #act(order: Order): Promise<{ value: Done; freed: number[] }> {
     const { key } = order;
     const before = await this.#find(key);
-    if (!before) return { value: { key, done: false, text: 'it has been forgotten' }, frees: false };
+    if (!before) return { value: { key, done: false, text: 'it has been forgotten' }, freed: [] };
     const act = { retry: this.#retry, return: this.#giveBack, discard: this.#discard }[order.act];
     const text = await act.call(this, before, order);
     const state = (await this.#find(key))?.state;
     const value: Done = { key, done: text === null, user: before.user, state, ...(text !== null && { text }) };
-    return { value, frees: before.state === 'parked' && state !== 'parked' };
+    return { value, freed: state === 'parked' ? [] : [before.seq] };
   }
 
   async #find(key: string): Promise<EntryView | undefined> {

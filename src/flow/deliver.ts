@@ -110,13 +110,13 @@ export class Deliver {
 
   /**
    * Does `work` on entries of this conversation in the ledger while none of them is out, and none goes out; then what the ledger says
-   * holds. `work` tells whether it took away, or let go, the parked entry that holds back the others. Null, and nothing done, where
-   * one is unanswered for longer than `patienceMs`.
+   * holds. `freed`: entries that are not parked after it, since they have ended or go again; a parked one among them holds nothing back
+   * any more. Null, and nothing done, where one is unanswered for longer than `patienceMs`.
    */
   async apart<T>(
     conversation: Conversation,
     patienceMs: number,
-    work: () => Promise<{ value: T; frees: boolean }>,
+    work: () => Promise<{ value: T; freed: number[] }>,
   ): Promise<T | null> {
     const outbox = this.#lanes[conversation.lane].open(conversation);
     outbox.held++;
@@ -128,8 +128,8 @@ export class Deliver {
     try {
       while (!this.#stopped && outbox.busy && !isLate) await this.#landing();
       if (this.#stopped || outbox.busy) return null;
-      const { value, frees } = await work();
-      if (frees) outbox.parkedAt = null;
+      const { value, freed } = await work();
+      if (outbox.parked && freed.includes(outbox.parked.seq)) outbox.parked = null;
       return value;
     } finally {
       late.cancel();
@@ -145,7 +145,7 @@ export class Deliver {
     const outbox = this.#lanes[lane].find(conversation);
     if (!outbox) return null;
     if (outbox.flight) return { kind: 'in-flight', since: outbox.flight.since };
-    if (outbox.parkedAt !== null) return { kind: 'parked', since: outbox.parkedAt };
+    if (outbox.parked) return { kind: 'parked', since: outbox.parked.at };
     if (outbox.setback) return { kind: 'retrying', attempts: outbox.attempts + outbox.losses, ...outbox.setback };
     if (outbox.isEmpty && !outbox.busy) return null;
     const obstacle = this.#stopped ? 'stopping' : this.#parts.roads[lane].obstacle(user);
@@ -160,7 +160,7 @@ export class Deliver {
 
   #committed(entry: Entry): void {
     const outbox = this.#lanes[entry.lane].open(entry);
-    const isHeld = outbox.parkedAt !== null || outbox.resting !== null;
+    const isHeld = outbox.parked !== null || outbox.resting !== null;
     outbox.push(entry, !isHeld && this.#parts.roads[entry.lane].mayGo(entry.user));
     this.#pump(outbox);
   }
@@ -172,7 +172,7 @@ export class Deliver {
   async #requeue(operation: 'unpark' | 'republish', user?: string): Promise<void> {
     const held = operation === 'unpark' ? [...this.#parked(user)] : [];
     const conversations = await this.#parts.ledger.do(operation, { user });
-    for (const outbox of held) outbox.parkedAt = null;
+    for (const outbox of held) outbox.parked = null;
     this.#reread([...conversations, ...held.map(({ conversation }) => conversation)]);
   }
 
@@ -186,7 +186,7 @@ export class Deliver {
   }
 
   *#parked(user?: string): Iterable<Outbox> {
-    for (const outbox of this.#lanes.toMqtt.of(user)) if (outbox.parkedAt !== null) yield outbox;
+    for (const outbox of this.#lanes.toMqtt.of(user)) if (outbox.parked) yield outbox;
   }
 
   /** Sends the head if it may go now; called whenever something may have changed. */
@@ -292,7 +292,7 @@ export class Deliver {
       this.#parts.ledger.note('discard', { seqs: [seq], at, reason: answer.reason });
     else if (answer.kind === 'parked') {
       this.#parts.ledger.note('parked', { seq, at });
-      if (answer.holds) outbox.parkedAt = at;
+      if (answer.holds) outbox.parked = { seq, at };
       log.info({ event: 'entry.parked', key: entry.key, user: entry.user, channel: entry.channel });
     } else {
       this.#parts.ledger.note('refused', { seq, at, condition: answer.condition, text: answer.text });
@@ -340,10 +340,10 @@ export class Deliver {
   async #retryParked(): Promise<void> {
     const now = this.#parts.clock.now();
     const users = new Set<string>();
-    for (const { parkedAt, conversation } of this.#parked()) {
+    for (const { parked, conversation } of this.#parked()) {
       // A clock that was put back must not make it wait for the time that is gone.
       const waitMs = this.#parts.hasDeviceOnline(conversation.user) ? parkedRetryMs : parkedAloneRetryMs;
-      if (parkedAt !== null && Math.abs(now - parkedAt) >= waitMs) users.add(conversation.user);
+      if (parked && Math.abs(now - parked.at) >= waitMs) users.add(conversation.user);
     }
     for (const user of users) await this.unpark(user);
   }

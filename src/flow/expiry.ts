@@ -58,31 +58,31 @@ export class Expiry {
     }
   }
 
-  async #end(entries: Conversation & { all: Expired[] }): Promise<number> {
-    const { lane, user, peer, all } = entries;
+  async #end({ lane, user, peer, seqs }: Conversation & { seqs: number[] }): Promise<number> {
     const ended = await this.#parts.deliver.apart({ lane, user, peer }, patienceMs, async () => {
-      await this.#write(all);
-      return { value: all.length, frees: all.some(({ isParked }) => isParked) };
+      const freed = await this.#write(seqs);
+      return { value: freed.length, freed };
     });
     return ended ?? 0;
   }
 
-  async #write(all: Expired[]): Promise<void> {
+  /** Answers with those that it has ended: of what was out, and had to be awaited, some may have been answered. */
+  async #write(seqs: number[]): Promise<number[]> {
     const { ledger, clock, metrics, log } = this.#parts;
-    for (const entry of all) {
+    const at = clock.now();
+    const due = await ledger.do('expired', { now: at, limit: seqs.length, among: seqs });
+    for (const entry of due) {
+      if (entry.appHas) continue;
       const notice = this.#notice(entry);
       // Handed in together, so in one commit.
       if (notice) ledger.accept(notice).outcome.catch(this.#parts.fault);
-      metrics.expired.inc({ lane: entry.lane });
-      log.info({
-        event: 'entry.expired',
-        user: entry.user,
-        lane: entry.lane,
-        id: entry.id,
-        told: notice !== undefined,
-      });
+      const { user, lane, id } = entry;
+      metrics.expired.inc({ lane });
+      log.info({ event: 'entry.expired', user, lane, id, told: notice !== undefined });
     }
-    await ledger.do('expire', { seqs: all.map(({ seq }) => seq), at: clock.now() });
+    const ended = due.map(({ seq }) => seq);
+    await ledger.do('expire', { seqs: ended, at });
+    return ended;
   }
 
   /** For whoever has sent it: an entry, too, since it may not be there. Undefined where nobody waits for an answer, or it is one. */
@@ -107,14 +107,13 @@ export class Expiry {
   }
 }
 
-function byConversation(due: Expired[]): (Conversation & { all: Expired[] })[] {
-  const found = new Map<string, Conversation & { all: Expired[] }>();
-  for (const entry of due) {
-    const { lane, user, peer } = entry;
+function byConversation(due: Expired[]): (Conversation & { seqs: number[] })[] {
+  const found = new Map<string, Conversation & { seqs: number[] }>();
+  for (const { lane, user, peer, seq } of due) {
     const name = JSON.stringify([lane, user, peer]);
     const known = found.get(name);
-    if (known) known.all.push(entry);
-    else found.set(name, { lane, user, peer, all: [entry] });
+    if (known) known.seqs.push(seq);
+    else found.set(name, { lane, user, peer, seqs: [seq] });
   }
   return [...found.values()];
 }

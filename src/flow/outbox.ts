@@ -18,8 +18,8 @@ export class Outbox {
   #changed = false;
   /** An entry is out and unanswered, or a page is being read. */
   busy = false;
-  /** Nobody subscribed: waits for a device. */
-  parkedAt: number | null = null;
+  /** The entry that nobody subscribed for, and since when (ms): the others wait behind it for a device. */
+  parked: { seq: number; at: number } | null = null;
   /** Runs while the head must not go again yet. */
   resting: Timer | null = null;
   attempts = 0;
@@ -81,7 +81,7 @@ export class Outbox {
 
   /** Nothing keeps it from sending, as far as it knows itself. */
   get isFree(): boolean {
-    return !this.busy && this.held === 0 && this.parkedAt === null && this.resting === null;
+    return !this.busy && this.held === 0 && this.parked === null && this.resting === null;
   }
 
   get isEmpty(): boolean {

@@ -88,7 +88,8 @@ export interface Entry {
 
 /** An entry that waits beyond its time. */
 export interface Expired extends Conversation, Pick<Entry, 'seq' | 'channel' | 'id'> {
-  isParked: boolean;
+  /** An app has it, but the broker would have to be given it once more. */
+  appHas: boolean;
   /** toMqtt, and its sender waits for an answer: it came live and directly, and to nobody else. */
   original?: string;
 }

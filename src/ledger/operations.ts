@@ -76,9 +76,9 @@ export interface Operations extends OwnOperations, SessionOperations {
    */
   forget(args: { before: number; limit: number }): number;
 
-  /** What waits, or is parked, beyond its time and no app has acknowledged; the oldest first. */
-  expired(args: { now: number; limit: number }): Expired[];
-  /** Ends those of them as `discarded` (`expired`). */
+  /** What waits, or is parked, beyond its time, the oldest first; not what an app has and only the broker's horizon is awaited for. `among`: of these. */
+  expired(args: { now: number; limit: number; among?: number[] }): Expired[];
+  /** Ends those of them: as `discarded` (`expired`), or, what an app has, as `settled`. */
   expire(args: { seqs: number[]; at: number }): void;
 
   /** Conversations with entries to send (accepted, sent). */

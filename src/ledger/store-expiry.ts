@@ -1,7 +1,7 @@
 // The store's verbs on expiry: what waits beyond the time that its sender or the operator has set, and its end.
 
 import type { DatabaseSync } from 'node:sqlite';
-import { accepted, discarded, lanes, parked, sole, toMqtt } from './codes.ts';
+import { accepted, acked, discarded, lanes, parked, settled, sole, toMqtt } from './codes.ts';
 import type { Derived } from './derived.ts';
 import type { Operations } from './operations.ts';
 import { ender, type Standing } from './store-life.ts';
@@ -13,31 +13,37 @@ export function expiryOperations(
   derived: Derived,
 ): Pick<Operations, 'expired' | 'expire'> {
   const end = ender(db, tally, derived);
-  // What the app has acknowledged is there, whatever the broker's horizon still says.
-  const due = db.prepare(
-    `SELECT seq, lane, user, peer, channel, id, state, iif(lane = ${toMqtt} AND custody = ${sole} AND late = 0, original, NULL) AS original
-       FROM entry JOIN body USING (seq)
-       WHERE expires_at <= ? AND expires_at IS NOT NULL AND state <= 3 AND app_acked_at IS NULL ORDER BY expires_at LIMIT ?`,
+  // What an app has is there, whatever the broker's horizon still says; it is over only where it would have to go to the broker once more.
+  const columns = `seq, lane, user, peer, channel, id, app_has,
+      iif(lane = ${toMqtt} AND custody = ${sole} AND late = 0, original, NULL) AS original`;
+  const isDue = `expires_at IS NOT NULL AND state <= 3 AND (app_has = 0 OR state <> ${acked})`;
+  const all = db.prepare(
+    `SELECT ${columns} FROM entry JOIN body USING (seq) WHERE expires_at <= ? AND ${isDue} ORDER BY expires_at LIMIT ?`,
+  );
+  // `+`: by number, and not through all that is due.
+  const among = db.prepare(
+    `SELECT ${columns} FROM entry JOIN body USING (seq)
+       WHERE seq IN (SELECT value FROM json_each(?3)) AND +expires_at <= ?1 AND ${isDue} ORDER BY expires_at LIMIT ?2`,
   );
   const standing = db.prepare(
-    `SELECT seq, user, lane, state FROM entry WHERE seq = ? AND expires_at <= ? AND state BETWEEN ${accepted} AND ${parked}`,
+    `SELECT seq, user, lane, state, app_has FROM entry WHERE seq = ? AND expires_at <= ? AND state BETWEEN ${accepted} AND ${parked}`,
   );
   return {
-    expired: ({ now, limit }) =>
-      due.all(now, limit).map((row) => ({
+    expired: ({ now, limit, among: seqs }) =>
+      (seqs ? among.all(now, limit, JSON.stringify(seqs)) : all.all(now, limit)).map((row) => ({
         seq: Number(row.seq),
         lane: lanes[Number(row.lane)]!,
         user: String(row.user),
         peer: String(row.peer),
         channel: String(row.channel),
         id: row.id === null ? undefined : String(row.id),
-        isParked: row.state === parked,
+        appHas: row.app_has === 1,
         original: row.original === null ? undefined : String(row.original),
       })),
     expire({ seqs, at }) {
       for (const seq of seqs) {
-        const row = standing.get(seq, at) as unknown as Standing | undefined;
-        if (row) end(row, discarded, at, 'expired');
+        const row = standing.get(seq, at) as unknown as (Standing & { app_has: number }) | undefined;
+        if (row) end(row, row.app_has === 1 ? settled : discarded, at, 'expired');
       }
     },
   };

@@ -1,27 +1,17 @@
-// A ledger that does not answer holds a conversation up, and loses none of it.
+// What holds a conversation up: a ledger that does not answer, an entry that is parked; and what does not.
 
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import { Deliver } from '../../src/flow/deliver.ts';
 import type { Answer, Road } from '../../src/flow/road.ts';
-import type { Entry } from '../../src/ledger/ledger.ts';
+import type { Entry, Ledger } from '../../src/ledger/ledger.ts';
 import { silentLog } from '../../src/log.ts';
 import { makeMetrics } from '../../src/metrics.ts';
 import { localLedger } from '../ledger/bench.ts';
 import { bob, TurnedClock } from '../migration/stage.ts';
 
-test('a page that cannot be read is read again after a while, and what comes meanwhile stays behind it', async () => {
-  const ledger = localLedger(new DatabaseSync(':memory:'));
-  const accept = async (id: string) =>
-    ledger.accept(() => ({
-      ...{ lane: 'toMqtt', user: bob, peer: 'alice@example.com', channel: 'message', id, custody: 'sole' },
-      ...{ at: 1, topic: 'chat/bob/in/message', payload: id },
-    })).outcome;
-  await accept('m1');
-  const ask = ledger.do.bind(ledger);
-  let pages = 0;
-  ledger.do = ((...call: Parameters<typeof ask>) =>
-    call[0] === 'toSend' && ++pages === 1 ? Promise.reject(new Error('the engine died')) : ask(...call)) as typeof ask;
+/** A road that keeps what was sent, and answers as `does` says. */
+function roadWith(does: (entry: Entry) => Answer) {
   const sent: string[] = [];
   const road: Road = {
     window: 10,
@@ -30,20 +20,74 @@ test('a page that cannot be read is read again after a while, and what comes mea
     gaveUp: () => {},
     send(entry: Entry, answered: (answer: Answer) => void) {
       sent.push(entry.payload);
-      queueMicrotask(() => answered({ kind: 'delivered' }));
+      queueMicrotask(() => answered(does(entry)));
     },
   };
+  return { road, sent };
+}
+
+const conversation = { lane: 'toMqtt', user: bob, peer: 'alice@example.com' } as const;
+
+function accepting(ledger: Ledger) {
+  return async (id: string, channel = 'message') => {
+    const { seq, outcome } = ledger.accept(() => ({
+      ...{ ...conversation, channel, id, custody: 'sole' },
+      ...{ at: 1, topic: `chat/bob/in/${channel}`, payload: id },
+    }));
+    await outcome;
+    return seq;
+  };
+}
+
+async function started(ledger: Ledger, road: Road) {
   const clock = new TurnedClock();
   const deliver = new Deliver({
     ...{ ledger, roads: { toMqtt: road, toXmpp: road }, hasDeviceOnline: () => true },
     ...{ clock, metrics: makeMetrics(), log: silentLog },
   });
   await deliver.start();
+  return { deliver, clock };
+}
+
+test('a page that cannot be read is read again after a while, and what comes meanwhile stays behind it', async () => {
+  const ledger = localLedger(new DatabaseSync(':memory:'));
+  const accept = accepting(ledger);
+  await accept('m1');
+  const ask = ledger.do.bind(ledger);
+  let pages = 0;
+  ledger.do = ((...call: Parameters<typeof ask>) =>
+    call[0] === 'toSend' && ++pages === 1 ? Promise.reject(new Error('the engine died')) : ask(...call)) as typeof ask;
+  const { road, sent } = roadWith(() => ({ kind: 'delivered' }));
+  const { deliver, clock } = await started(ledger, road);
   await clock.turn(100);
   await accept('m2');
   await clock.turn(100);
   expect(sent).toEqual([]);
   await clock.turn(1_000);
   expect(sent).toEqual(['m1', 'm2']);
+  await deliver.stop(0);
+});
+
+test('the end of a parked entry that holds nothing back lets nothing go past one that does', async () => {
+  const ledger = localLedger(new DatabaseSync(':memory:'));
+  const accept = accepting(ledger);
+  const { road, sent } = roadWith(({ channel }) => ({ kind: 'parked', holds: channel === 'message' }));
+  const { deliver, clock } = await started(ledger, road);
+  const receipt = await accept('r1', 'receipt');
+  const first = await accept('m1');
+  await accept('m2');
+  await clock.turn(100);
+  expect(sent).toEqual(['r1', 'm1']);
+  const end = (seq: number) =>
+    deliver.apart(conversation, 100, async () => {
+      await ledger.do('discard', { seqs: [seq], at: 1, reason: 'expired' });
+      return { value: true, freed: [seq] };
+    });
+  await end(receipt);
+  await clock.turn(100);
+  expect(sent).toEqual(['r1', 'm1']);
+  await end(first);
+  await clock.turn(100);
+  expect(sent).toEqual(['r1', 'm1', 'm2']);
   await deliver.stop(0);
 });

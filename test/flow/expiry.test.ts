@@ -1,13 +1,25 @@
 // What expires is not sent any more, ends as discarded, and its sender is told by an entry; what is in time goes with its time.
 
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, expect, test } from 'vitest';
+import { Deliver } from '../../src/flow/deliver.ts';
+import { Expiry } from '../../src/flow/expiry.ts';
+import type { Answer, Road } from '../../src/flow/road.ts';
+import { silentLog } from '../../src/log.ts';
+import { makeMetrics } from '../../src/metrics.ts';
+import { makeTopics } from '../../src/mqtt/topic.ts';
+import { prepareBare } from '../../src/xmpp/jid.ts';
+import { draft, localLedger } from '../ledger/bench.ts';
+import { TurnedClock } from '../migration/stage.ts';
 import { bob, type CoreStage, type CoreStageOptions, setCoreStage, startsAt } from './core-stage.ts';
 
 let stage: CoreStage;
 const set = async (options: CoreStageOptions) => {
   stage = await setCoreStage(options);
 };
-afterEach(() => stage.end());
+afterEach(async () => {
+  await stage?.end();
+});
 
 const message = (id: string) => ({ id, to: 'alice@example.com', type: 'chat', body: id });
 const fromAlice = (id: string, more = '') =>
@@ -111,4 +123,52 @@ test('a message that expired while the gateway was away is not sent when it come
   sessionComes();
   await expect.poll(() => told('error').map(({ id }) => id)).toEqual(['m1']);
   expect(stage.sent.some((text) => text.includes('m1'))).toBe(false);
+});
+
+test('what an app has does not hold up the conversation, if its time ends before it could go to a restarted broker again', async () => {
+  await set({ expireAfterMs: 60_000 });
+  brokerComes();
+  await stage.arrives(fromAlice('c1'));
+  await expect.poll(() => told('message')).toHaveLength(1);
+  const payload = Buffer.from(JSON.stringify({ keys: [told('message')[0].key], device: 'phone' }));
+  await new Promise<void>((accepted) =>
+    stage.core.toXmpp.receive({ topic: 'chat/bob/out/ack', payload, qos: 1, retain: false }, accepted),
+  );
+  stage.core.brokerDown();
+  stage.now += 61_000;
+  stage.core.brokerUp();
+  stage.core.brokerBooted(stage.now);
+  await stage.arrives(fromAlice('c2'));
+  await expect.poll(() => told('message').map(({ id }) => id)).toContain('c2');
+  await expect.poll(async () => (await entry('c1'))?.state).toBe('settled');
+  expect(stage.sent.filter((text) => /type=['"]error['"]/.test(text))).toEqual([]);
+});
+
+test('what is answered while its end is on the way has not expired: nobody is told that it has', async () => {
+  const ledger = localLedger(new DatabaseSync(':memory:'));
+  const clock = new TurnedClock();
+  let answer: (answer: Answer) => void = () => {};
+  const road: Road = {
+    ...{ window: 10, mayGo: () => true, obstacle: () => null, gaveUp: () => {} },
+    send: (_entry, answered) => {
+      answer = answered;
+    },
+  };
+  const parts = { ledger, clock, metrics: makeMetrics(), log: silentLog };
+  const deliver = new Deliver({ ...parts, roads: { toMqtt: road, toXmpp: road }, hasDeviceOnline: () => true });
+  const fault = (error: unknown) => {
+    throw error;
+  };
+  const topics = makeTopics({ root: 'chat', domain: 'example.com', prepare: prepareBare });
+  const expiry = new Expiry({ ...parts, deliver, topics, fault });
+  await deliver.start();
+  expiry.start();
+  await ledger.accept(() => draft({ lane: 'toXmpp', id: 'm1', expiresAt: clock.now() + 1_500 })).outcome;
+  await clock.turn(2_500);
+  answer({ kind: 'delivered' });
+  await clock.turn(2_000);
+  const entries = await ledger.do('entries', {});
+  expect(entries.map(({ id, lane, state }) => [id, lane, state])).toEqual([['m1', 'toXmpp', 'settled']]);
+  expiry.stop();
+  await deliver.stop(0);
 });

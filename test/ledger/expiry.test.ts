@@ -48,6 +48,38 @@ describe.each(Object.entries(engines))('%s', (_, open) => {
     expect(await due(100)).toEqual(['p', 'a']);
   });
 
+  test('what a device was there for, of apps that never acknowledge, has not expired', async () => {
+    const { ledger } = bench;
+    const { seq } = await accept(ledger, { id: 'm1', expiresAt: 100 });
+    await ledger.do('putDevice', { user, client: 'phone', online: true, seenAt: 1 });
+    await ledger.do('answered', { seq, at: 1 });
+    expect(await due(100)).toEqual([]);
+  });
+
+  test('what an app has, and is to go once more as the broker has forgotten it, is settled when its time is over', async () => {
+    const { ledger } = bench;
+    const { seq, key } = await accept(ledger, { id: 'm1', expiresAt: 100, contentKey: 'c' });
+    await ledger.do('answered', { seq, at: 1 });
+    await ledger.do('appAcked', { user, keys: [key], at: 2 });
+    expect(await due(100)).toEqual([]);
+    await ledger.do('republish', {});
+    expect(await ledger.do('expired', { now: 100, limit: 9 })).toMatchObject([{ id: 'm1', appHas: true }]);
+    await ledger.do('expire', { seqs: [seq], at: 100 });
+    expect(await ledger.do('entries', {})).toMatchObject([{ id: 'm1', state: 'settled' }]);
+    expect((await accept(ledger, { id: 'm1', contentKey: 'c', late: true })).kind).toBe('repeat');
+    expect((await new Verifier({ ledger, clock: systemClock }).verify()).faults).toEqual([]);
+  });
+
+  test('asked about some, it names those of them that are due still', async () => {
+    const { ledger } = bench;
+    const of = async (id: string) => (await accept(ledger, { id, expiresAt: 100, lane: 'toXmpp' })).seq;
+    const [sent, waits, other] = [await of('sent'), await of('waits'), await of('other')];
+    await ledger.do('answered', { seq: sent, at: 1 });
+    const asked = await ledger.do('expired', { now: 100, limit: 9, among: [sent, waits] });
+    expect(asked.map(({ seq }) => seq)).toEqual([waits]);
+    expect(await ledger.do('expired', { now: 99, limit: 9, among: [waits, other] })).toEqual([]);
+  });
+
   test('what is ended so is discarded as expired, without its keys, and the account adds up; what is not due stays', async () => {
     const { ledger } = bench;
     const requestKey = 'r'.repeat(22);
