@@ -38,6 +38,8 @@ export class Outbox {
   held = 0;
   /** Stands in the queue for a free place in the broker's window. */
   queued = false;
+  /** Another one stands, or will, for its conversation, even if this one still has a place in a queue. */
+  gone = false;
 
   constructor(conversation: Conversation, ledger: Ledger) {
     this.conversation = conversation;
@@ -57,7 +59,7 @@ export class Outbox {
     this.#changed = true;
   }
 
-  /** An operator has changed something: what was known of the head may not hold any more. A parked one goes on holding. */
+  /** Something has been changed from outside: what was known of the head may not hold any more. A parked one goes on holding. */
   restart(): void {
     this.resting?.cancel();
     this.resting = null;
@@ -81,7 +83,7 @@ export class Outbox {
 
   /** Nothing keeps it from sending, as far as it knows itself. */
   get isFree(): boolean {
-    return !this.busy && this.held === 0 && this.parked === null && this.resting === null;
+    return !this.gone && !this.busy && this.held === 0 && this.parked === null && this.resting === null;
   }
 
   get isEmpty(): boolean {

@@ -58,11 +58,12 @@ export class Outboxes {
     }
   }
 
-  /** Those of the user go, but the ones in the hands of an operator. */
+  /** What the user's had before them was ended in the ledger. They go, but those that have an entry out or are in the hands of an operator. */
   drop(user: string): void {
     for (const outbox of this.of(user)) {
-      outbox.resting?.cancel();
-      if (outbox.held === 0) this.#remove(outbox);
+      outbox.parked = null;
+      outbox.restart();
+      if (!outbox.busy && outbox.held === 0) this.#remove(outbox);
     }
   }
 
@@ -102,6 +103,7 @@ export class Outboxes {
   }
 
   #remove(outbox: Outbox): void {
+    outbox.gone = true;
     const { user, peer } = outbox.conversation;
     const ofUser = this.#byUser.get(user);
     if (ofUser?.get(peer) === outbox) ofUser.delete(peer);

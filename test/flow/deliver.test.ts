@@ -91,3 +91,58 @@ test('the end of a parked entry that holds nothing back lets nothing go past one
   expect(sent).toEqual(['r1', 'm1', 'm2']);
   await deliver.stop(0);
 });
+
+test('what stood in line when its conversation was ended elsewhere is not sent when its turn comes, and what comes later is sent once', async () => {
+  const ledger = localLedger(new DatabaseSync(':memory:'));
+  const accept = accepting(ledger);
+  const answers: (() => void)[] = [];
+  const { road, sent } = roadWith(() => ({ kind: 'delivered' }));
+  const slow: Road = {
+    ...road,
+    window: 1,
+    send(entry, answered) {
+      sent.push(entry.payload);
+      answers.push(() => answered({ kind: 'delivered' }));
+    },
+  };
+  const { deliver, clock } = await started(ledger, slow);
+  const other = { ...conversation, user: 'carol@example.com', channel: 'message', custody: 'sole', at: 1 } as const;
+  await ledger.accept(() => ({ ...other, id: 'first', payload: 'first' })).outcome;
+  const m1 = await accept('m1');
+  await ledger.do('discard', { seqs: [m1], at: 1, reason: 'rolled back' });
+  deliver.forget('toMqtt', bob);
+  await accept('m2');
+  for (let turn = 0; turn < 4; turn++) {
+    answers.shift()?.();
+    await clock.turn(100);
+  }
+  expect(sent).toEqual(['first', 'm2']);
+  await deliver.stop(0);
+});
+
+test('what is out when its conversation is ended elsewhere is not sent again, and nothing overtakes it', async () => {
+  const ledger = localLedger(new DatabaseSync(':memory:'));
+  const accept = accepting(ledger);
+  const { road, sent } = roadWith(() => ({ kind: 'delivered' }));
+  const answers: ((answer: Answer) => void)[] = [];
+  const slow: Road = {
+    ...road,
+    send(entry, answered) {
+      sent.push(entry.payload);
+      answers.push(answered);
+    },
+  };
+  const { deliver, clock } = await started(ledger, slow);
+  const m1 = await accept('m1');
+  await clock.turn(10);
+  await ledger.do('discard', { seqs: [m1], at: 1, reason: 'no account' });
+  deliver.forget('toMqtt', bob);
+  await accept('m2');
+  await clock.turn(10);
+  expect(sent).toEqual(['m1']);
+  answers[0]!({ kind: 'lost' });
+  await clock.turn(5_000);
+  expect(sent).toEqual(['m1', 'm2']);
+  answers[1]!({ kind: 'delivered' });
+  await deliver.stop(0);
+});
