@@ -16,8 +16,8 @@ const repeatAfterMs = [30_000, 120_000, 600_000];
 /** Mosquitto tells its uptime every 10 s unless set otherwise. */
 const bootWaitMs = 12_000;
 const bootMeta = 'broker-boot';
-/** After the broker has dropped messages, what may be among them goes again, at most so often. */
-const droppedEveryMs = 60_000;
+/** After the broker has dropped messages, what may be among them goes again; so long after that, once more for what was dropped meanwhile. */
+const droppedPauseMs = 60_000;
 
 export interface UpkeepParts extends ExpiryParts {
   users: Users;
@@ -36,11 +36,13 @@ export class Upkeep {
   readonly #repeats = new Map<string, Timer>();
   /** Runs while we wait for the broker to say when it was started. */
   #listening?: Timer;
-  /** Runs while nothing is published again because of dropped messages; `#dropsAgain`: it was asked for meanwhile. */
-  #dropPause?: Timer;
+  /** Since messages were dropped all is being published again, or was a moment ago; `#dropsAgain`: others were dropped meanwhile. */
+  #afterDrop = false;
   #dropsAgain = false;
+  #dropPause?: Timer;
   /** Counts the broker's comings and goings: what was begun for one connection must not end in another. */
   #connection = 0;
+  #stopped = false;
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts;
@@ -55,6 +57,7 @@ export class Upkeep {
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#expiry.stop();
     this.#listening?.cancel();
     this.#dropPause?.cancel();
@@ -66,6 +69,8 @@ export class Upkeep {
     const { road, clock } = this.#parts;
     this.#connection++;
     road.open = false;
+    this.#listening?.cancel();
+    if (this.#stopped) return;
     this.#listening = clock.after(bootWaitMs, () => this.brokerBooted(null));
   }
 
@@ -78,6 +83,7 @@ export class Upkeep {
   /** The broker's boot time (ms), or null for one that tells none, so that each connection counts as a restart. */
   brokerBooted(bootMs: number | null): void {
     this.#listening?.cancel();
+    if (this.#stopped) return;
     this.#open(bootMs, this.#connection).catch(this.#parts.fault);
   }
 
@@ -100,26 +106,32 @@ export class Upkeep {
 
   /** Which messages the broker has dropped it does not say: what is not settled of users with a device online goes once more. */
   brokerDropped(): void {
-    if (this.#dropPause) {
-      this.#dropsAgain = true;
-      return;
-    }
-    const { clock, deliver, devices, users, fault } = this.#parts;
+    this.#dropsAgain = true;
+    if (this.#afterDrop || this.#stopped) return;
+    this.#afterDrop = true;
+    this.#republishDropped().catch(this.#parts.fault);
+  }
+
+  /** One round after the other: with many users one may take longer than the pause. */
+  async #republishDropped(): Promise<void> {
+    const { clock, deliver, devices, users } = this.#parts;
     this.#dropsAgain = false;
-    this.#dropPause = clock.after(droppedEveryMs, () => {
-      this.#dropPause = undefined;
+    for (const { jid } of users.all()) {
+      if (this.#stopped) return;
+      if (devices.online(jid) > 0) await deliver.republish(jid);
+    }
+    if (this.#stopped) return;
+    this.#dropPause = clock.after(droppedPauseMs, () => {
+      this.#afterDrop = false;
       if (this.#dropsAgain) this.brokerDropped();
     });
-    const run = async () => {
-      for (const { jid } of users.all()) if (devices.online(jid) > 0) await deliver.republish(jid);
-    };
-    run().catch(fault);
   }
 
   /** A device of the user came online: what waits for it goes, and what its app has not acknowledged goes again. */
   deviceOnline(user: string): void {
     const { deliver, road, fault } = this.#parts;
     road.deviceOnline(user);
+    if (this.#stopped) return;
     const run = async () => {
       await deliver.unpark(user);
       await this.#repeat(user, 0);
@@ -132,11 +144,11 @@ export class Upkeep {
     const { deliver, users, devices, clock, fault } = this.#parts;
     this.#repeats.get(user)?.cancel();
     this.#repeats.delete(user);
-    if (devices.online(user) === 0 || !users.isPublished(user)) return;
+    if (this.#stopped || devices.online(user) === 0 || !users.isPublished(user)) return;
     // A user's first acknowledgement may come while the device is online: the rounds go on, for nothing until then.
     if (users.get(user)?.acks) await deliver.republish(user);
     const delayMs = repeatAfterMs[round];
-    if (delayMs === undefined) return;
+    if (delayMs === undefined || this.#stopped) return;
     this.#repeats.get(user)?.cancel(); // of another turn, begun meanwhile
     this.#repeats.set(
       user,
@@ -146,9 +158,8 @@ export class Upkeep {
 
   async #settle(): Promise<void> {
     const { ledger, horizonMs, road } = this.#parts;
-    if (!road.open) return;
     // Counted to the last sign of life: a broker that died a moment ago is noticed only later.
-    while ((await ledger.do('settle', { now: road.brokerHeardAt, horizonMs, limit: batch })) === batch);
+    while (road.open && (await ledger.do('settle', { now: road.brokerHeardAt, horizonMs, limit: batch })) === batch);
   }
 
   async #forget(): Promise<void> {
