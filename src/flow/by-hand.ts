@@ -115,14 +115,14 @@ export class ByHand {
     if (!server.up) return 'the link to the legacy server is down';
     const taken = await ledger.do('takeOut', { seq, at: clock.now() });
     if (taken.kind !== 'taken') return whyNotTaken[taken.kind];
-    const { user, key, at, original: stanza } = taken;
+    const { user, key, at, original: stanza, fault } = taken;
     const answer = await server.giveBack({ user, key, at, stanza });
     if (answer.kind === 'processed') {
       await ledger.do('endByHand', { seq, at: clock.now(), as: 'returned', note: this.#note(entry, order) });
       return null;
     }
     if (answer.kind === 'lost') return 'the link broke before the answer; it is set aside (dead): return it again';
-    if (taken.from !== 'dead') await ledger.do('retry', { seq, at: clock.now() });
+    await ledger.do('notTaken', { seq, at: clock.now(), fault });
     return `the legacy server does not take it: ${answer.text || answer.condition}`;
   }
 

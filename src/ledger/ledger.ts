@@ -200,13 +200,19 @@ export interface AuditRow {
 /** Who did what, when and why, for the audit. */
 export type AuditNote = Omit<AuditRow, 'id'>;
 
+/** Why an entry is dead. */
+export interface Fault {
+  condition: string;
+  text: string;
+}
+
 /** What came of an operator's `retry`; `repeated`: the app has sent the same id again, and that entry stands for it. */
 export type Retried = 'done' | 'absent' | 'not-so' | 'no-body' | 'repeated' | 'returning';
 
 /** An entry that `takeOut` has taken out of delivery, or why it has not. */
 export type TakenOut =
-  /** `key`: for the `<return>`, as `toReturn` gives it. */
-  | { kind: 'taken'; user: string; key: string; at: number; original: string; from: State }
+  /** `key`: for the `<return>`, as `toReturn` gives it. `fault`: what it was dead with. */
+  | { kind: 'taken'; user: string; key: string; at: number; original: string; fault?: Fault }
   | { kind: 'absent' | 'not-so' | 'copy' | 'no-body' | 'with-broker' | 'app-has' };
 
 /** What is still here for one user, as the way back sees it. */

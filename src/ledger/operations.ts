@@ -12,6 +12,7 @@ import type {
   EntryFilter,
   EntryView,
   Expired,
+  Fault,
   Mark,
   Missed,
   Pile,
@@ -105,10 +106,12 @@ export interface Operations extends OwnOperations, SessionOperations {
    */
   retry(args: { seq: number; at: number; note?: AuditNote }): Retried;
   /**
-   * Before `<return>`: what waits, or is parked, is set aside as dead (`returning`), so that no crash can publish what was handed back;
-   * what is dead stays so. Only `sole` entries that no app and no broker has.
+   * Before `<return>`: it is set aside as dead (`returning`), so that neither a crash nor an operator can publish what was handed back.
+   * Only `sole` entries that no app and no broker has.
    */
   takeOut(args: { seq: number; at: number }): TakenOut;
+  /** The server surely has not got what was taken out: it goes on as before; `fault`: dead with that again. */
+  notTaken(args: { seq: number; at: number; fault?: Fault }): void;
   /** An operator ends an open entry. False where there is none. */
   endByHand(args: { seq: number; at: number; as: 'returned' | 'discarded'; reason?: string; note: AuditNote }): boolean;
   /** Of every user that has anything left, by user; reads the whole table. */

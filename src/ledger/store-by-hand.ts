@@ -12,7 +12,6 @@ import {
   returned,
   returnKeyOf,
   sole,
-  states,
   toMqtt,
   toXmpp,
 } from './codes.ts';
@@ -23,7 +22,7 @@ import { requestKey } from './repeat.ts';
 import { ender, type Standing } from './store-life.ts';
 import type { Tally } from './tally.ts';
 
-type ByHand = Pick<Operations, 'retry' | 'takeOut' | 'endByHand'>;
+type ByHand = Pick<Operations, 'retry' | 'takeOut' | 'notTaken' | 'endByHand'>;
 
 /** The condition of an entry that is being handed back: after a crash in the middle, `return` finds it again. */
 const returning = 'returning';
@@ -36,6 +35,7 @@ interface Row extends Standing, Place {
   has_body: number;
   original: string | null;
   condition: string | null;
+  text: string | null;
 }
 
 export function byHandOperations(
@@ -45,9 +45,8 @@ export function byHandOperations(
   const end = ender(db, tally, derived);
   const find = finder(db);
   const note = recorder(db);
-  const setAside = db.prepare(
-    `UPDATE entry SET state = ${dead}, ended_at = ?, condition = '${returning}', text = 'an operator hands it back' WHERE seq = ?`,
-  );
+  const setAside = db.prepare(`UPDATE entry SET state = ${dead}, ended_at = ?, condition = ?, text = ? WHERE seq = ?`);
+  const requeue = requeuer(db);
   const explain = db.prepare('UPDATE entry SET text = ? WHERE seq = ?');
   return {
     retry: retryOperation(db, { tally, derived, find, note }),
@@ -55,19 +54,26 @@ export function byHandOperations(
       const row = find(seq);
       const why = row ? whyNotReturn(row) : 'absent';
       if (!row || why) return { kind: why ?? 'absent' };
-      if (row.state <= parked) {
-        setAside.run(at, seq);
-        tally.move(row.lane, row.state, dead);
-      }
-      const { user, original, state } = row;
+      const { user, original, state, condition, text } = row;
+      setAside.run(at, returning, 'an operator hands it back', seq);
+      tally.move(row.lane, state, dead);
       return {
         kind: 'taken',
         user,
         key: returnKeyOf(space, seq, row),
         at: row.at,
         original: original ?? '',
-        from: states[state]!,
+        fault: state === dead ? { condition: condition ?? '', text: text ?? '' } : undefined,
       };
+    },
+    notTaken({ seq, at, fault }) {
+      const row = find(seq);
+      if (row?.state !== dead || row.condition !== returning) return;
+      if (fault) setAside.run(at, fault.condition, fault.text, seq);
+      else {
+        requeue.run(seq);
+        tally.move(row.lane, dead, accepted);
+      }
     },
     endByHand({ seq, at, as, reason, note: line }) {
       const row = find(seq);
@@ -93,10 +99,16 @@ function whyNotReturn(row: Row): Exclude<TakenOut['kind'], 'taken'> | null {
 
 function finder(db: DatabaseSync): (seq: number) => Row | undefined {
   const row = db.prepare(
-    `SELECT entry.seq, user, lane, state, custody, at, app_acked_at, id, link, n, condition, body.seq IS NOT NULL AS has_body, original
+    `SELECT entry.seq, user, lane, state, custody, at, app_acked_at, id, link, n, condition, text, body.seq IS NOT NULL AS has_body, original
        FROM entry LEFT JOIN body USING (seq) WHERE entry.seq = ?`,
   );
   return (seq) => row.get(seq) as unknown as Row | undefined;
+}
+
+function requeuer(db: DatabaseSync) {
+  return db.prepare(
+    `UPDATE entry SET state = ${accepted}, ended_at = NULL, condition = NULL, text = NULL WHERE seq = ?`,
+  );
 }
 
 function recorder(db: DatabaseSync): (line: AuditNote | undefined) => void {
@@ -121,9 +133,7 @@ function retryOperation(
     note: (line: AuditNote | undefined) => void;
   },
 ): ByHand['retry'] {
-  const requeue = db.prepare(
-    `UPDATE entry SET state = ${accepted}, ended_at = NULL, condition = NULL, text = NULL WHERE seq = ?`,
-  );
+  const requeue = requeuer(db);
   const holder = db.prepare('SELECT seq FROM entry WHERE seq = ?1 AND request_key = ?2 AND seq <> ?3');
   const claim = db.prepare('UPDATE entry SET request_key = ? WHERE seq = ?');
   return ({ seq, note: line }): Retried => {
@@ -131,8 +141,8 @@ function retryOperation(
     if (!row) return 'absent';
     if (row.state !== parked && row.state !== dead) return 'not-so';
     if (!row.has_body) return 'no-body';
-    // An operator's wish: the server may have it. That it has not, only its own answer says.
-    if (line && row.condition === returning) return 'returning';
+    // The server may have it. That it has not, only its own answer says.
+    if (row.condition === returning) return 'returning';
     if (row.lane === toXmpp && row.id !== null) {
       // It lost its key when it was refused; whoever has the id now is the app's own second attempt.
       const key = requestKey({ user: row.user, id: row.id });

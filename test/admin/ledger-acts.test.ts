@@ -142,6 +142,7 @@ const serverSays = [
   { answer: { kind: 'refused', condition: 'bad-request', text: 'no stanza' }, from: 'parked', state: 'accepted' },
   { answer: { kind: 'wait', condition: 'resource-constraint', text: '' }, from: 'dead', state: 'dead' },
   { answer: { kind: 'lost' }, from: 'parked', state: 'dead' },
+  { answer: { kind: 'lost' }, from: 'dead', state: 'dead' },
 ] as const;
 test.each(serverSays)('an entry that was $from and got $answer.kind is $state', async ({ answer, from, state }) => {
   const key = await (from === 'dead' ? dead() : parked());
@@ -150,9 +151,12 @@ test.each(serverSays)('an entry that was $from and got $answer.kind is $state', 
   expect(body.items).toMatchObject([{ key, done: false, state, text: expect.any(String) }]);
   expect(await audit()).toEqual([]);
   // Nothing but a lost answer leaves it open whether the server has it: then it must not be published any more.
-  expect((await entry(key)).condition).toBe(
-    state === 'accepted' ? undefined : from === 'dead' ? 'not-acceptable' : 'returning',
-  );
+  const condition = answer.kind === 'lost' ? 'returning' : from === 'dead' ? 'not-acceptable' : undefined;
+  expect((await entry(key)).condition).toBe(condition);
+  if (answer.kind === 'lost')
+    expect((await act('retry', [key])).body.items).toMatchObject([
+      { done: false, text: expect.stringContaining('the legacy side may have it') },
+    ]);
   side.giveBack = async () => ({ kind: 'processed' });
   expect((await act('return', [key])).body.items).toMatchObject([{ done: true, state: 'returned' }]);
   expect(side.givenBack.map((stanza) => stanza.key)).toEqual([key, key]);

@@ -75,12 +75,26 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
     expect((await accept(bench.ledger, request('other'))).kind).toBe('new');
   });
 
-  test('what is being handed back is not sent by an operator, only after the word that it was not taken', async () => {
-    const { seq } = await entryIn('parked');
+  test.each(['parked', 'dead'] as const)(
+    'what was %s and is being handed back is not sent by an operator, only after the word that it was not taken',
+    async (state) => {
+      const { seq, key } = await entryIn(state);
+      const before = await view(key);
+      const taken = await bench.ledger.do('takeOut', { seq, at });
+      expect(await bench.ledger.do('retry', { seq, at, note: note('entry.retry') })).toBe('returning');
+      expect(await audit()).toEqual([]);
+      await bench.ledger.do('notTaken', { seq, at, fault: taken.kind === 'taken' ? taken.fault : undefined });
+      if (state === 'dead') expect(await view(key)).toEqual({ ...before, endedAt: at });
+      else expect((await view(key)).state).toBe('accepted');
+    },
+  );
+
+  test('what may have been handed back already stays so, even if the server does not take it the next time', async () => {
+    const { seq, key } = await entryIn('dead');
     await bench.ledger.do('takeOut', { seq, at });
-    expect(await bench.ledger.do('retry', { seq, at, note: note('entry.retry') })).toBe('returning');
-    expect(await audit()).toEqual([]);
-    expect(await bench.ledger.do('retry', { seq, at })).toBe('done');
+    const again = await bench.ledger.do('takeOut', { seq, at });
+    await bench.ledger.do('notTaken', { seq, at, fault: again.kind === 'taken' ? again.fault : undefined });
+    expect(await view(key)).toMatchObject({ state: 'dead', condition: 'returning' });
   });
 
   test('a request that the app has sent again meanwhile is not sent twice', async () => {
@@ -95,10 +109,11 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
     async (state) => {
       const { seq, key } = await entryIn(state, { at: 7 });
       const taken = await bench.ledger.do('takeOut', { seq, at });
-      expect(taken).toEqual({ kind: 'taken', user: bob, key, at: 7, original: "<message id='m1'/>", from: state });
+      const fault = state === 'dead' ? { condition: 'not-acceptable', text: 'no' } : undefined;
+      expect(taken).toEqual({ kind: 'taken', user: bob, key, at: 7, original: "<message id='m1'/>", fault });
       const { condition } = await view(key);
       expect((await view(key)).state).toBe('dead');
-      expect(condition).toBe(state === 'dead' ? 'not-acceptable' : 'returning');
+      expect(condition).toBe('returning');
       expect(await bench.ledger.do('conversations', {})).toEqual([]);
       const asked = { seq, at, as: 'returned', note: note('entry.return') } as const;
       expect(await bench.ledger.do('endByHand', asked)).toBe(true);
