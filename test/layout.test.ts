@@ -13,7 +13,7 @@ const mayImport: Record<string, string[]> = {
   mqtt: [],
   mapping: ['xmpp', 'mqtt'],
   ledger: [],
-  migration: ['ledger', 'xmpp/jid'],
+  migration: ['ledger', 'xmpp/jid', 'xmpp/xml-text'],
   flow: ['xmpp', 'mqtt', 'mapping', 'ledger', 'migration'],
   shadow: ['mapping', 'xmpp', 'mqtt'],
   doctor: ['xmpp', 'mqtt'],

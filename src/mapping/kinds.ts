@@ -1,13 +1,11 @@
 // What stands at the end of a path, as text in a stanza and as a value in JSON: the scalar kinds of the mapping language.
 
+import { isXmlText } from '../xmpp/xml-text.ts';
 import type { Kind } from './language.ts';
 
 // XEP-0082 DateTime, which is a profile of RFC 3339.
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/;
 const integerPattern = /^-?(?:0|[1-9]\d{0,15})$/;
-// RFC 6120 §11.1 with XML 1.0 §2.2: what cannot stand in a stanza, not even escaped. Lone surrogates: isWellFormed.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones to find
-const illegal = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/;
 
 const isTime = (text: string) => timePattern.test(text) && !Number.isNaN(Date.parse(text));
 
@@ -27,8 +25,4 @@ export function textOf(kind: Kind, value: unknown): { text: string } | { wanted:
   if (typeof value !== 'string') return { wanted: kind === 'time' ? 'a time (RFC 3339)' : 'a string' };
   if (!isXmlText(value)) return { wanted: 'free of characters that XML cannot carry' };
   return kind === 'time' && !isTime(value) ? { wanted: 'a time (RFC 3339)' } : { text: value };
-}
-
-export function isXmlText(text: string): boolean {
-  return !illegal.test(text) && text.isWellFormed();
 }

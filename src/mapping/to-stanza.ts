@@ -2,8 +2,9 @@
 
 import { Element } from 'ltx';
 import { isRefusal, type Refusal, refuse } from '../refusal.ts';
+import { isXmlText } from '../xmpp/xml-text.ts';
 import type { Claim, Shape, Table } from './compile.ts';
-import { isXmlText, textOf } from './kinds.ts';
+import { textOf } from './kinds.ts';
 import {
   appFields,
   clientNamespace,

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { isRefusal, type Refusal, refuse } from '../refusal.ts';
+import { isXmlText } from '../xmpp/xml-text.ts';
 
 const maxBytes = { name: 256, about: 4096, url: 2048, email: 256, organization: 256 } as const;
 type TextField = keyof typeof maxBytes;
@@ -25,9 +26,6 @@ const signatures: Record<string, string> = {
   'image/gif': 'GIF8',
   'image/webp': 'RIFF....WEBP',
 };
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: XML 1.0 §2.2 names them by their codes
-const notInXml = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/;
 
 /** The profile with these changes (RFC 7396: null takes a field away), or why it cannot be so. */
 export function changeProfile(profile: Profile, changes: unknown): Profile | Refusal {
@@ -60,7 +58,7 @@ export function imageType(bytes: Buffer): string | undefined {
 }
 
 function readText(field: TextField, value: unknown): string | Refusal {
-  if (typeof value !== 'string' || value === '' || !value.isWellFormed() || notInXml.test(value))
+  if (typeof value !== 'string' || value === '' || !isXmlText(value))
     return refuse('bad-request', `${field} must be a text without control characters`);
   const bytes = Buffer.byteLength(value);
   if (bytes <= maxBytes[field]) return value;

@@ -5,6 +5,7 @@ import { type Refusal, refuse } from '../refusal.ts';
 import { isNcName } from './name-chars.ts';
 import { NS_CLIENT, NS_COMPONENT } from './namespaces.ts';
 import { isNamespaceName, mayBind } from './xml-names.ts';
+import { isXmlText } from './xml-text.ts';
 
 /** Deeper than the reader takes; it keeps a tree that was built here from filling the stack. */
 const maxDepth = 200;
@@ -159,7 +160,6 @@ function isBound(key: string, attrs: Record<string, string>): boolean {
 // biome-ignore-start lint/suspicious/noControlCharactersInRegex: these are what they look for
 const notPlainText = /[&<>\u0000-\u0008\u000b-\u001f\ufffe\uffff]/;
 const notPlainAttribute = /[&<>"\u0000-\u001f\ufffe\uffff]/;
-const illegal = /[^\t\n\r\u0020-\ufffd]/;
 // biome-ignore-end lint/suspicious/noControlCharactersInRegex: until here
 const references: Record<string, string> = {
   '&': '&amp;',
@@ -174,14 +174,12 @@ const reference = (char: string): string => references[char] ?? char;
 
 /** Null if it has a character XML 1.0 does not allow (§2.2). A bare CR would be read as LF (§2.11). */
 function escapeText(text: string): string | null {
-  if (!text.isWellFormed()) return null;
-  if (!notPlainText.test(text)) return text;
-  return illegal.test(text) ? null : text.replace(/[&<>\r]/g, reference);
+  if (!notPlainText.test(text)) return text.isWellFormed() ? text : null;
+  return !isXmlText(text) ? null : text.replace(/[&<>\r]/g, reference);
 }
 
 /** As for text; white space other than blanks would be read as blanks (§3.3.3). */
 function escapeAttribute(value: string): string | null {
-  if (!value.isWellFormed()) return null;
-  if (!notPlainAttribute.test(value)) return value;
-  return illegal.test(value) ? null : value.replace(/[&<>"\t\n\r]/g, reference);
+  if (!notPlainAttribute.test(value)) return value.isWellFormed() ? value : null;
+  return !isXmlText(value) ? null : value.replace(/[&<>"\t\n\r]/g, reference);
 }
