@@ -13,7 +13,7 @@ const time = new Element('time', { xmlns: NS_TIME }).c('utc').t('2026-03-01T07:5
 const answers =
   (...known: Element[]): Request =>
   async (_to, _type, payload) => {
-    const child = known.find(({ attrs }) => payload.includes(`'${attrs.xmlns}'`));
+    const child = known.find(({ attrs }) => payload.includes(attrs.xmlns!));
     return child ? result(child) : 'timeout';
   };
 
