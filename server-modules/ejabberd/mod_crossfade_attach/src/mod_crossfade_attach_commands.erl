@@ -242,7 +242,7 @@ attach_all(Connection, Iq, Els, State) ->
     put({attaching, Collector}, {length(Els), #{}}),
     {_, State1} = lists:foldl(fun(El, {I, S}) ->
         Answer = fun(Result, S1) -> collect(Collector, I, Result, Connection, Iq), S1 end,
-        {I + 1, attach(El, Answer, S)}
+        {I + 1, attach_one(El, Answer, S)}
     end, {1, State}, Els),
     State1.
 
@@ -254,6 +254,13 @@ collect(Collector, I, Result, Connection, Iq) ->
             erase({attaching, Collector}),
             ?SERVER:reply(Connection, Iq, {ok, [El || {_, El} <- lists:sort(maps:to_list(Results1))]});
         _ -> put({attaching, Collector}, {Missing - 1, Results1})
+    end.
+
+attach_one(El, Answer, State) ->
+    try attach(El, Answer, State)
+    catch Class:Reason:Stack ->
+        ?ERROR_MSG("An attach failed: ~p", [{Class, Reason, Stack}]),
+        Answer(refused({error, wait, 'internal-server-error', <<"the server failed on this request">>}), State)
     end.
 
 attach(El, Answer, #state{host = Host} = State) ->

@@ -12,6 +12,8 @@
 -define(LINK, mod_crossfade_attach_link).
 -define(TABLE, mod_crossfade_attach_table).
 -define(BACK, mod_crossfade_attach_back).
+%% So long others wait for a session that ends: it may hang in somebody's hook (a database that does not answer).
+-define(PATIENCE_MS, 5000).
 
 proc(Host) -> gen_mod:get_module_proc(Host, ?MODULE).
 tell(Host, Message) -> gen_server:cast(proc(Host), Message).
@@ -63,7 +65,8 @@ handle_cast(Message, State) -> handle_info(Message, State).
 handle_info(Message, State) ->
     try {noreply, handle(Message, State)}
     catch Class:Reason:Stack ->
-        ?ERROR_MSG("~p failed: ~p", [element(1, Message), {Class, Reason, Stack}]),
+        Name = if is_tuple(Message) -> element(1, Message); true -> Message end,
+        ?ERROR_MSG("~p failed: ~p", [Name, {Class, Reason, Stack}]),
         {noreply, State}
     end.
 
@@ -102,6 +105,10 @@ handle({reason, Pid, Reason}, #state{sessions = Sessions} = State) ->
 handle({'DOWN', Monitor, process, _, _}, #state{monitor = Monitor} = State) -> away(State);
 handle({'DOWN', _, process, Pid, _}, State) -> gone(Pid, State);
 handle(expired, #state{expiry = Timer} = State) when Timer /= none -> end_link(<<"expired">>, State#state{expiry = none});
+handle({overdue, Pid}, #state{closing = Closing, late = Late} = State) when is_map_key(Pid, Closing) ->
+    #session{user = User, jid = Jid} = Session = maps:get(Pid, Closing),
+    ?WARNING_MSG("~ts has not ended in ~B ms, and is not waited for any longer", [Jid, ?PATIENCE_MS]),
+    go_on(refuse_rest(Session, State#state{closing = maps:remove(Pid, Closing), late = Late#{Pid => User}}));
 handle(stopping, State) -> State#state{stopping = true};
 handle(_, State) -> State.
 
@@ -221,6 +228,7 @@ finish(Pid, Reason, #state{sessions = Sessions, closing = Closing} = State) ->
     ?TABLE:leaving(State#state.host, Pid), % the observer sees again what the session is sent, even before ejabberd knows of its end
     Result = forget(Pid, Session, Reason, State#state{closing = Closing#{Pid => Session}}),
     mod_crossfade_attach_session:close(Pid),
+    erlang:send_after(?PATIENCE_MS, self(), {overdue, Pid}),
     Result.
 
 forget(Pid, #session{user = User, jid = Jid, request = Request}, Reason, State) ->
@@ -253,7 +261,7 @@ take_back(Pid, User, Jid, Reason, #state{link = Link} = State) ->
     {{H, Returned}, State#state{link = if Jid == none -> Link3; true -> ?LINK:ended(Jid, Returned, Reason, Link3) end}}.
 
 %% ejabberd has no such session any more: as we have asked, or for its own reasons.
-gone(Pid, #state{host = Host, sessions = Sessions, closing = Closing} = State) ->
+gone(Pid, #state{host = Host, sessions = Sessions, closing = Closing, late = Late} = State) ->
     case Sessions of
         #{Pid := #session{user = User, reason = Reason} = Session} ->
             ?TABLE:detach(Host, User, Pid),
@@ -263,6 +271,9 @@ gone(Pid, #state{host = Host, sessions = Sessions, closing = Closing} = State) -
             #session{user = User} = Session = maps:get(Pid, Closing),
             ?TABLE:detach(Host, User, Pid),
             go_on(refuse_rest(Session, State#state{closing = maps:remove(Pid, Closing)}));
+        _ when is_map_key(Pid, Late) ->
+            ?TABLE:detach(Host, maps:get(Pid, Late), Pid),
+            State#state{late = maps:remove(Pid, Late)};
         _ -> State
     end.
 

@@ -7,6 +7,7 @@
     sessions = #{}, % pid -> #session{}
     by_jid = #{}, by_request = #{}, % full JID, or {User, the resource asked for} -> pid
     closing = #{}, % sessions on their way out: pid -> #session{}
+    late = #{}, % those that hang meanwhile, for which nobody waits any more: pid -> user
     after_closing = [], waiting = queue:new(), % works, and requests, that wait for them
     sending = #{}, % key -> who else waits for the answer of a `send` in hand
     stopping = false

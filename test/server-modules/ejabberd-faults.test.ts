@@ -1,0 +1,60 @@
+// What goes wrong inside ejabberd, and must not harm anybody else: a session that hangs, a fault in the module's own process.
+
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Ejabberd, startEjabberd } from '../harness/ejabberd.ts';
+import { AVAILABLE, NS, RawComponent } from '../harness/raw-component.ts';
+
+const secret = 'not-a-real-secret';
+const domain = 'gw.example.com';
+const BOB = 'bob@example.com/mqtt';
+const server = 'whereis(gen_mod:get_module_proc(<<"example.com">>, mod_crossfade_attach_server))';
+const session = 'ejabberd_sm:get_session_pid(<<"bob">>, <<"example.com">>, <<"mqtt">>)';
+
+let ejabberd: Ejabberd;
+let gateway: RawComponent;
+
+beforeAll(async () => {
+  const accounts = { bob: 'bob', carol: 'carol' };
+  ejabberd = await startEjabberd({ accounts, components: [{ domain, secret }], attacher: domain });
+  gateway = await RawComponent.open({ port: ejabberd.componentPort, domain, secret });
+  await gateway.hello();
+});
+afterAll(async () => {
+  await gateway?.kill();
+  await ejabberd?.stop();
+});
+
+test('a session that hangs at its end holds up what is asked for others only for a while, and its own end is kept track of', async () => {
+  await gateway.attach('bob', { presence: AVAILABLE });
+  await ejabberd.eval(`register(hanging, ${session}), sys:suspend(hanging)`);
+  const detached = gateway.detach(BOB);
+  expect((await gateway.attach('carol')).attrs.jid).toBe('carol@example.com/mqtt');
+  expect((await detached).children[0]?.attrs.jid).toBe(BOB);
+  await ejabberd.eval('[_] = mod_crossfade_attach_table:attached(<<"example.com">>, <<"bob">>)');
+  await ejabberd.eval('sys:resume(hanging)');
+  await ejabberd.settle();
+  await ejabberd.eval('[] = mod_crossfade_attach_table:attached(<<"example.com">>, <<"bob">>)');
+  expect((await gateway.attach('bob')).attrs.jid).toBe(BOB);
+}, 30_000);
+
+test("a fault in the module's own process ends neither that nor any session", async () => {
+  await gateway.attach('bob');
+  await ejabberd.eval(`persistent_term:put(server, ${server})`);
+  const damage = 'fun(S) -> put(kept, S), setelement(9, setelement(6, S, broken), x) end';
+  await ejabberd.eval(`sys:replace_state(${server}, ${damage}), ${server} ! expired`);
+  await ejabberd.eval(`sys:replace_state(${server}, fun(_) -> get(kept) end)`);
+  await ejabberd.eval(`true = ${server} =:= persistent_term:get(server)`);
+  expect((await gateway.attach('bob')).attrs).toMatchObject({ jid: BOB, resumed: '1' });
+});
+
+test('an attach that makes the module fail is refused, and harms none of those beside it', async () => {
+  await gateway.detach(BOB);
+  await gateway.detach('carol@example.com/mqtt');
+  const damage = 'fun(S) -> setelement(12, S, #{{<<"carol">>, <<"mqtt">>} => nobody}) end';
+  await ejabberd.eval(`sys:replace_state(${server}, ${damage})`);
+  const asked = ['bob', 'carol'].map((user) => `<attach xmlns='${NS}' user='${user}' resource='mqtt'/>`);
+  const [attached, refused] = (await gateway.iq(asked.join(''))).children;
+  expect(attached?.attrs).toMatchObject({ jid: BOB });
+  expect([refused?.name, refused?.attrs.condition]).toEqual(['refused', 'internal-server-error']);
+  expect((await gateway.attach('bob')).attrs).toMatchObject({ jid: BOB, resumed: '1' });
+});
