@@ -19,6 +19,13 @@ const weaknesses: Weakness[] = [
     todo: 'upgrade ejabberd to 26.07, or keep PLAIN away: in ejabberd.yml `disable_sasl_mechanisms: ["plain", "digest-md5"]`',
   },
   {
+    id: 'server.nesting',
+    software: /^ejabberd$/i,
+    what: 'a stanza of some 3,500 levels ends the server where Erlang’s threads have the stack they have by default (seen with 23.01)',
+    why: 'any client that may log in can send one, and with the server all that it had only in memory is gone',
+    todo: 'in ejabberdctl.cfg `ERL_OPTIONS="+sss 8192"`, then restart ejabberd; with it 30,000 levels do no harm',
+  },
+  {
     id: 'server.stanza-id',
     software: /^prosody$/i,
     before: '0.13',

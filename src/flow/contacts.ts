@@ -206,7 +206,7 @@ export class Contacts {
   /**
    * A client that asks for its roster is told from then on what concerns subscriptions (RFC 6121 §2.2: interested). In a session that
    * stood before this gateway did, the contacts it may see are probed: the server answers for them, and they notice nothing.
-   * The answer comes behind all that the server sent before, so then the set is complete.
+   * A probe's answer comes behind what the server's own users have said to it, so then the set is complete; those of other servers come later.
    */
   async #learn(user: string): Promise<boolean> {
     const { asks, sessions, users, log } = this.#parts;

@@ -32,9 +32,11 @@ const version = '1';
 const askAgainMs = 60_000;
 
 const hints: Record<string, string> = {
-  'service-unavailable': 'load crossfade_attach on the VirtualHost of the server',
-  'feature-not-implemented': 'load the crossfade_attach that came with this release on the VirtualHost of the server',
-  forbidden: 'name this component in crossfade_components on the server',
+  'service-unavailable':
+    "load the module on the users' host of the server (Prosody: crossfade_attach, ejabberd: mod_crossfade_attach)",
+  'feature-not-implemented': "load the module that came with this release on the users' host of the server",
+  forbidden:
+    'name this component on the server: in crossfade_components (Prosody), or as the component of mod_crossfade_attach (ejabberd)',
 };
 
 /** Nothing. */

@@ -1,37 +1,30 @@
-// The scene of the hostile gateway: a server with a gateway in good order, users' own clients, and one gateway that lost its mind;
-// and the judge, who asks after each of its acts whether it was answered and whether all others are well.
+// The scene of the hostile gateway: a server with others on it, and one gateway that lost its mind; and the judge, who asks after each of
+// its acts whether it was answered and whether all others are well.
 
 import fc from 'fast-check';
 import type { Element } from 'ltx';
-import { type LegacyClient, legacyClient } from '../harness/legacy-client.ts';
-import { type Prosody, startProsody } from '../harness/prosody.ts';
-import { AVAILABLE, RawComponent } from '../harness/raw-component.ts';
+import type { Breach, LegacyServer, ServerKind } from '../harness/legacy-server.ts';
+import { enterOthers, type Others, otherGateway, otherPeople } from '../harness/others.ts';
+import { RawComponent } from '../harness/raw-component.ts';
 import { type Act, plays } from './attach-requests.ts';
 
 const secret = 'not-a-real-secret';
-const good = 'good.example.com';
-/** Who asks: the stranger is not in crossfade_components. */
+/** Who asks: the stranger may not attach. */
 export type Who = 'gateway' | 'stranger';
 const domains: Record<Who, string> = { gateway: 'gw.example.com', stranger: 'other.example.com' };
-const people = ['alice', 'frank', 'dave', 'bob', 'carol', 'erin'];
+const people = [...otherPeople, 'bob', 'carol', 'erin'];
 /** So that the hostile gateway, who acknowledges by chance, has a full queue now and then, and a link that expires. */
-const tight = 'crossfade_max_unacked = 60\n  crossfade_resume_timeout = 1';
+const tight = { maxUnacked: 60, resumeTimeout: 1 };
 /** Plays between two looks at the others. */
 const judgedEvery = 5;
-const answerWithinMs = 3_000;
-
-export interface SceneOptions {
-  /** Where the module is, if not in this checkout. */
-  moduleDir?: string;
-}
+const answerWithinMs = 5_000;
 
 export class HostileScene {
   /** Requests that were answered: a fuzzer that never gets through finds nothing. */
   readonly counts = { results: 0, errors: 0, refused: 0, broken: 0 };
-  readonly #prosody: Prosody;
-  readonly #clients: LegacyClient[];
-  readonly #good: RawComponent;
-  readonly #goodEpoch: string;
+  readonly #kind: ServerKind;
+  readonly #server: LegacyServer;
+  readonly #others: Others;
   #ids = 0;
   #rounds = 0;
   #logRead = 0;
@@ -41,34 +34,25 @@ export class HostileScene {
   #numbersRead = 0;
   #wild: RawComponent | null = null;
 
-  private constructor(prosody: Prosody, clients: LegacyClient[], good: RawComponent, goodEpoch: string) {
-    this.#prosody = prosody;
-    this.#clients = clients;
-    this.#good = good;
-    this.#goodEpoch = goodEpoch;
+  private constructor(kind: ServerKind, server: LegacyServer, others: Others) {
+    this.#kind = kind;
+    this.#server = server;
+    this.#others = others;
   }
 
-  static async open({ moduleDir }: SceneOptions = {}): Promise<HostileScene> {
-    const prosody = await startProsody({
+  static async open(kind: ServerKind, broken?: Breach): Promise<HostileScene> {
+    const server = await kind.start({
       accounts: Object.fromEntries(people.map((user) => [user, user])),
-      components: [domains.gateway, good, domains.stranger].map((domain) => ({ domain, secret })),
+      components: [domains.gateway, otherGateway, domains.stranger].map((domain) => ({ domain, secret })),
+      attachers: [domains.gateway, otherGateway],
       archive: true,
-      moduleDir,
-      options: `  crossfade_components = { "${domains.gateway}", "${good}" }\n  ${tight}`,
+      broken,
+      ...tight,
     });
     try {
-      const port = prosody.c2sPort;
-      const clients = await Promise.all(
-        ['alice', 'frank'].map((user) => legacyClient({ port, user, password: user, resource: 'desk' })),
-      );
-      const orderly = await RawComponent.open({ port: prosody.componentPort, domain: good, secret });
-      const { epoch } = await orderly.hello();
-      await orderly.attach('dave', { presence: AVAILABLE });
-      await orderly.observe('frank');
-      await orderly.lock('dave', 'moved by the other gateway');
-      return new HostileScene(prosody, clients, orderly, epoch);
+      return new HostileScene(kind, server, await enterOthers(kind, server, secret));
     } catch (error) {
-      await prosody.stop();
+      await server.stop();
       throw error;
     }
   }
@@ -81,9 +65,7 @@ export class HostileScene {
     }
     // With its own locks gone, the other's are still there.
     await (await this.#connect('gateway')).hello();
-    const asDave = legacyClient({ port: this.#prosody.c2sPort, user: 'dave', password: 'dave' });
-    const refused = await asDave.then(() => 'let in', String);
-    if (!refused.includes('not-allowed')) throw new Error(`a user locked by the other gateway is ${refused}`);
+    await this.#isWell();
   }
 
   /** Does all of it at once. Throws what is wrong, in words. */
@@ -105,14 +87,14 @@ export class HostileScene {
   }
 
   async close(): Promise<void> {
-    for (const component of [this.#wild, this.#good]) await component?.kill();
-    await Promise.all(this.#clients.map((client) => client.stop()));
-    await this.#prosody.stop();
+    await this.#wild?.kill();
+    await this.#others.leave();
+    await this.#server.stop();
   }
 
   async #connect(who: Who): Promise<RawComponent> {
     if (who === 'gateway' && this.#wild) return this.#wild;
-    const component = await RawComponent.open({ port: this.#prosody.componentPort, domain: domains[who], secret });
+    const component = await RawComponent.open({ port: this.#server.componentPort, domain: domains[who], secret });
     if (who === 'stranger') return component;
     this.#wild = component;
     this.#numbersRead = 0;
@@ -183,32 +165,17 @@ export class HostileScene {
 
   /** The others talk as before, nobody was thrown out, and the server has logged no fault. */
   async #isWell(): Promise<void> {
-    const sign = `well ${++this.#rounds}`;
-    const [alice, frank] = this.#clients as [LegacyClient, LegacyClient];
-    const asDave = this.#good.send('dave@example.com/mqtt', sign, message(alice.jid, `${sign} back`));
-    await alice.send(message('frank@example.com', sign));
-    await alice.send(message('dave@example.com', `${sign} too`));
-    const heard = Promise.all([asDave, this.#good.deliveryOf(`${sign} too`), frank.message(sign)]);
-    heard.catch(() => {});
-    const [{ condition }, { epoch }] = await within(heard, 'the other gateway and users do not hear each other');
-    if (condition) throw new Error(`the other gateway's session is gone: ${condition}`);
-    await alice.message(`${sign} back`);
-    if (!this.#good.copies('frank@example.com').includes(`in ${sign}`))
-      throw new Error('the other gateway observes no more');
-    if (epoch !== this.#goodEpoch) throw new Error('the other gateway has lost its link');
-    await this.#good.ack(epoch, this.#good.delivered.at(-1)!.n);
-    const log = await this.#prosody.log();
+    await within(this.#others.areWell(`well ${++this.#rounds}`), 'the others do not hear each other');
+    const log = await this.#server.log();
     const faults = log
       .slice(this.#logRead)
       .split('\n')
-      .filter((line) => /\terror\t|traceback/i.test(line));
+      .filter((line) => this.#kind.fault.test(line));
     this.#logRead = log.length;
     if (faults.length > 0) throw new Error(`the server has logged\n${faults.slice(0, 5).join('\n')}`);
   }
 }
 
-const message = (to: string, body: string) =>
-  `<message to='${to}' type='chat' id='${body}'><body>${body}</body></message>`;
 const shown = (text: string) => (text.length > 600 ? `${text.slice(0, 500)} … ${text.slice(-80)}` : text);
 
 async function within<T>(promise: Promise<T>, otherwise: string): Promise<T> {

@@ -2,6 +2,8 @@
 
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
+import type { ServerKind } from '../harness/legacy-server.ts';
+import { servers } from '../harness/servers.ts';
 import { HostileScene } from './attach-scene.ts';
 import { besideExpat, payloadsBesideExpat } from './beside-expat.ts';
 import { besideProsody } from './beside-prosody.ts';
@@ -18,7 +20,9 @@ const feeds: Record<string, (seed: number) => Fed | Promise<Fed>> = {
   'xml beside expat': (seed) => besideExpat(seed, 5_000),
   'payload beside expat': (seed) => payloadsBesideExpat(seed, 10_000),
   'jid beside prosody': (seed) => besideProsody(seed, 10_000),
-  'attach protocol': feedServer,
+  ...Object.fromEntries(
+    servers.map((kind) => [`attach protocol of ${kind.name}`, (seed: number) => feedServer(kind, seed)]),
+  ),
 };
 const help = `Feeds hostile input, and prints the smallest that breaks something.
 
@@ -72,8 +76,8 @@ function feed(property: fc.IPropertyWithHooks<unknown>, seed: number): Fed {
 }
 
 /** Each seed has a server of its own, so that it can be repeated. */
-async function feedServer(seed: number): Promise<Fed> {
-  const scene = await HostileScene.open();
+async function feedServer(kind: ServerKind, seed: number): Promise<Fed> {
+  const scene = await HostileScene.open(kind);
   let fault: string | null = null;
   await scene.playAll({ seed, count: 150 }).catch((error: unknown) => {
     fault = String(error);

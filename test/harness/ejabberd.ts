@@ -4,14 +4,14 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { type EjabberdSettings, ejabberdConfig } from './ejabberd-config.ts';
-import type { LegacyServer, LegacyServerOptions } from './legacy-server.ts';
+import type { Breach, LegacyServer, LegacyServerOptions } from './legacy-server.ts';
 import { freePorts } from './ports.ts';
 
 const START_TIMEOUT_MS = 30_000;
@@ -33,19 +33,20 @@ export async function startEjabberd(options: LegacyServerOptions & { bare?: bool
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'crossfade-ejabberd-')));
   await mkdir(join(dir, 'data'), { recursive: true });
   const [c2sPort, componentPort, nodePort] = (await freePorts(3)) as [number, number, number];
-  const { archive = false, attach = true, attacher = options.components[0]?.domain } = options;
+  const { archive = false, attach = true, attachers = options.components.map(({ domain }) => domain) } = options;
   const settings: EjabberdSettings = {
     c2sPort,
     componentPort,
     components: options.components,
     archive,
-    attacher: attach ? attacher : undefined,
+    attacher: attach ? attachers[0] : undefined,
     resumeTimeout: options.resumeTimeout ?? 3600,
     maxUnacked: options.maxUnacked ?? 20_000,
     maxOffline: options.maxOffline ?? 100_000,
   };
   await writeFile(join(dir, 'ejabberd.yml'), ejabberdConfig(settings), { mode: 0o600 });
-  const code = await compiled(options.bare ?? false);
+  const whole = await compiled(options.bare ?? false);
+  const code = options.broken ? await broken(whole, dir, options.broken) : whole;
   const log = () => readFile(join(dir, 'ejabberd.log'), 'utf8').catch(() => '');
   const start = () => Node.start(dir, code, nodePort, log);
 
@@ -111,6 +112,7 @@ class Node {
     const args = ['-sname', `crossfade${nodePort}@localhost`, '-setcookie', cookie, '-start_epmd', 'false'];
     args.push('-erl_epmd_port', String(nodePort), '-kernel', 'inet_dist_use_interface', '{127,0,0,1}');
     args.push('-pa', code, '-mnesia', 'dir', `"${join(dir, 'data')}"`, '+K', 'true', '-noshell');
+    args.push('+sss', '8192'); // as docs/servers/ejabberd.md asks: else a stanza nested deeply enough ends the server
     args.push('-s', 'ejabberd', '-s', 'ejabberd_control');
     const env = {
       ...{ PATH: process.env.PATH, HOME: dir, ERL_LIBS: ejabberdLibs(), ERL_CRASH_DUMP_BYTES: '0' },
@@ -188,6 +190,24 @@ async function compiled(bare: boolean): Promise<string> {
   if (!bare) await run('sh', [join(moduleDir, 'compile.sh'), making]);
   await run('erlc', ['-o', making, control]);
   await rename(making, out).catch(() => rm(making, { recursive: true })); // another one was first
+  return out;
+}
+
+/** The same code, but for one file of the module. */
+async function broken(code: string, dir: string, { file, from, to }: Breach): Promise<string> {
+  const [source, out] = [join(dir, 'broken'), join(dir, 'code')];
+  await cp(code, out, { recursive: true });
+  await cp(moduleDir, source, { recursive: true });
+  const path = join(source, 'src', file);
+  const text = await readFile(path, 'utf8');
+  if (!text.includes(from)) throw new Error(`${file} does not say ${from}`);
+  for (const name of readdirSync(join(source, 'src')))
+    if (name.endsWith('.erl') && name !== file) await rm(join(source, 'src', name));
+  await writeFile(
+    path,
+    text.replaceAll(from, () => to),
+  );
+  await promisify(execFile)('sh', [join(source, 'compile.sh'), out]);
   return out;
 }
 

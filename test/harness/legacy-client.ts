@@ -10,7 +10,8 @@ interface XmppEntity {
   stop(): Promise<void>;
   send(element: Element): Promise<void>;
   on(event: string, listener: (argument: never) => void): void;
-  socket: Socket;
+  /** Null when the server has closed it. */
+  socket: Socket | null;
   reconnect: { stop(): void };
   iqCaller: { request(element: Element): Promise<Element> };
 }
@@ -76,8 +77,8 @@ export async function legacyClient(options: LegacyOptions): Promise<LegacyClient
     bodies: () => inbox.all.flatMap((stanza) => (stanza.name === 'message' ? (stanza.getChildText('body') ?? []) : [])),
     message: (body) => inbox.first(`message ${body}`, (s) => s.name === 'message' && s.getChildText('body') === body),
     stop: () => xmpp.stop(),
-    freeze: () => void xmpp.socket.pause(),
-    drop: () => void xmpp.socket.destroy(),
+    freeze: () => void xmpp.socket?.pause(),
+    drop: () => void xmpp.socket?.destroy(),
   };
   if (carbons) await legacy.iq(`<iq type='set'><enable xmlns='urn:xmpp:carbons:2'/></iq>`);
   if (priority !== null) {

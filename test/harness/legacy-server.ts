@@ -1,5 +1,12 @@
 // What the tests ask of any legacy server, and what one kind does otherwise than another: a third server is one more row of servers.ts.
 
+/** One place of a module's source, written otherwise. */
+export interface Breach {
+  file: string;
+  from: string;
+  to: string;
+}
+
 export interface LegacyServerOptions {
   /** Local part (prepared) → password, in the domain example.com. */
   accounts: Record<string, string>;
@@ -10,8 +17,10 @@ export interface LegacyServerOptions {
   archive?: boolean;
   /** Loads the module. Default true. */
   attach?: boolean;
-  /** The component that may attach sessions. Default: every component that is there, or the first where only one can. */
-  attacher?: string;
+  /** The components that may attach sessions; where only one can, the first. Default: all that are there. */
+  attachers?: string[];
+  /** The module is broken on purpose, in one place. */
+  broken?: Breach;
   /** Clients may use TLS (STARTTLS), with a certificate of a private authority. Default false. Prosody only. */
   tls?: boolean;
   /** Stanzas that a client's session may have unacknowledged and be resumed nevertheless (XEP-0198). Prosody only. */
@@ -64,4 +73,10 @@ export interface ServerKind {
   readonly archivedQuickly: number;
   /** The condition with which an archive answers a question for what comes after an id that it does not know. */
   readonly unknownMark: 'item-not-found' | undefined;
+  /** More than one component may attach sessions of a host. */
+  readonly severalGateways: boolean;
+  /** How a line of its log begins that tells of a fault of the server. */
+  readonly fault: RegExp;
+  /** A contact's request that is told to a session has the id with which it was sent, the first time and again. */
+  readonly keepsRequestIds: boolean;
 }

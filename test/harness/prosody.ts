@@ -2,19 +2,17 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { LegacyServer, LegacyServerOptions } from './legacy-server.ts';
+import type { Breach, LegacyServer, LegacyServerOptions } from './legacy-server.ts';
 import { freePorts } from './ports.ts';
 import { luaString, type ProsodySettings, prosodyConfig } from './prosody-config.ts';
 
 export interface ProsodyOptions extends LegacyServerOptions {
-  /** Where mod_crossfade_attach is. Default: this checkout's server-modules/prosody. */
-  moduleDir?: string;
   /** Lua lines for the VirtualHost's section. */
   options?: string;
   /** More of its environment. */
@@ -26,6 +24,7 @@ export interface Prosody extends LegacyServer {
   shell(line: string): Promise<string>;
 }
 
+const modules = fileURLToPath(new URL('../../server-modules/prosody', import.meta.url));
 const START_TIMEOUT_MS = 15_000;
 const STOP_TIMEOUT_MS = 10_000;
 
@@ -35,7 +34,7 @@ const STOP_TIMEOUT_MS = 10_000;
  */
 export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'crossfade-prosody-')));
-  const moduleDir = options.moduleDir ?? fileURLToPath(new URL('../../server-modules/prosody', import.meta.url));
+  const moduleDir = options.broken ? await broken(join(dir, 'broken'), options.broken) : modules;
   const accountsDir = join(dir, 'data', 'example%2ecom', 'accounts');
   await mkdir(accountsDir, { recursive: true });
   await mkdir(join(dir, 'certs'), { recursive: true });
@@ -55,7 +54,7 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
     components: options.components,
     archive: options.archive ?? false,
     attach: options.attach ?? true,
-    attachers: options.attacher ? [options.attacher] : options.components.map(({ domain }) => domain),
+    attachers: options.attachers ?? options.components.map(({ domain }) => domain),
     tls: options.tls ?? false,
     options: [...limits(options), options.options ?? ''].join('\n'),
   };
@@ -108,6 +107,19 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
     settle: async () => {}, // it does one thing after the other
   };
   return prosody;
+}
+
+/** A folder with the module as it is, but for these places. */
+async function broken(moduleDir: string, { file, from, to }: Breach): Promise<string> {
+  await cp(modules, moduleDir, { recursive: true });
+  const path = join(moduleDir, 'mod_crossfade_attach', file);
+  const text = await readFile(path, 'utf8');
+  if (!text.includes(from)) throw new Error(`${file} does not say ${from}`);
+  await writeFile(
+    path,
+    text.replaceAll(from, () => to),
+  );
+  return moduleDir;
 }
 
 function limits({ resumeTimeout, maxUnacked, maxOffline, resumableQueue }: ProsodyOptions): string[] {

@@ -12,6 +12,9 @@ export const prosody: ServerKind = {
   keepsOrder: true,
   archivedQuickly: 1_000,
   unknownMark: 'item-not-found',
+  severalGateways: true,
+  fault: /\terror\t|traceback/i,
+  keepsRequestIds: true,
 };
 
 export const ejabberd: ServerKind = {
@@ -22,6 +25,9 @@ export const ejabberd: ServerKind = {
   keepsOrder: false,
   archivedQuickly: 300, // Mnesia looks through all of an account's for each new one
   unknownMark: undefined, // its ids are times, and it answers from that time on; it refuses what is no time
+  severalGateways: false, // its module is set to one component for each host
+  fault: /\[(?:error|critical|emergency)\]/,
+  keepsRequestIds: false, // its roster has no place for them; so that both tellings are alike, the module leaves the first one's out
 };
 
 export const servers: readonly ServerKind[] = [prosody, ejabberd];

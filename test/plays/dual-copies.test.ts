@@ -1,94 +1,108 @@
 // Play: dual, with the app here, away and here again, beside a legacy device: everything comes to each exactly once (DESIGN §5, §8).
 
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { App } from '../harness/app.ts';
 import type { Contact } from '../harness/contact.ts';
+import { servers } from '../harness/servers.ts';
 import { type Stage, setStage } from '../harness/stage.ts';
 
-let stage: Stage;
-let alice: Contact;
+describe.each(servers)('$name:', (server) => {
+  let stage: Stage;
+  let alice: Contact;
 
-beforeAll(async () => {
-  stage = await setStage({ accounts: ['alice', 'bob', 'carol', 'dave'], legacy: { archive: true, resumeTimeout: 1 } });
-  alice = await stage.contact('alice');
-  await stage.gateway.logged({ event: 'broker.restarted' });
-});
-afterAll(() => stage?.strike());
+  beforeAll(async () => {
+    stage = await setStage({
+      kind: server,
+      accounts: ['alice', 'bob', 'carol', 'dave'],
+      legacy: { archive: true, resumeTimeout: 1 },
+    });
+    alice = await stage.contact('alice');
+    await stage.gateway.logged({ event: 'broker.restarted' });
+  });
+  afterAll(() => stage?.strike());
 
-const said = (phone: App) => phone.all().map(({ body, direction }) => `${direction} ${body}`);
+  const said = (phone: App) => phone.all().map(({ body, direction }) => `${direction} ${body}`);
 
-/** The app's last device has gone, and the gateway acts on it. */
-async function away(jid: string, phone: App): Promise<void> {
-  await phone.leave();
-  await vi.waitFor(
-    async () => expect(await stage.gateway.user(jid)).toMatchObject({ attached: null, observed: true }),
-    20_000,
-  );
-}
+  /** The app's last device has gone, and the gateway acts on it. */
+  async function away(jid: string, phone: App): Promise<void> {
+    await phone.leave();
+    await vi.waitFor(
+      async () => expect(await stage.gateway.user(jid)).toMatchObject({ attached: null, observed: true }),
+      20_000,
+    );
+  }
 
-test('with the app here and away by turns, each message comes once to the app and once to the legacy device', async () => {
-  const jid = 'bob@example.com';
-  const desk = await stage.contact('bob/desk', { carbons: true });
-  const phone = await stage.app('bob', 'phone');
-  await stage.gateway.move(jid, 'dual');
-  alice.say(jid, 'one');
-  await Promise.all([phone.hears('message', { body: 'one', copy: true }), desk.hears('one')]);
-  desk.say('alice@example.com', 'two', 'b2');
-  await phone.hears('message', { body: 'two', direction: 'sent', copy: true });
+  test('with the app here and away by turns, each message comes once to the app and once to the legacy device', async () => {
+    const jid = 'bob@example.com';
+    const desk = await stage.contact('bob/desk', { carbons: true });
+    const phone = await stage.app('bob', 'phone');
+    await stage.gateway.move(jid, 'dual');
+    alice.say(jid, 'one');
+    await Promise.all([phone.hears('message', { body: 'one', copy: true }), desk.hears('one')]);
+    desk.say('alice@example.com', 'two', 'b2');
+    await phone.hears('message', { body: 'two', direction: 'sent', copy: true });
 
-  await away(jid, phone);
-  alice.say(jid, 'three');
-  await desk.hears('three');
-  desk.say('alice@example.com', 'four', 'b4');
-  await alice.hears('four');
+    await away(jid, phone);
+    alice.say(jid, 'three');
+    await desk.hears('three');
+    desk.say('alice@example.com', 'four', 'b4');
+    await alice.hears('four');
 
-  await phone.arrive();
-  await phone.hears('message', { body: 'four', direction: 'sent', copy: true });
-  alice.say(jid, 'five');
-  await Promise.all([phone.hears('message', { body: 'five' }), desk.hears('five')]);
-  phone.say('alice@example.com', 'six', 'b6');
-  await phone.hears('message', { body: 'six', direction: 'sent' });
-  await alice.hears('six');
-  expect(said(phone)).toEqual(['received one', 'sent two', 'received three', 'sent four', 'received five', 'sent six']);
-  expect(desk.bodies('alice@example.com')).toEqual(['one', 'three', 'five']);
-  await vi.waitFor(() => expect(desk.carbons()).toEqual(['>six']));
-  expect(alice.bodies(jid)).toEqual(['two', 'four', 'six']);
-});
+    await phone.arrive();
+    await phone.hears('message', { body: 'four', direction: 'sent', copy: true });
+    alice.say(jid, 'five');
+    await Promise.all([phone.hears('message', { body: 'five' }), desk.hears('five')]);
+    phone.say('alice@example.com', 'six', 'b6');
+    await phone.hears('message', { body: 'six', direction: 'sent' });
+    await alice.hears('six');
+    expect(said(phone)).toEqual([
+      'received one',
+      'sent two',
+      'received three',
+      'sent four',
+      'received five',
+      'sent six',
+    ]);
+    expect(desk.bodies('alice@example.com')).toEqual(['one', 'three', 'five']);
+    await vi.waitFor(() => expect(desk.carbons()).toEqual(['>six']));
+    expect(alice.bodies(jid)).toEqual(['two', 'four', 'six']);
+  });
 
-test('what came offline while the app was away comes to it once, though it was observed before it is flushed', async () => {
-  const jid = 'carol@example.com';
-  const phone = await stage.app('carol', 'phone');
-  await stage.gateway.move(jid, 'dual');
-  await away(jid, phone);
-  alice.say(jid, 'to nobody');
-  await vi.waitFor(async () =>
-    expect(await stage.gateway.entries(jid)).toMatchObject([{ custody: 'copy', late: true }]),
-  );
-  await phone.arrive();
-  await phone.hears('message', { body: 'to nobody' });
-  await vi.waitFor(async () => expect((await stage.gateway.user(jid)).attached).not.toBeNull());
-  alice.say(jid, 'to the app');
-  await phone.hears('message', { body: 'to the app' });
-  expect(said(phone)).toEqual(['received to nobody', 'received to the app']);
-});
+  test('what came offline while the app was away comes to it once, though it was observed before it is flushed', async () => {
+    const jid = 'carol@example.com';
+    const phone = await stage.app('carol', 'phone');
+    await stage.gateway.move(jid, 'dual');
+    await away(jid, phone);
+    alice.say(jid, 'to nobody');
+    await vi.waitFor(async () =>
+      expect(await stage.gateway.entries(jid)).toMatchObject([{ custody: 'copy', late: true }]),
+    );
+    await phone.arrive();
+    await phone.hears('message', { body: 'to nobody' });
+    await vi.waitFor(async () => expect((await stage.gateway.user(jid)).attached).not.toBeNull());
+    alice.say(jid, 'to the app');
+    await phone.hears('message', { body: 'to the app' });
+    expect(said(phone)).toEqual(['received to nobody', 'received to the app']);
+  });
 
-test('with the app away the gap of an outage stays open, and is closed when the app comes', async () => {
-  const jid = 'dave@example.com';
-  const desk = await stage.contact('dave/desk');
-  const phone = await stage.app('dave', 'phone');
-  await stage.gateway.move(jid, 'dual');
-  alice.say(jid, 'before');
-  await phone.hears('message', { body: 'before' });
-  await away(jid, phone);
-  await stage.gateway.kill9();
-  await vi.waitFor(async () => expect(await stage.server.log()).toMatch(/ended \(expired\)/), 15_000);
-  alice.say(jid, 'meanwhile');
-  await desk.hears('meanwhile');
-  await stage.gateway.start();
-  await vi.waitFor(async () => expect(await stage.gateway.user(jid)).toMatchObject({ observed: true }), 20_000);
-  expect((await stage.gateway.user(jid)).archive).toMatchObject({ gapSince: expect.any(String), missed: null });
-  await phone.arrive();
-  await phone.hears('message', { body: 'meanwhile', copy: true });
-  await vi.waitFor(async () => expect((await stage.gateway.user(jid)).archive).toMatchObject({ gapSince: null }));
-  expect(said(phone)).toEqual(['received before', 'received meanwhile']);
+  test('with the app away the gap of an outage stays open, and is closed when the app comes', async () => {
+    const jid = 'dave@example.com';
+    const desk = await stage.contact('dave/desk');
+    const phone = await stage.app('dave', 'phone');
+    await stage.gateway.move(jid, 'dual');
+    alice.say(jid, 'before');
+    await phone.hears('message', { body: 'before' });
+    await away(jid, phone);
+    await stage.gateway.kill9();
+    await vi.waitFor(async () => expect(await stage.server.log()).toMatch(/ended \(expired\)/), 15_000);
+    alice.say(jid, 'meanwhile');
+    await desk.hears('meanwhile');
+    await stage.gateway.start();
+    await vi.waitFor(async () => expect(await stage.gateway.user(jid)).toMatchObject({ observed: true }), 20_000);
+    expect((await stage.gateway.user(jid)).archive).toMatchObject({ gapSince: expect.any(String), missed: null });
+    await phone.arrive();
+    await phone.hears('message', { body: 'meanwhile', copy: true });
+    await vi.waitFor(async () => expect((await stage.gateway.user(jid)).archive).toMatchObject({ gapSince: null }));
+    expect(said(phone)).toEqual(['received before', 'received meanwhile']);
+  });
 });

@@ -15,7 +15,7 @@ let gateway: RawComponent;
 
 beforeAll(async () => {
   const accounts = { bob: 'bob', carol: 'carol' };
-  ejabberd = await startEjabberd({ accounts, components: [{ domain, secret }], attacher: domain });
+  ejabberd = await startEjabberd({ accounts, components: [{ domain, secret }], attachers: [domain] });
   gateway = await RawComponent.open({ port: ejabberd.componentPort, domain, secret });
   await gateway.hello();
 });

@@ -1,65 +1,67 @@
-// What a gateway may be made to send by others, against a real Prosody: stanzas too deep for its storages, times that are none, endless keys.
+// What a gateway may be made to send by others, against real servers: stanzas too deep for their storages, times that are none, endless keys.
 
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { AVAILABLE, NS } from '../harness/raw-component.ts';
-import { prosody } from '../harness/servers.ts';
+import { servers } from '../harness/servers.ts';
 import { chat, Stage } from './stage.ts';
 
 const BOB = 'bob@example.com/mqtt';
 const LONG_AGO = '2024-05-01T10:00:00Z';
 
-let stage: Stage;
-beforeAll(async () => {
-  stage = await Stage.open(prosody, ['alice', 'bob', 'erin'], { archive: true });
-});
-afterEach(() => stage.clear());
-afterAll(() => stage.close());
-
-/** A message of so many levels, its own included. */
-const nested = (levels: number) =>
-  `<message xmlns='jabber:client' type='chat' to='erin@example.com'><body>${'<a>'.repeat(levels - 2)}${'</a>'.repeat(levels - 2)}</body></message>`;
-
-const long = 'k'.repeat(257);
-const give = (attributes: string, levels = 2) =>
-  `<return xmlns='${NS}' to='bob@example.com' ${attributes}>${nested(levels)}</return>`;
-test.each([
-  ['send of 102 levels', `<send xmlns='${NS}' from='${BOB}' key='k'>${nested(102)}</send>`],
-  ['send with a key of 257 bytes', `<send xmlns='${NS}' from='${BOB}' key='${long}'>${nested(2)}</send>`],
-  ['return of 102 levels', give(`key='k'`, 102)],
-  ['return with a key of 257 bytes', give(`key='${long}'`)],
-  ['return with a stamp that is no time there', give(`key='k' stamp='1969-12-31T23:59:59Z'`)],
-])('%s is a bad request', async (_, request) => {
-  const gateway = await stage.component();
-  await gateway.hello();
-  await gateway.attach('bob');
-  expect(await gateway.iq(request)).toMatchObject({ condition: 'bad-request', type: 'modify' });
-});
-
-test('a stanza as deep as gateways take them goes through, into archive and offline storage, too', async () => {
-  const gateway = await stage.component();
-  await gateway.hello();
-  await gateway.attach('bob');
-  const deepest = nested(101);
-  expect(await gateway.send(BOB, 'deep', deepest)).toMatchObject({ condition: undefined });
-  expect(await gateway.giveBack('erin@example.com', 'deep again', LONG_AGO, deepest)).toMatchObject({
-    condition: undefined,
+describe.each(servers)('$name:', (server) => {
+  let stage: Stage;
+  beforeAll(async () => {
+    stage = await Stage.open(server, ['alice', 'bob', 'erin'], { archive: true });
   });
-  const phone = await stage.login('erin');
-  await phone.inbox.until('both', () => phone.inbox.all.filter(({ name }) => name === 'message')[1]);
-});
+  afterEach(() => stage.clear());
+  afterAll(() => stage.close());
 
-test('a stamp that a sender forged for a time that is none holds up neither a return nor the end of a session', async () => {
-  const alice = await stage.login('alice');
-  const gateway = await stage.component();
-  await gateway.hello();
-  await gateway.attach('bob', { presence: AVAILABLE });
-  const forged = `<delay xmlns='urn:xmpp:delay' from='example.com' stamp='1969-12-31T23:59:59Z'/>`;
-  await alice.send(chat('bob@example.com', 'forged', forged));
-  const { stanza } = await gateway.deliveryOf('forged');
-  await gateway.detach(BOB);
-  const returned = await gateway.giveBack('bob@example.com', 'k', LONG_AGO, String(stanza));
-  expect(returned).toMatchObject({ condition: undefined });
-  const phone = await stage.login('bob');
-  await phone.inbox.until('both', () => (phone.bodies().length === 2 ? true : undefined));
-  expect(phone.bodies()).toEqual(['forged', 'forged']);
+  /** A message of so many levels, its own included. */
+  const nested = (levels: number) =>
+    `<message xmlns='jabber:client' type='chat' to='erin@example.com'><body>${'<a>'.repeat(levels - 2)}${'</a>'.repeat(levels - 2)}</body></message>`;
+
+  const long = 'k'.repeat(257);
+  const give = (attributes: string, levels = 2) =>
+    `<return xmlns='${NS}' to='bob@example.com' ${attributes}>${nested(levels)}</return>`;
+  test.each([
+    ['send of 102 levels', `<send xmlns='${NS}' from='${BOB}' key='k'>${nested(102)}</send>`],
+    ['send with a key of 257 bytes', `<send xmlns='${NS}' from='${BOB}' key='${long}'>${nested(2)}</send>`],
+    ['return of 102 levels', give(`key='k'`, 102)],
+    ['return with a key of 257 bytes', give(`key='${long}'`)],
+    ['return with a stamp that is no time there', give(`key='k' stamp='1969-12-31T23:59:59Z'`)],
+  ])('%s is a bad request', async (_, request) => {
+    const gateway = await stage.component();
+    await gateway.hello();
+    await gateway.attach('bob');
+    expect(await gateway.iq(request)).toMatchObject({ condition: 'bad-request', type: 'modify' });
+  });
+
+  test('a stanza as deep as gateways take them goes through, into archive and offline storage, too', async () => {
+    const gateway = await stage.component();
+    await gateway.hello();
+    await gateway.attach('bob');
+    const deepest = nested(101);
+    expect(await gateway.send(BOB, 'deep', deepest)).toMatchObject({ condition: undefined });
+    expect(await gateway.giveBack('erin@example.com', 'deep again', LONG_AGO, deepest)).toMatchObject({
+      condition: undefined,
+    });
+    const phone = await stage.login('erin');
+    await phone.inbox.until('both', () => phone.inbox.all.filter(({ name }) => name === 'message')[1]);
+  });
+
+  test('a stamp that a sender forged for a time that is none holds up neither a return nor the end of a session', async () => {
+    const alice = await stage.login('alice');
+    const gateway = await stage.component();
+    await gateway.hello();
+    await gateway.attach('bob', { presence: AVAILABLE });
+    const forged = `<delay xmlns='urn:xmpp:delay' from='example.com' stamp='1969-12-31T23:59:59Z'/>`;
+    await alice.send(chat('bob@example.com', 'forged', forged));
+    const { stanza } = await gateway.deliveryOf('forged');
+    await gateway.detach(BOB);
+    const returned = await gateway.giveBack('bob@example.com', 'k', LONG_AGO, String(stanza));
+    expect(returned).toMatchObject({ condition: undefined });
+    const phone = await stage.login('bob');
+    await phone.inbox.until('both', () => (phone.bodies().length === 2 ? true : undefined));
+    expect(phone.bodies()).toEqual(['forged', 'forged']);
+  });
 });

@@ -21,12 +21,12 @@ export class Stage {
   static async open(
     kind: ServerKind,
     users: string[],
-    options: Omit<LegacyServerOptions, 'accounts' | 'components' | 'attacher'> = {},
+    options: Omit<LegacyServerOptions, 'accounts' | 'components' | 'attachers'> = {},
   ): Promise<Stage> {
     const server = await kind.start({
       accounts: Object.fromEntries(users.map((user) => [user, user])),
       components: [GATEWAY, STRANGER].map((domain) => ({ domain, secret: SECRET })),
-      attacher: GATEWAY,
+      attachers: [GATEWAY],
       ...options,
     });
     return new Stage(server);

@@ -8,7 +8,8 @@
 -include("xmpp.hrl").
 -include("mod_crossfade_attach.hrl").
 
--define(PARTS, [mod_crossfade_attach_session, mod_crossfade_attach_seen, mod_crossfade_attach_observe, mod_crossfade_attach_lock]).
+-define(PARTS, [mod_crossfade_attach_session, mod_crossfade_attach_seen, mod_crossfade_attach_observe, mod_crossfade_attach_lock,
+                mod_crossfade_attach_stamp, mod_crossfade_attach_offline]).
 
 start(Host, Opts) ->
     case gen_mod:start_child(mod_crossfade_attach_server, Host, Opts) of

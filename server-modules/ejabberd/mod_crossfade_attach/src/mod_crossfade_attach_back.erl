@@ -83,25 +83,13 @@ store(Host, User, #message{from = From, to = To} = Message, At) ->
         true ->
             Offline = #offline_msg{us = {User, Host}, timestamp = mod_crossfade_attach_table:rising(Host, User, At), expire = never,
                                    from = From, to = To, packet = Message},
-            case store_locked(gen_mod:db_mod(Host, mod_offline), Offline) of
+            case mod_crossfade_attach_offline:locked(Host, User, fun() -> mod_offline:store_offline_msg(Offline) end) of
                 ok -> ok;
                 Other ->
                     ?WARNING_MSG("Offline storage of ~ts@~ts did not take a message: ~p", [User, Host, Other]),
                     {error, wait, 'resource-constraint', <<"offline storage did not take the message">>}
             end
     end.
-
-%% Mnesia's flush deletes what is stored, without a lock, between its reading and its deleting. So here is a lock.
-store_locked(mod_offline_mnesia, #offline_msg{us = UserHost} = Offline) ->
-    Store = fun() ->
-                    mnesia:lock({record, offline_msg, UserHost}, write),
-                    mod_offline:store_offline_msg(Offline)
-            end,
-    case mnesia:transaction(Store) of
-        {atomic, Result} -> Result;
-        {aborted, Why} -> {error, Why}
-    end;
-store_locked(_, Offline) -> mod_offline:store_offline_msg(Offline).
 
 %% The same for a stanza on its way to an attached session; when nobody can take it, its sender is told.
 reroute(Host, {User, El, At}, OnlyOffline, When) ->

@@ -9,6 +9,9 @@
 -define(LINK, mod_crossfade_attach_link).
 -define(SERVER, mod_crossfade_attach_server).
 -define(TABLE, mod_crossfade_attach_table).
+%% Levels of a stanza: fast_xml, in C, writes them by recursion, and some 3,500 of them end the whole server.
+-define(MAX_DEPTH, 100).
+-define(MAX_KEY_BYTES, 256).
 
 %% Connection: the process of the stream that asks, of the configured component. Answers now or later; gives the new state.
 run(Connection, #iq{type = Type, sub_els = [First | _] = Els} = Iq, State) ->
@@ -34,6 +37,7 @@ respond(Connection, Iq, Result, State) ->
 
 bad_request(Text) -> {error, modify, 'bad-request', Text}.
 unknown() -> {error, cancel, 'service-unavailable', <<"there is no such request">>}.
+long_key() -> bad_request(<<"a key has at most 256 bytes">>).
 no_session() -> {error, cancel, 'item-not-found', <<"there is no such attached session">>}.
 no_account() -> {error, cancel, 'item-not-found', <<"there is no such account">>}.
 
@@ -146,22 +150,32 @@ for_account(Connection, Iq, El, #state{host = Host} = State, Work) ->
         true -> for_any(Connection, Iq, El, State, Work)
     end.
 
-%% The one stanza inside a request, or error.
+%% The one stanza inside a request, or error; not nested too deeply.
 read_stanza(El) ->
     case children(El) of
         [#xmlel{name = Name} = Inner] when Name == <<"message">>; Name == <<"presence">>; Name == <<"iq">> ->
-            case attribute(<<"xmlns">>, Inner) of
-                ?NS_CLIENT -> Inner;
-                _ -> error
+            case attribute(<<"xmlns">>, Inner) == ?NS_CLIENT andalso not is_deeper(Inner, ?MAX_DEPTH) of
+                true -> Inner;
+                false -> error
             end;
         _ -> error
     end.
 
+is_deeper(El, Levels) -> lists:any(fun(Child) -> Levels == 0 orelse is_deeper(Child, Levels - 1) end, children(El)).
+
+%% Absent is none.
+read_key(El) ->
+    case attribute(<<"key">>, El) of
+        Key when is_binary(Key), byte_size(Key) > ?MAX_KEY_BYTES -> error;
+        Key -> Key
+    end.
+
 send(Connection, Iq, El, #state{link = Link, sending = Sending} = State) ->
-    Key = attribute(<<"key">>, El),
+    Key = read_key(El),
     case {?SERVER:session_of(attribute(<<"from">>, El), State), read_stanza(El)} of
+        _ when Key == error -> respond(Connection, Iq, long_key(), State);
         {none, _} -> respond(Connection, Iq, no_session(), State);
-        {_, error} -> respond(Connection, Iq, bad_request(<<"send holds exactly one message, presence or iq">>), State);
+        {_, error} -> respond(Connection, Iq, bad_request(<<"send holds exactly one message, presence or iq, at most 100 levels deep">>), State);
         {Pid, Stanza} ->
             case Key /= none andalso (?LINK:has_key(Key, Link) orelse Sending) of
                 true -> respond(Connection, Iq, ok, State);
@@ -186,8 +200,9 @@ sent(Result, Key, Asker, Epoch, #state{link = Link, sending = Sending} = State) 
     State#state{link = Link1, sending = maps:remove(Key, Sending)}.
 
 return(Connection, Iq, El, #state{host = Host, link = Link, stopping = Stopping} = State) ->
-    Key = attribute(<<"key">>, El),
-    case Key /= none andalso ?LINK:has_key(Key, Link) of
+    Key = read_key(El),
+    case Key /= error andalso Key /= none andalso ?LINK:has_key(Key, Link) of
+        _ when Key == error -> respond(Connection, Iq, long_key(), State);
         true -> respond(Connection, Iq, ok, State);
         false ->
             case give_back(Host, El, Stopping) of
@@ -201,7 +216,7 @@ give_back(Host, El, Stopping) ->
         {error, _, _} -> no_account();
         {User, Stanza, When} when Stanza /= error, When /= error ->
             mod_crossfade_attach_back:give_back(Host, User, Stanza, {When, erlang:timestamp()}, Stopping);
-        _ -> bad_request(<<"return holds exactly one stanza and a stamp as in XEP-0082">>)
+        _ -> bad_request(<<"return holds exactly one stanza, at most 100 levels deep, and a stamp as in XEP-0082">>)
     end.
 
 account(_, none) -> error;
@@ -216,7 +231,7 @@ account(Host, Text) ->
 read_stamp(none) -> none;
 read_stamp(Text) ->
     try xmpp_util:decode_timestamp(Text) of
-        {_, _, _} = At -> At;
+        {Mega, _, _} = At when Mega >= 0 -> At;
         _ -> error
     catch _:_ -> error
     end.
@@ -290,7 +305,8 @@ read_attach(El) ->
 bad_attach() -> bad_request(<<"attach has a user, a resource and at most one undirected, available presence">>).
 
 is_first_presence(#xmlel{name = <<"presence">>} = El) ->
-    attribute(<<"xmlns">>, El) == ?NS_CLIENT andalso attribute(<<"type">>, El) == none andalso attribute(<<"to">>, El) == none;
+    attribute(<<"xmlns">>, El) == ?NS_CLIENT andalso attribute(<<"type">>, El) == none andalso attribute(<<"to">>, El) == none
+        andalso not is_deeper(El, ?MAX_DEPTH);
 is_first_presence(_) -> false.
 
 attach_session(User, Resource, Carbons, Presence, Answer, State) ->

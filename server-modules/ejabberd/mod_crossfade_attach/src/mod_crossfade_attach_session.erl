@@ -1,9 +1,12 @@
 %% An attached session: a client's session for ejabberd (a process of ejabberd_c2s), without a socket of its own; what it is sent goes
 %% to the server process of this module. Everything here runs in the session's process, but start/2 and the requests.
 -module(mod_crossfade_attach_session).
--export([start/2, attach/6, stanza/3, flush_again/3, close/1, hook/1, unhook/1, info/2, gone/3]).
+-export([start/2, attach/6, stanza/3, flush_again/3, flush_late/1, close/1, hook/1, unhook/1, info/2, gone/3]).
 -include("logger.hrl").
 -include("xmpp.hrl").
+
+-define(FLUSH, mod_crossfade_attach_flush).
+-define(ECHO_TIMEOUT, 5000).
 
 %% A process that has opened its stream and waits for attach/6. Nobody asks it for a password: the component is trusted.
 start(Host, User) ->
@@ -28,6 +31,11 @@ flush_again(Pid, Ref, Stored) ->
     Pid ! {crossfade, {flush_again, Ref, Stored}},
     ok.
 
+%% A message has been stored offline for its user, though it may have flushed already.
+flush_late(Pid) ->
+    Pid ! {crossfade, flush_late},
+    ok.
+
 %% In its turn: what has come before is still handed to the server process.
 close(Pid) ->
     Pid ! {crossfade, close},
@@ -47,10 +55,7 @@ info(State, {crossfade, Request}) -> {stop, handle(Request, State)};
 info(#{crossfade := _, stream_state := disconnected} = State, {route, #message{} = Message}) ->
     put(crossfade_late, [Message | late()]),
     {stop, State};
-%% While offline messages are flushed, live ones wait: they are younger.
-info(#{crossfade := #{flushing := Waiting} = Own} = State, {route, #message{meta = Meta} = Message})
-  when is_list(Waiting), not is_map_key(from_offline, Meta) ->
-    {stop, State#{crossfade := Own#{flushing := [Message | Waiting]}}};
+info(State, {route, #message{} = Message}) -> ?FLUSH:hold(Message, State);
 info(State, _) -> State.
 
 handle({attach, Ref, {Server, _, _} = Who, Carbons, Presence}, State) ->
@@ -67,8 +72,13 @@ handle({fence, Ref}, State) -> done(Ref, ok, State);
 handle({flushed, Ref}, State) ->
     get(crossfade_server) ! {flushed, self(), Ref},
     State;
-handle({flush_again, Ref, Stored}, State) -> flush_rest(Ref, Stored, State);
-handle({flushed_again, Ref}, State) -> done(Ref, ok, release(State));
+handle({flush_again, Ref, Stored}, State) ->
+    if Stored -> ok; true -> ?FLUSH:again(State) end,
+    self() ! {crossfade, {flushed_again, Ref}},
+    State;
+handle({flushed_again, Ref}, State) -> done(Ref, ok, ?FLUSH:release(State));
+handle(flush_late, State) -> ?FLUSH:late(State);
+handle(flushed_late, State) -> ?FLUSH:release(State);
 handle(_, State) -> State. % a fence that outlived the module
 
 bind(_, #{crossfade := _} = State) -> {ok, State};
@@ -77,7 +87,7 @@ bind({Server, User, Resource}, #{lserver := Host} = State) ->
     case ejabberd_c2s:bind(Free, State#{user => User, auth_module => ?MODULE, stream_authenticated => true}) of
         {ok, #{jid := Jid} = State1} ->
             Server ! {bound, self(), jid:tolower(Jid)},
-            {ok, State1#{crossfade => #{flushing => none}}};
+            {ok, State1#{crossfade => ?FLUSH:none()}};
         {error, #stanza_error{type = Type, reason = Reason, text = Text}, State1} ->
             {error, {error, Type, Reason, xmpp:get_text(Text)}, State1}
     end.
@@ -100,9 +110,12 @@ process(Ref, #xmlel{attrs = Attrs} = El, #{codec_options := Options} = State) ->
     try xmpp:decode(El1, ?NS_CLIENT, Options) of
         Packet ->
             Packet1 = complete(Packet, State),
-            case begins_flush(Packet1, State) of
-                true -> after_flush(Ref, ejabberd_c2s:handle_authenticated_packet(Packet1, start_flush(State)));
-                false -> fence(Ref, ejabberd_c2s:handle_authenticated_packet(Packet1, State))
+            case ?FLUSH:is_begun(Packet1, State) of
+                true ->
+                    State1 = ejabberd_c2s:handle_authenticated_packet(Packet1, ?FLUSH:start(State)),
+                    self() ! {crossfade, {flushed, Ref}}, % behind the flushed messages, which are in our mailbox between live ones
+                    State1;
+                false -> fence_behind(Packet1, Ref, ejabberd_c2s:handle_authenticated_packet(Packet1, State))
             end
     catch
         error:{xmpp_codec, Why} ->
@@ -130,42 +143,21 @@ answer_error(El, Error, State) ->
         _ -> xmpp_stream_in:send(State, xmpp:make_error(El, Error))
     end.
 
-%% mod_offline flushes at the first presence that is not negative.
-begins_flush(#presence{type = available, priority = Priority, from = From, to = To}, State) ->
-    jid:tolower(jid:remove_resource(From)) == jid:tolower(To) andalso (Priority == undefined orelse Priority >= 0)
-        andalso case State of
-                    #{pres_last := #presence{priority = Last}} -> is_integer(Last) andalso Last < 0;
-                    _ -> true
-                end;
-begins_flush(_, _) -> false.
-
-start_flush(#{crossfade := Own} = State) -> State#{crossfade := Own#{flushing := []}}.
-
-%% The flushed messages are in our own mailbox by now, between live ones. Behind them comes this.
-after_flush(Ref, State) ->
-    self() ! {crossfade, {flushed, Ref}},
-    State.
-
-%% Who looked for resources before our presence was known stores offline what comes after the flush; and what the same sender has sent
-%% us since waits here. So storage is flushed once more before that is let through; not where our server process has just put back what
-%% its queue did not take.
-flush_rest(Ref, Stored, #{lserver := Host, user := User} = State) ->
-    case not Stored andalso gen_mod:is_loaded(Host, mod_offline) andalso mod_offline:count_offline_messages(User, Host) > 0 of
-        true -> mod_offline:c2s_self_presence({#presence{type = available, priority = 0}, maps:remove(pres_last, State)});
-        false -> ok
-    end,
-    self() ! {crossfade, {flushed_again, Ref}},
-    State.
-
-release(#{crossfade := #{flushing := Waiting} = Own} = State) when is_list(Waiting) ->
-    lists:foldl(fun(Message, S) -> ejabberd_c2s:process_info(S, {route, Message}) end,
-                State#{crossfade := Own#{flushing := none}}, lists:reverse(Waiting));
-release(State) -> State.
-
 %% What processing has sent to this very session is in its mailbox: the answer comes behind it.
 fence(Ref, State) ->
     self() ! {crossfade, {fence, Ref}},
     State.
+
+%% A contact's sessions on this server answer a probe, each in its own process and turn: the fence comes behind what they say.
+fence_behind(#presence{type = probe, to = #jid{luser = User, lserver = Host}}, Ref, #{lserver := Host} = State) ->
+    Self = self(),
+    Asked = [Pid || {_, Pid} <- ejabberd_sm:get_session_sids(User, Host), Pid /= Self],
+    spawn(fun() ->
+                  [catch ejabberd_c2s:call(Pid, get_presence, ?ECHO_TIMEOUT) || Pid <- Asked],
+                  Self ! {crossfade, {fence, Ref}}
+          end),
+    State;
+fence_behind(_, Ref, State) -> fence(Ref, State).
 
 done(Ref, Result, State) ->
     get(crossfade_server) ! {done, self(), Ref, Result},

@@ -21,12 +21,21 @@ send_xml(#attached_socket{host = Host} = Socket, {xmlstreamelement, #xmlel{name 
     end;
 send_xml(_, _) -> ok.
 
-out(#xmlel{attrs = Attrs} = El, #attached_socket{user = User} = Socket) ->
+out(El, #attached_socket{user = User} = Socket) ->
+    #xmlel{attrs = Attrs} = El0 = without_lost_id(El),
     El1 = case lists:keymember(<<"xmlns">>, 1, Attrs) of
-              true -> El;
-              false -> El#xmlel{attrs = [{<<"xmlns">>, ?NS_CLIENT} | Attrs]}
+              true -> El0;
+              false -> El0#xmlel{attrs = [{<<"xmlns">>, ?NS_CLIENT} | Attrs]}
           end,
     tell(Socket, {out, self(), User, El1, mod_crossfade_attach_seen:take()}).
+
+%% ejabberd keeps a contact's request until it is answered, but not its id: told to the next session it would look like another one.
+without_lost_id(#xmlel{name = <<"presence">>, attrs = Attrs} = El) ->
+    case lists:keyfind(<<"type">>, 1, Attrs) of
+        {_, <<"subscribe">>} -> El#xmlel{attrs = lists:keydelete(<<"id">>, 1, Attrs)};
+        _ -> El
+    end;
+without_lost_id(El) -> El.
 
 tell(#attached_socket{server = Server}, Message) ->
     Server ! Message,

@@ -1,0 +1,83 @@
+// The others on a server, whom nothing may concern that one gateway does or suffers: users who talk; and, where several components may
+// attach sessions, another gateway in good order, which has attached one of them, observes one, and keeps one from logging in.
+
+import { type LegacyClient, legacyClient } from './legacy-client.ts';
+import type { LegacyServer, ServerKind } from './legacy-server.ts';
+import { AVAILABLE, RawComponent } from './raw-component.ts';
+
+/** A component that has to be there for them. */
+export const otherGateway = 'good.example.com';
+/** Accounts, with their names as passwords. */
+export const otherPeople = ['alice', 'dave', 'frank'] as const;
+
+export interface Others {
+  /** Rejects, in words, if they do not hear each other as before, or have lost what they had. */
+  areWell(sign: string): Promise<void>;
+  leave(): Promise<void>;
+}
+
+export async function enterOthers(kind: ServerKind, server: LegacyServer, secret: string): Promise<Others> {
+  const [alice, frank] = await Promise.all([enter(server, 'alice'), enter(server, 'frank')]);
+  const dave = kind.severalGateways ? await attached(server, secret) : await onAClient(server);
+  return {
+    async areWell(sign) {
+      await alice.send(message('frank@example.com', sign));
+      await alice.send(message('dave@example.com', sign));
+      await Promise.all([frank.message(sign), dave.hears(sign)]);
+      await dave.answers(alice.jid, sign);
+      await alice.message(`${sign}, dave`);
+    },
+    async leave() {
+      await Promise.all([alice.stop(), frank.stop(), dave.leave()]);
+    },
+  };
+}
+
+interface Dave {
+  hears(sign: string): Promise<unknown>;
+  answers(to: string, sign: string): Promise<void>;
+  leave(): Promise<void>;
+}
+
+async function onAClient(server: LegacyServer): Promise<Dave> {
+  const dave = await enter(server, 'dave');
+  return {
+    hears: (sign) => dave.message(sign),
+    answers: (to, sign) => dave.send(message(to, `${sign}, dave`)),
+    leave: () => dave.stop(),
+  };
+}
+
+async function attached(server: LegacyServer, secret: string): Promise<Dave> {
+  const gateway = await RawComponent.open({ port: server.componentPort, domain: otherGateway, secret });
+  const first = await gateway.hello();
+  await gateway.attach('dave', { presence: AVAILABLE });
+  await gateway.observe('frank');
+  await gateway.lock('dave', 'moved by the other gateway');
+  return {
+    async hears(sign) {
+      const { epoch } = await gateway.deliveryOf(sign);
+      if (epoch !== first.epoch) throw new Error('the other gateway has lost its link');
+    },
+    async answers(to, sign) {
+      const { condition } = await gateway.send('dave@example.com/mqtt', sign, message(to, `${sign}, dave`));
+      if (condition) throw new Error(`the other gateway's session is gone: ${condition}`);
+      if (!gateway.copies('frank@example.com').includes(`in ${sign}`))
+        throw new Error('the other gateway observes no more');
+      const refused = await legacyClient({ port: server.c2sPort, user: 'dave', password: 'dave' }).then(
+        () => 'let in',
+        String,
+      );
+      if (!refused.includes('not-allowed')) throw new Error(`a user locked by the other gateway is ${refused}`);
+      await gateway.ack(first.epoch, gateway.delivered.at(-1)!.n);
+    },
+    leave: () => gateway.kill(),
+  };
+}
+
+async function enter({ c2sPort: port }: LegacyServer, user: string): Promise<LegacyClient> {
+  return await legacyClient({ port, user, password: user, resource: 'desk' });
+}
+
+const message = (to: string, body: string) =>
+  `<message to='${to}' type='chat' id='${body}'><body>${body}</body></message>`;
