@@ -41,6 +41,8 @@ const file = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const probe = ['--import', pathToFileURL(compiled('probe', 'child')).href];
 const seeded = 'seeded.sqlite';
 const startTimeoutMs = 240_000;
+/** What `crossfade run` gives itself (main.ts), but not where its parent is connected, as ours is. */
+const asRun = '--max-semi-space-size=8';
 
 /** Starts all of it: in each gateway 1,000 users in phase `mqtt`, attached, a device of each online. `profileDir`: the gateways' profiles go there. */
 export async function openRig(given: Subject[], { profileDir }: { profileDir?: string } = {}): Promise<Rig> {
@@ -142,7 +144,7 @@ export function gatewayOf(subject: Subject, { dir }: Place, profileDir?: string)
   const profiling = profileDir === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profileDir];
   const { side, env, nodeArgs = [] } = subject;
   const args = ['run', '--config', join(dir, side, 'crossfade.yaml')];
-  return [file('../dist/main.js'), { args, env, nodeArgs: [...nodeArgs, ...profiling, ...probe] }];
+  return [file('../dist/main.js'), { args, env, nodeArgs: [asRun, ...nodeArgs, ...profiling, ...probe] }];
 }
 
 /** `bridge` in TypeScript, `python` in Python. */
