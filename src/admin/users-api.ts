@@ -7,7 +7,8 @@ import { legacyLogins } from '../migration/wanted.ts';
 import { isRefusal, type Refusal, refuse } from '../refusal.ts';
 import { makeGlob } from './glob.ts';
 import { type Answer, type Asked, listOf, paging, type Route, shape } from './route.ts';
-import { summarize, summaryProperties, type UserViewParts, userShape, viewUser } from './user-view.ts';
+import { summaryProperties, userShape } from './user-shape.ts';
+import { summarize, type UserViewParts, viewUser } from './user-view.ts';
 
 export interface UsersParts extends UserViewParts {
   users: Users;
