@@ -1,6 +1,6 @@
 // The keys of client sessions (attach: client).
 
-import { folder } from './config-node.ts';
+import { duration, folder } from './config-node.ts';
 
 export const client = folder('Only with `attach.kind: client`: the client sessions of moved users.', {
   host: {
@@ -25,14 +25,11 @@ export const client = folder('Only with `attach.kind: client`: the client sessio
     minimum: 1,
     maximum: 10_000,
   },
-  archiveEvery: {
-    type: 'string',
-    description: 'How often the archive of a user in phase `shadow` is visited; each visit is a login.',
-    default: '5m',
-    pattern: '^\\d{1,9}(?:ms|s|m|h|d)$',
-    hint: 'a duration such as 5m',
-    reads: 'duration',
-  },
+  archiveEvery: duration(
+    'How often the archive of a user in phase `shadow` is visited; each visit is a login.',
+    '5m',
+    '5m',
+  ),
   credentials: folder('Where the passwords of moved users come from; exactly one of file, command and url.', {
     file: {
       type: 'string',
@@ -63,13 +60,6 @@ export const client = folder('Only with `attach.kind: client`: the client sessio
       hint: 'printable ASCII',
       inFile: true,
     },
-    timeout: {
-      type: 'string',
-      description: 'So long command and endpoint are waited for.',
-      default: '10s',
-      pattern: '^\\d{1,9}(?:ms|s|m|h|d)$',
-      hint: 'a duration such as 10s',
-      reads: 'duration',
-    },
+    timeout: duration('So long command and endpoint are waited for.', '10s', '10s'),
   }),
 });

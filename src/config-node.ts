@@ -34,3 +34,13 @@ export const folder = (description: string, properties: Record<string, Schema>, 
   required,
   additionalProperties: false,
 });
+
+/** A span of time, a word for people and milliseconds for the program. `such`: examples for whoever got it wrong. */
+export const duration = (description: string, such: string, standard?: string): Schema => ({
+  type: 'string',
+  description,
+  ...(standard !== undefined && { default: standard }),
+  pattern: '^\\d{1,9}(?:ms|s|m|h|d)$',
+  hint: `a duration such as ${such}`,
+  reads: 'duration',
+});

@@ -1,11 +1,9 @@
 // The configuration's one source (JSON Schema): keys, types, defaults and what they mean; docs/configuration.md is made of it.
 
 import { client } from './config-client-schema.ts';
-import { folder, type Schema } from './config-node.ts';
+import { mqtt } from './config-mqtt-schema.ts';
+import { duration, folder, type Schema } from './config-node.ts';
 
-export type { Schema } from './config-node.ts';
-
-const topicRoot = '^[^+#/$\\u0000][^+#/\\u0000]*(/[^+#/\\u0000]+)*$';
 const domain = '^[^\\s@/:]+$';
 /** XML 1.0 §2.2: what may stand in a stanza. */
 const xmlText = '^[\\t\\n\\r\\u0020-\\ud7ff\\ue000-\\ufffd\\u{10000}-\\u{10ffff}]+$';
@@ -92,118 +90,6 @@ const xmpp = folder(
   ['domain', 'component'],
 );
 
-const mqtt = folder(
-  'The MQTT broker.',
-  {
-    url: {
-      type: 'string',
-      description: 'Where it listens. `embedded:` starts a small broker inside the gateway, for trying out only.',
-      pattern: '^(?:(?:mqtts?|wss?)://[^\\s/]+(?:/\\S*)?|embedded:)$',
-      hint: 'mqtt://host:1883, mqtts://host:8883, ws://host:port/path, wss://… or embedded:',
-    },
-    username: {
-      type: 'string',
-      description: "The gateway's own account. A user whose topics would bear this name cannot be moved.",
-      minLength: 1,
-      default: 'crossfade',
-    },
-    password: { type: 'string', description: 'Its password.', inFile: true },
-    ca: { type: 'string', description: 'Certificate authorities to trust, PEM.', inFile: true },
-    cert: { type: 'string', description: "The gateway's certificate, PEM.", inFile: true },
-    key: { type: 'string', description: 'Its private key, PEM.', inFile: true },
-    clientId: {
-      type: 'string',
-      description: "The beginning of the gateway's client ids; two gateways on one broker need two.",
-      default: 'crossfade',
-      pattern: '^[A-Za-z0-9_-]{1,48}$',
-      hint: 'up to 48 letters, digits, - and _',
-    },
-    root: {
-      type: 'string',
-      description: 'The first level of all topics.',
-      default: 'chat',
-      pattern: topicRoot,
-      hint: 'a topic without wildcards',
-    },
-    shadowRoot: {
-      type: 'string',
-      description:
-        'The same for copies of users in phase shadow, for comparison only; with bodies, so let only operators read there.',
-      default: 'chat-shadow',
-      pattern: topicRoot,
-      hint: 'a topic without wildcards',
-    },
-    brokerHorizon: {
-      type: 'string',
-      description:
-        'How long after its PUBACK a message may be lost by a broker that crashes: twice the time between its snapshots. `10s` only with an autosave_interval of 5.',
-      default: '1h',
-      pattern: '^\\d{1,9}(?:ms|s|m|h|d)$',
-      hint: 'a duration such as 500ms, 10s, 5m, 1h or 7d',
-      reads: 'duration',
-    },
-    offlineWindow: {
-      type: 'integer',
-      description:
-        'Messages per user that are handed to the broker while no device is online; the rest waits in the ledger.',
-      default: 500,
-      minimum: 1,
-      maximum: 100_000,
-    },
-    messagesPerSecond: {
-      type: 'integer',
-      description:
-        'Messages a second that the apps of one user may go on sending; more are refused with `resource-constraint` on `in/error`, with when to send them again. Acknowledgements (`out/ack`) do not count.',
-      default: 50,
-      minimum: 1,
-      maximum: 100_000,
-    },
-    messagesBurst: {
-      type: 'integer',
-      description: 'Messages that the apps of one user may send at once, before `messagesPerSecond` counts.',
-      default: 2000,
-      minimum: 1,
-      maximum: 1_000_000,
-    },
-    messagesWaiting: {
-      type: 'integer',
-      description:
-        "Messages of one user's apps that may wait in the ledger for the legacy server (what it refused and nobody has decided about counts, too); more are refused with `resource-constraint` on `in/error` until some have left.",
-      default: 50_000,
-      minimum: 1,
-      maximum: 10_000_000,
-    },
-    deviceDays: {
-      type: 'integer',
-      description: 'Days of silence after which a device is forgotten.',
-      default: 30,
-      minimum: 1,
-      maximum: 3650,
-    },
-    embeddedPort: {
-      type: 'integer',
-      description: 'Only with `embedded:`: the port on 127.0.0.1 on which the apps find it.',
-      default: 1883,
-      minimum: 0,
-      maximum: 65535,
-    },
-    embeddedAccounts: {
-      type: 'array',
-      description: 'Only with `embedded:`: the accounts of the apps; the name is the user level of their topics.',
-      items: { type: 'string', pattern: '^[A-Za-z0-9_%-]+:.+$' },
-      uniqueItems: true,
-      default: [],
-      hint: 'a list of name:password',
-    },
-    allowOpenBroker: {
-      type: 'boolean',
-      description: 'Start although the broker takes publishes under the root from anybody.',
-      default: false,
-    },
-  },
-  ['url'],
-);
-
 /** The keys in the order in which people should read them. */
 export const schema: Schema = folder(
   'crossfade.yaml',
@@ -250,14 +136,10 @@ export const schema: Schema = folder(
         minimum: 1,
         maximum: 3650,
       },
-      expireAfter: {
-        type: 'string',
-        description:
-          'So long a message may wait, in either direction; then it is discarded and its sender told. Without it messages wait for ever, but those whose sender has set a time. It counts for what comes from then on.',
-        pattern: '^\\d{1,9}(?:ms|s|m|h|d)$',
-        hint: 'a duration such as 12h or 30d',
-        reads: 'duration',
-      },
+      expireAfter: duration(
+        'So long a message may wait, in either direction; then it is discarded and its sender told. Without it messages wait for ever, but those whose sender has set a time. It counts for what comes from then on.',
+        '12h or 30d',
+      ),
     }),
     admin: folder('The HTTP side: API, metrics, health.', {
       listen: {
@@ -292,33 +174,19 @@ export const schema: Schema = folder(
         hint: 'printable ASCII',
         inFile: true,
       },
-      every: {
-        type: 'string',
-        description: 'At most one call for a user in this time; what comes meanwhile is in the next.',
-        default: '30s',
-        pattern: '^\\d{1,9}(?:ms|s|m|h|d)$',
-        hint: 'a duration such as 30s or 5m',
-        reads: 'duration',
-      },
-      timeout: {
-        type: 'string',
-        description: 'So long an answer is waited for.',
-        default: '10s',
-        pattern: '^\\d{1,9}(?:ms|s|m|h|d)$',
-        hint: 'a duration such as 10s',
-        reads: 'duration',
-      },
+      every: duration(
+        'At most one call for a user in this time; what comes meanwhile is in the next.',
+        '30s or 5m',
+        '30s',
+      ),
+      timeout: duration('So long an answer is waited for.', '10s', '10s'),
     }),
     shutdown: folder('How the gateway is stopped by SIGTERM or SIGINT.', {
-      drainTime: {
-        type: 'string',
-        description:
-          'So long the broker and the server may take to answer what is out when the gateway is stopped. What is not answered by then goes again after the next start, with the same keys. Less than the time after which your service manager kills (Docker: 10 s).',
-        default: '2s',
-        pattern: '^\\d{1,9}(?:ms|s|m|h|d)$',
-        hint: 'a duration such as 2s or 500ms',
-        reads: 'duration',
-      },
+      drainTime: duration(
+        'So long the broker and the server may take to answer what is out when the gateway is stopped. What is not answered by then goes again after the next start, with the same keys. Less than the time after which your service manager kills (Docker: 10 s).',
+        '2s or 500ms',
+        '2s',
+      ),
     }),
     mappings: {
       type: 'array',
@@ -342,32 +210,3 @@ export const schema: Schema = folder(
   },
   ['xmpp', 'mqtt'],
 );
-
-/** The variable that overrides a key: `mqtt.brokerHorizon` → `CROSSFADE_MQTT_BROKER_HORIZON`. */
-export function variableOf(path: string[]): string {
-  return ['crossfade', ...path].map((part) => part.replace(/[A-Z]/g, '_$&').toUpperCase()).join('_');
-}
-
-/** All keys that are no sections, each with its path, in the order of the schema. */
-export function leaves(node: Schema = schema, path: string[] = []): { path: string[]; node: Schema }[] {
-  if (!node.properties) return [{ path, node }];
-  return Object.entries(node.properties).flatMap(([key, child]) => leaves(child, [...path, key]));
-}
-
-const unitsMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-/** `500ms`, `10s`, `5m`, `1h`, `7d` in milliseconds; undefined for anything else. */
-export function durationMs(text: string): number | undefined {
-  const [, count, unit = ''] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
-  return count === undefined ? undefined : Number(count) * (unitsMs[unit] ?? 1);
-}
-
-/** The schema of a key, or of the list that holds an item. */
-export function nodeAt(path: string[]): Schema | undefined {
-  let node: Schema | undefined = schema;
-  for (const key of path) {
-    if (node?.type === 'array') return node;
-    node = node?.properties?.[key];
-  }
-  return node;
-}

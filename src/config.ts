@@ -3,8 +3,11 @@
 import { findPackageJSON } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { Ajv, type ErrorObject } from 'ajv';
-import { durationMs, leaves, nodeAt, type Schema, schema } from './config-schema.ts';
+import { durationMs, leaves, nodeAt } from './config-keys.ts';
+import type { Schema } from './config-node.ts';
+import { schema } from './config-schema.ts';
 import { ConfigFault, ConfigSource, type Env, sectionOf, type Tree } from './config-source.ts';
+import { encodeUser } from './mqtt/topic.ts';
 import { prepareBare, prepareDomain } from './xmpp/jid.ts';
 
 export { ConfigFault } from './config-source.ts';
@@ -199,15 +202,9 @@ function checkAddresses(source: ConfigSource, tree: Tree, textAt: (...path: stri
     if (address === null) source.fault(path, 'is no address', nodeAt(path)?.hint);
     else if (!address.endsWith(`@${component}`))
       source.fault(path, "is not on the component's domain", `name@${component}`);
-    else if (username !== undefined && userLevel(address) === username)
+    else if (username !== undefined && encodeUser(address, textAt('xmpp', 'domain') ?? '') === username)
       source.fault(path, "would share the gateway's own account at the broker", 'choose another mqtt.username');
   }
-}
-
-/** The user level of an address on the component's domain, which is its account at the broker. */
-function userLevel(address: string): string {
-  const hex = (mark: string) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`;
-  return encodeURIComponent(address).replace(/[.!~*'()]/g, hex);
 }
 
 /** A URL is shown in many places, so no secret may be in it. */

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { ConfigFault, loadConfig, loadSections } from '../src/config.ts';
-import { durationMs, leaves, variableOf } from '../src/config-schema.ts';
+import { durationMs, leaves, variableOf } from '../src/config-keys.ts';
 
 let folder: string;
 beforeAll(() => {

@@ -41,7 +41,7 @@ const mayImport: Record<string, string[]> = {
   ],
   shutdown: ['core', 'flow', 'ledger'],
   main: ['cli'],
-  config: ['xmpp/jid'],
+  config: ['xmpp/jid', 'mqtt/topic'],
   refusal: [],
   log: [],
   metrics: [],
