@@ -287,7 +287,8 @@ export class Deliver {
     outbox.clear();
     outbox.shift(entry);
     // Not waited for: should it not reach the disk, the entry only goes out again.
-    if (answer.kind === 'delivered') this.#parts.ledger.note('answered', { seq, at });
+    if (answer.kind === 'delivered')
+      this.#parts.ledger.note('answered', { seq, at, sender: entry.lane === 'toXmpp' ? entry.user : undefined });
     else if (answer.kind === 'discarded')
       this.#parts.ledger.note('discard', { seqs: [seq], at, reason: answer.reason });
     else if (answer.kind === 'parked') {

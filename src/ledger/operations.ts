@@ -30,8 +30,11 @@ import type { SessionOperations } from './session-operations.ts';
  * app has acknowledged them.
  */
 export interface Operations extends OwnOperations, SessionOperations {
-  /** toMqtt: PUBACK came → acked. toXmpp: the server's result came → settled. */
-  answered(args: { seq: number; at: number }): void;
+  /**
+   * toMqtt: PUBACK came → acked. toXmpp: the server's result came → settled. `sender`: the user of an entry towards XMPP; who gives it
+   * saves a look at the entry.
+   */
+  answered(args: { seq: number; at: number; sender?: string }): void;
   /** Sent, and still unanswered: raises attempts. */
   sent(args: { seqs: number[]; at: number }): void;
   /** Refused for good by the receiving side → dead; kept until an operator decides. */

@@ -9,7 +9,7 @@ import { BatchedLedger } from './batch.ts';
 import type { KeySpace } from './codes.ts';
 import { type Call, type Engine, EngineGone, type Result } from './engine.ts';
 import type { Ledger } from './ledger.ts';
-import { type FromWorker, type Opened, packCall, type ToWorker, unpackResult, type WorkerData } from './wire.ts';
+import { type FromWorker, type Opened, packCalls, type ToWorker, unpackResult, type WorkerData } from './wire.ts';
 
 /** A commit under way is waited for, also on a slow disk. */
 const exitPatienceMs = 10_000;
@@ -103,7 +103,7 @@ export class WorkerEngine implements Engine {
     if (this.#gone) return Promise.reject(this.#gone);
     const answer = Promise.withResolvers<Result[]>();
     this.#waiting.push({ batch, answer });
-    this.#worker.postMessage({ run: batch.map(packCall) } satisfies ToWorker);
+    this.#worker.postMessage({ run: packCalls(batch) } satisfies ToWorker);
     return answer.promise;
   }
 

@@ -148,6 +148,10 @@ function answerOperations(
            AND EXISTS (SELECT 1 FROM device WHERE device.user = entry.user AND (online OR last_online_at > ?1)))
        WHERE seq = ?2 AND lane = ${toMqtt} AND state = ?3`,
   );
+  const settle = db.prepare(
+    `UPDATE entry SET state = ${settled}, acked_at = ?1, ended_at = ?1, attempts = attempts + 1 WHERE seq = ?2 AND lane = ${toXmpp} AND state = ${accepted}`,
+  );
+  const dropBody = db.prepare('DELETE FROM body WHERE seq = ?');
   const sending = db.prepare(`UPDATE entry SET state = ${sent}, sent_at = ?, attempts = attempts + 1 WHERE seq = ?`);
   const park = db.prepare(`UPDATE entry SET state = ${parked}, sent_at = ?, attempts = attempts + ? WHERE seq = ?`);
   // A refused id leaves no key: the app may use it again once the cause is mended. The digest stays for an operator's retry.
@@ -155,14 +159,20 @@ function answerOperations(
     `UPDATE entry SET state = ${dead}, ended_at = ?, condition = ?, text = ?, request_key = NULL WHERE seq = ?`,
   );
   return {
-    answered({ seq, at }) {
-      // Nearly every one is for an app and was not written down as sent: that needs no look at it first.
-      if (ack.run(at, seq, accepted).changes) return tally.move(toMqtt, accepted, acked);
+    answered({ seq, at, sender }) {
+      // Nearly none was written down as sent: that needs no look at it first.
+      if (sender === undefined) {
+        if (ack.run(at, seq, accepted).changes) return tally.move(toMqtt, accepted, acked);
+      } else if (settle.run(at, seq).changes) {
+        dropBody.run(seq);
+        derived.ended(sender, seq, toXmpp);
+        return tally.move(toXmpp, accepted, settled);
+      }
       const row = find(seq);
       if (!row || row.state > sent) return;
       if (row.lane === toXmpp) return end(row, settled, at);
-      ack.run(at, seq, sent);
-      tally.move(toMqtt, sent, acked);
+      ack.run(at, seq, row.state);
+      tally.move(toMqtt, row.state, acked);
     },
     sent({ seqs, at }) {
       for (const seq of seqs) {

@@ -1,23 +1,27 @@
-// A batch as it crosses to the worker thread: rows of plain values, which clone at a third of the cost of objects.
+// A batch as it crosses to the worker thread: plain values, which clone at a third of the cost of objects.
 
 import type { KeySpace } from './codes.ts';
-import type { AcceptArgs, Call, Result } from './engine.ts';
+import type { Call, Result } from './engine.ts';
 import type { Draft, Outcome } from './ledger.ts';
 
 const isNew: Outcome = { kind: 'new' };
 
 type DraftRow = ReturnType<typeof draftRow>;
-type AcceptRow = [seq: number, at: number, draft: DraftRow, copy?: DraftRow];
 
-type AnsweredRow = [answered: 'answered', seq: number, at: number];
+/**
+ * A batch: for each message its two calls as a kind and their values, every other call as it is. One array for all, since each
+ * object inside costs more than the values that are in it.
+ */
+export type WireCalls = unknown[];
 
-/** The two calls that each message makes are arrays, every other goes as it is. */
-export type WireCall = AcceptRow | AnsweredRow | Exclude<Call, { name: 'accept' | 'answered' }>;
+/** What begins a call's values. */
+const acceptKind = 1;
+const acceptBothKind = 2;
+const answeredKind = 3;
 
 /** 0 is what nearly all give: an accept is new, the others give nothing. */
 export type WireResult = 0 | Result;
 
-/** `copy`: to this file, which is there and empty. */
 /** What the thread begins with. */
 export interface WorkerData {
   path: string;
@@ -25,7 +29,8 @@ export interface WorkerData {
   closed: Int32Array;
 }
 
-export type ToWorker = { run: WireCall[] } | { copy: string } | { close: true };
+/** `copy`: to this file, which is there and empty. */
+export type ToWorker = { run: WireCalls } | { copy: string } | { close: true };
 export interface Opened {
   space: KeySpace;
   lastSeq: number;
@@ -40,19 +45,39 @@ export type FromWorker =
   | { results: WireResult[] }
   | { failed: string };
 
-export function packCall(call: Call): WireCall {
-  if (call.name === 'answered') return ['answered', call.args.seq, call.args.at];
-  if (call.name !== 'accept') return call;
-  const { seq, at, draft, copy } = call.args;
-  return copy ? [seq, at, draftRow(draft), draftRow(copy)] : [seq, at, draftRow(draft)];
+export function packCalls(calls: Call[]): WireCalls {
+  const values: WireCalls = [];
+  for (const call of calls) {
+    if (call.name === 'answered') values.push(answeredKind, call.args.seq, call.args.at, call.args.sender);
+    else if (call.name === 'accept') {
+      const { seq, at, draft, copy } = call.args;
+      values.push(copy ? acceptBothKind : acceptKind, seq, at, ...draftRow(draft));
+      if (copy) values.push(...draftRow(copy));
+    } else values.push(call);
+  }
+  return values;
 }
 
-export function unpackCall(call: WireCall): Call {
-  if (!Array.isArray(call)) return call;
-  if (call[0] === 'answered') return { name: 'answered', args: { seq: call[1], at: call[2] } };
-  const [seq, at, draft, copy] = call;
-  const args: AcceptArgs = { seq, at, draft: draftOf(draft), copy: copy && draftOf(copy) };
-  return { name: 'accept', args };
+export function unpackCalls(values: WireCalls): Call[] {
+  const calls: Call[] = [];
+  let place = 0;
+  const take = <Row extends readonly unknown[]>(count: Row['length']) => {
+    place += count;
+    return values.slice(place - count, place) as unknown as Row;
+  };
+  while (place < values.length) {
+    const kind = values[place++];
+    if (kind === answeredKind) {
+      const [seq, at, sender] = take<[number, number, string | undefined]>(3);
+      calls.push({ name: 'answered', args: { seq, at, sender } });
+    } else if (kind === acceptKind || kind === acceptBothKind) {
+      const [seq, at] = take<[number, number]>(2);
+      const draft = draftOf(take<DraftRow>(draftValues));
+      const copy = kind === acceptBothKind ? draftOf(take<DraftRow>(draftValues)) : undefined;
+      calls.push({ name: 'accept', args: { seq, at, draft, copy } });
+    } else calls.push(kind as Call);
+  }
+  return calls;
 }
 
 export function packResult(result: Result): WireResult {
@@ -63,6 +88,8 @@ export function packResult(result: Result): WireResult {
 export function unpackResult(call: Call, result: WireResult): Result {
   return result === 0 ? { value: call.name === 'accept' ? isNew : undefined } : result;
 }
+
+const draftValues: DraftRow['length'] = 26;
 
 function draftRow(draft: Draft) {
   const { position, refused } = draft;

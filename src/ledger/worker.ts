@@ -4,7 +4,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { copyTo, type Stop } from './copy.ts';
 import { openFile } from './file.ts';
 import { whyNotWritten } from './trouble.ts';
-import { type FromWorker, packResult, type ToWorker, unpackCall, type WorkerData } from './wire.ts';
+import { type FromWorker, packResult, type ToWorker, unpackCalls, type WorkerData } from './wire.ts';
 
 const port = parentPort!;
 const answer = (message: FromWorker) => port.postMessage(message);
@@ -30,7 +30,7 @@ try {
     else {
       try {
         checkThere();
-        answer({ results: store.run(message.run.map(unpackCall)).map(packResult) });
+        answer({ results: store.run(unpackCalls(message.run)).map(packResult) });
       } catch (error) {
         answer({ failed: whyNotWritten(error, path) });
       }

@@ -80,6 +80,19 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
   });
 
   test.each([
+    ['with its sender named', bob],
+    ['without', undefined],
+  ])('an answer of the server that comes before a second is over settles at once, %s', async (_, sender) => {
+    const { seq, key } = await accept(bench.ledger, { lane: 'toXmpp', requestKey: 'first', maxOpen: 1 });
+    await bench.ledger.do('answered', { seq, at: 7, sender });
+    const [view] = await bench.ledger.do('entry', { key });
+    expect(view).toMatchObject({ state: 'settled', attempts: 1, sentAt: undefined, ackedAt: 7, endedAt: 7 });
+    expect(await bench.ledger.do('retry', { seq, at: 8 })).toBe('not-so');
+    expect((await bench.ledger.do('counts', {})).toXmpp).toMatchObject({ accepted: 0, settled: 1 });
+    expect((await accept(bench.ledger, { lane: 'toXmpp', requestKey: 'second', maxOpen: 1 })).kind).toBe('new');
+  });
+
+  test.each([
     ['an answer', 'answered', { at: 9 }],
     ['a park', 'parked', { at: 9 }],
     ['a refusal', 'refused', { at: 9, condition: 'x', text: 'x' }],
