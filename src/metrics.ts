@@ -23,9 +23,11 @@ export interface Metrics {
   readonly linkUp: Gauge<'link'>;
   readonly ledgerWritable: Gauge;
   readonly ledgerEntries: Gauge<'lane' | 'state'>;
+  readonly ledgerUncommitted: Gauge;
   readonly ledgerImbalance: Gauge<'lane'>;
   readonly ledgerVerified: Gauge;
   readonly users: Gauge<'phase'>;
+  readonly usersToDo: Gauge<'work'>;
 }
 
 export function makeMetrics(): Metrics {
@@ -34,8 +36,6 @@ export function makeMetrics(): Metrics {
   collectDefaultMetrics({ register: registry });
   const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
     new Counter({ name: `crossfade_${name}_total`, help, labelNames, registers });
-  const gauge = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
-    new Gauge({ name: `crossfade_${name}`, help, labelNames, registers });
   return {
     registry,
     accepted: counter('accepted', 'Messages written to the ledger', ['lane']),
@@ -71,6 +71,15 @@ export function makeMetrics(): Metrics {
     ),
     webhooks: counter('webhooks', 'Calls of the webhook "message waiting": sent, failed, dropped', ['result']),
     brokerDropped: counter('broker_dropped', 'Messages that the broker says it has dropped: a queue was full', []),
+    ...makeGauges(registers),
+  };
+}
+
+/** What is a level and not a count. */
+function makeGauges(registers: Registry[]) {
+  const gauge = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+    new Gauge({ name: `crossfade_${name}`, help, labelNames, registers });
+  return {
     inFlight: gauge('in_flight', 'Entries sent and not yet answered', ['lane']),
     linkUp: gauge('link_up', '1 while the link stands: component, attach, mqtt', ['link']),
     ledgerWritable: gauge('ledger_writable', '1 while commits succeed', []),
@@ -79,6 +88,7 @@ export function makeMetrics(): Metrics {
       'Entries in the ledger by state; settled, returned and discarded leave with the history',
       ['lane', 'state'],
     ),
+    ledgerUncommitted: gauge('ledger_uncommitted_bytes', 'Bytes taken and not yet on disk; at 2 MiB reading stops', []),
     ledgerImbalance: gauge(
       'ledger_imbalance',
       'Entries and counts that the last check of the ledger found wrong; 0: the account adds up',
@@ -86,5 +96,10 @@ export function makeMetrics(): Metrics {
     ),
     ledgerVerified: gauge('ledger_verified_timestamp_seconds', 'When the whole ledger was checked last', []),
     users: gauge('users', 'Known users by phase', ['phase']),
+    usersToDo: gauge(
+      'users_to_do',
+      'Users for whom something is to be done on the legacy server: running, in-line, retrying, link-down',
+      ['work'],
+    ),
   };
 }

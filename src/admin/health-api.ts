@@ -4,7 +4,8 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Verified } from '../ledger/verifier.ts';
 import type { Metrics } from '../metrics.ts';
 import { phases } from '../migration/phase.ts';
-import type { Users } from '../migration/users.ts';
+import type { Work } from '../migration/reconcile.ts';
+import type { User, Users } from '../migration/users.ts';
 import { type Answer, flag, type Route, shape } from './route.ts';
 
 /** The links and the ledger, as they are now. */
@@ -22,6 +23,8 @@ export interface HealthParts {
   health(): Health;
   version: string;
   verifier: { readonly last: Verified | undefined };
+  /** What is being done for a user on the legacy server. */
+  workOn(user: User): Work;
 }
 
 const readiness = shape(
@@ -69,17 +72,24 @@ export function healthRoutes(parts: HealthParts): Route[] {
 }
 
 /** What is a level and not a count is read at the scrape. */
-async function scrape({ users, ledger, metrics, health, verifier }: HealthParts): Promise<Answer> {
+async function scrape({ users, ledger, metrics, health, verifier, workOn }: HealthParts): Promise<Answer> {
   for (const [lane, states] of Object.entries(await ledger.do('counts', {}))) {
     for (const [state, n] of Object.entries(states)) metrics.ledgerEntries.set({ lane: lane as 'toMqtt', state }, n);
   }
   account(metrics, verifier.last);
   const byPhase = new Map<string, number>(phases.map((phase) => [phase, 0]));
-  for (const { phase } of users.all()) byPhase.set(phase, (byPhase.get(phase) ?? 0) + 1);
+  const byWork = new Map<string, number>(['running', 'in-line', 'retrying', 'link-down'].map((kind) => [kind, 0]));
+  for (const user of users.all()) {
+    byPhase.set(user.phase, (byPhase.get(user.phase) ?? 0) + 1);
+    const { kind } = workOn(user);
+    if (kind !== 'idle') byWork.set(kind, (byWork.get(kind) ?? 0) + 1);
+  }
   for (const [phase, n] of byPhase) metrics.users.set({ phase }, n);
+  for (const [work, n] of byWork) metrics.usersToDo.set({ work }, n);
   const { ledger: writable, ...links } = health();
   for (const [link, up] of Object.entries(links)) metrics.linkUp.set({ link }, up ? 1 : 0);
   metrics.ledgerWritable.set(writable ? 1 : 0);
+  metrics.ledgerUncommitted.set(ledger.uncommittedBytes);
   return { status: 200, body: await metrics.registry.metrics(), type: metrics.registry.contentType };
 }
 

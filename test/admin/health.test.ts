@@ -63,6 +63,7 @@ test('the metrics are these, by name', async () => {
     'crossfade_in_flight gauge',
     'crossfade_ledger_entries gauge',
     'crossfade_ledger_imbalance gauge',
+    'crossfade_ledger_uncommitted_bytes gauge',
     'crossfade_ledger_verified_timestamp_seconds gauge',
     'crossfade_ledger_writable gauge',
     'crossfade_link_up gauge',
@@ -72,6 +73,7 @@ test('the metrics are these, by name', async () => {
     'crossfade_shadow_compared_total counter',
     'crossfade_shadow_copies_total counter',
     'crossfade_users gauge',
+    'crossfade_users_to_do gauge',
     'crossfade_webhooks_total counter',
   ]);
 });

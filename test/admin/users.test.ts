@@ -124,6 +124,7 @@ test('a move that the server puts off shows what failed and when it is tried aga
   await vi.waitFor(async () => {
     const { body } = await get(bob);
     expect(body.work).toMatchObject({ state: 'retrying', attempt: 1, failedAt: time, retryAt: time });
+    expect((await ask(side.url, '/metrics')).text).toContain('crossfade_users_to_do{work="retrying"} 1');
     expect(body.work).toMatchObject({ condition: 'resource-constraint', text: 'too many sessions' });
     expect(body.lastMove).toMatchObject({ to: 'mqtt', outcome: 'under way', reason: 'pilot' });
   });
