@@ -8,6 +8,7 @@ log = { info = "*console" }
 plugin_paths = { "/usr/local/lib/crossfade" }
 modules_enabled = {
   "roster", "saslauth", "disco", "tls", "ping", "smacks", "mam", "carbons", "blocklist", "offline", "private", "vcard_legacy",
+  "time", "version", -- crossfade check --live asks for both
 }
 modules_disabled = { "s2s" } -- no federation: this is for trying out
 
@@ -21,6 +22,7 @@ archive_expires_after = "1w"
 -- The gateway connects from another container of the same network.
 component_interfaces = { "*" }
 component_ports = { 5347 }
+component_stanza_size_limit = 1048576 -- counts the envelope of a stanza, too
 
 VirtualHost "example.com"
   modules_enabled = { "crossfade_attach" }
@@ -30,5 +32,5 @@ VirtualHost "example.com"
 
 Component "gw.example.com"
   component_secret = ENV_CROSSFADE_COMPONENT_SECRET
+  component_conflict_resolve = "kick_old" -- a gateway that comes back replaces a connection not yet known to be dead
   modules_enabled = { "crossfade_attach" }
-  crossfade_components = { "gw.example.com" }

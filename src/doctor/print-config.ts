@@ -10,12 +10,28 @@ type Needed = Pick<Config, 'xmpp' | 'mqtt'>;
 /** Room for an envelope, and for what a server adds. */
 const stanzaRoom = 4;
 
+/** Prosody's own defaults are 5347, and loopback alone. */
+function prosodyListens({ host, port }: Config['xmpp']['component']): string {
+  const [address, note = ''] = addressOf(host).split(' # ');
+  const lines = [];
+  if (port !== 5347) lines.push(`component_ports = { ${port} } -- global section`);
+  if (!['localhost', '127.0.0.1', '::1'].includes(host))
+    lines.push(`component_interfaces = { ${address} } -- global section, on no public network${note && `: ${note}`}`);
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+/** In quotes; a name has to be looked up by whoever pastes it. */
+function addressOf(host: string): string {
+  if (host === 'localhost') return '"127.0.0.1"';
+  return /^[\d.]+$|:/.test(host) ? `"${host}"` : `"…" # the address of ${host}`;
+}
+
 export const configLines: Record<(typeof printable)[number], (config: Needed) => string> = {
   prosody: ({
     xmpp: { domain, component, maxStanzaBytes },
   }) => `-- prosody.cfg.lua; server-modules/prosody/mod_crossfade_attach lies in one of plugin_paths
 component_stanza_size_limit = ${stanzaRoom * maxStanzaBytes} -- global section
-
+${prosodyListens(component)}
 VirtualHost "${domain}"
   modules_enabled = { "crossfade_attach" } -- beside carbons, mam, offline, smacks, time and version
   crossfade_components = { "${component.domain}" }
@@ -34,7 +50,7 @@ Component "${component.domain}"
 listen:
   -
     port: ${component.port}
-    ip: "${component.host === 'localhost' ? '127.0.0.1' : component.host}"
+    ip: ${addressOf(component.host)}
     module: ejabberd_service
     access: all
     shaper: none

@@ -1,0 +1,55 @@
+// The lines to paste: they fit the configuration they are made of, and the ones in deploy/ are the same.
+
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { loadConfig } from '../../src/config.ts';
+import { configLines } from '../../src/doctor/print-config.ts';
+
+const deploy = join(import.meta.dirname, '..', '..', 'deploy');
+const { xmpp, mqtt } = loadConfig({
+  file: join(deploy, 'crossfade.yaml'),
+  env: { CROSSFADE_COMPONENT_SECRET: 'not-a-real-secret', CROSSFADE_MQTT_PASSWORD: 'not-a-real-password' },
+});
+const at = (host: string, port = 5347) => ({ mqtt, xmpp: { ...xmpp, component: { ...xmpp.component, host, port } } });
+
+test.each([
+  ['localhost', '127.0.0.1'],
+  ['10.1.2.3', '10.1.2.3'],
+  ['::1', '::1'],
+])('ejabberd listens where the gateway calls %s', (host, ip) => {
+  expect([parse(configLines.ejabberd(at(host))).listen[0].ip, isIP(ip) > 0]).toEqual([ip, true]);
+});
+
+test('a name that ejabberd would refuse as an address is left to be filled in', () => {
+  expect(configLines.ejabberd(at('xmpp.internal'))).toContain('ip: "…" # the address of xmpp.internal');
+});
+
+test.each([
+  [at('127.0.0.1'), []],
+  [at('localhost', 5348), ['component_ports = { 5348 } -- global section']],
+  [at('10.1.2.3'), ['component_interfaces = { "10.1.2.3" } -- global section, on no public network']],
+  [at('xmpp'), ['component_interfaces = { "…" } -- global section, on no public network: the address of xmpp']],
+])('Prosody is told of ports and addresses that are not its own defaults', (config, wanted) => {
+  const lines = configLines.prosody(config).split('\n');
+  expect(lines.filter((line) => /^component_(ports|interfaces)/.test(line))).toEqual(wanted);
+});
+
+/** Without comments and what each place has to say for itself. */
+const settings = (text: string, own: RegExp) =>
+  text
+    .split('\n')
+    .map((line) => line.replace(/\s*(#|--)(\s.*|$)/, '').trim())
+    .filter((line) => line !== '' && !own.test(line));
+
+test.each([
+  ['prosody.cfg.lua', configLines.prosody({ mqtt, xmpp }), /^component_(secret|interfaces)/],
+  ['mosquitto.conf', configLines.mosquitto({ mqtt, xmpp }).split('user ')[0] ?? '', /_file /],
+  ['acl', `user ${configLines.mosquitto({ mqtt, xmpp }).split('user ')[1]}`, /^$/],
+])('deploy/%s says all of it', (file, printed, own) => {
+  expect(settings(readFileSync(join(deploy, file), 'utf8'), own)).toEqual(
+    expect.arrayContaining(settings(printed, own)),
+  );
+});
