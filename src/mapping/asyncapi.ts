@@ -1,6 +1,7 @@
 // The AsyncAPI 3.0 document of the MQTT side, made from the mapping files (docs/asyncapi.yaml); DESIGN §6 is its source.
 
 import { shows } from '../mqtt/message.ts';
+import { requestPayloads, requestTopics } from './asyncapi-requests.ts';
 import type { Mappings } from './compile.ts';
 import { type FieldRule, type MappingFile, messageTypes, presenceTypes, type StanzaKind } from './language.ts';
 
@@ -118,6 +119,7 @@ function payloads(files: MappingFile[]): Json {
       },
     },
     ...presencePayloads(files),
+    ...requestPayloads,
     Acknowledged: {
       type: 'object',
       required: ['ids'],
@@ -195,6 +197,7 @@ function topics(mappings: Mappings): Topic[] {
       about: 'What was refused, by the gateway or by a contact.',
     },
     { name: 'out-ack', topic: 'out/ack', schema: 'Stored', qos: 1, about: 'The app has stored these.' },
+    ...requestTopics,
   ];
 }
 

@@ -20,7 +20,9 @@ it('the AsyncAPI document has a topic for each channel and direction, and every 
   const addresses = Object.values(document.channels as Record<string, { address: string }>).map(
     ({ address }) => address,
   );
-  for (const channel of mappings.channels.keys()) {
+  const all = [...mappings.channels.keys(), 'presence'];
+  expect(addresses).toEqual(expect.arrayContaining(['chat/{user}/out/request', 'chat/{user}/in/reply']));
+  for (const channel of all) {
     expect(addresses).toEqual(expect.arrayContaining([`chat/{user}/in/${channel}`, `chat/{user}/out/${channel}`]));
   }
   const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)].map((match) => match[1] ?? '');
