@@ -1,16 +1,20 @@
 // Installs the distribution packages that the demo and the tests need, and only what is missing. Node ≥ 18, no packages.
 
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { runQuietly } from './command.mjs';
 import { pathFor } from './node24.mjs';
+
+/** Where Debian puts Erlang's libraries, each in a folder with its version. */
+const erlangLibs = '/usr/lib/erlang/lib';
 
 /** Debian's package and how to see that it is there; pip's Pythons lack Debian's modules, so it is always /usr/bin/python3. */
 export const table = {
   prosody: { program: 'prosody' },
   ejabberd: { program: 'ejabberdctl' },
   'erlang-base': { program: 'erlc' },
+  'erlang-p1-oauth2': { erlangLib: 'p1_oauth2' },
   mosquitto: { program: 'mosquitto' },
   'lua5.4': { program: 'lua5.4' },
   'python3-slixmpp': { pythonModule: 'slixmpp' },
@@ -37,6 +41,10 @@ export function hasProgram(name, path = pathFor(process.execPath)) {
   });
 }
 
+function hasErlangLib(name) {
+  return existsSync(erlangLibs) && readdirSync(erlangLibs).some((folder) => folder.startsWith(`${name}-`));
+}
+
 function missingPythonModules(names) {
   if (names.length === 0) return [];
   const script = 'import importlib.util, sys\nfor n in sys.argv[1:]:\n if not importlib.util.find_spec(n): print(n)';
@@ -48,7 +56,8 @@ function missingPythonModules(names) {
 export function missingPackages(names) {
   const modules = missingPythonModules(names.map((name) => table[name].pythonModule).filter(Boolean));
   return names.filter((name) => {
-    const { program, pythonModule } = table[name];
+    const { program, pythonModule, erlangLib } = table[name];
+    if (erlangLib !== undefined) return !hasErlangLib(erlangLib);
     return program === undefined ? modules.includes(pythonModule) : !hasProgram(program);
   });
 }

@@ -30,7 +30,7 @@ export const client = folder('Only with `attach.kind: client`: the client sessio
     '5m',
     '5m',
   ),
-  credentials: folder('Where the passwords of moved users come from; exactly one of file, command and url.', {
+  credentials: folder('Where the passwords of moved users come from; exactly one of file, command, url and ejabberd.', {
     file: {
       type: 'string',
       description: 'A file with lines `user:password`, readable by its owner only; read again when it has changed.',
@@ -53,13 +53,20 @@ export const client = folder('Only with `attach.kind: client`: the client sessio
       hint: 'http://host:port/path or https://…',
       inFile: true,
     },
+    ejabberd: {
+      type: 'string',
+      description:
+        "ejabberd's API (mod_http_api), such as http://127.0.0.1:5281/api: it issues a token (`oauth_issue_token`, scope `sasl_auth`) for each login, which needs TLS (`security`).",
+      pattern: '^https?://[^\\s/]+(?:/\\S*)?$',
+      hint: 'http://host:port/api or https://…',
+    },
     secret: {
       type: 'string',
-      description: 'Goes along to the endpoint as `Authorization: Bearer …`.',
+      description: 'Goes along to the endpoint or the API as `Authorization: Bearer …`.',
       pattern: '^[\\x21-\\x7e](?:[\\x20-\\x7e]*[\\x21-\\x7e])?$',
       hint: 'printable ASCII',
       inFile: true,
     },
-    timeout: duration('So long command and endpoint are waited for.', '10s', '10s'),
+    timeout: duration('So long command, endpoint and API are waited for.', '10s', '10s'),
   }),
 });

@@ -35,7 +35,14 @@ export interface Config {
       sessionsPerSecond: number;
       archiveEvery: number;
       /** `timeout` in milliseconds. */
-      credentials: { file?: string; command: string[]; url?: string; secret?: string; timeout: number };
+      credentials: {
+        file?: string;
+        command: string[];
+        url?: string;
+        ejabberd?: string;
+        secret?: string;
+        timeout: number;
+      };
     };
     maxStanzaBytes: number;
     maxInboundBytes: number;
@@ -165,16 +172,23 @@ function crossCheck(source: ConfigSource, tree: Tree): void {
 function checkClient(source: ConfigSource, tree: Tree, textAt: (...path: string[]) => string | undefined): void {
   const credentials = ['xmpp', 'client', 'credentials'];
   const command: unknown = sectionOf(tree, [...credentials, 'command']).section?.command;
-  const ways = ['file', 'url'].filter((way) => textAt(...credentials, way) !== undefined);
+  const ways = ['file', 'url', 'ejabberd'].filter((way) => textAt(...credentials, way) !== undefined);
   if (Array.isArray(command) && command.length > 0) ways.push('command');
   if (ways.length !== 1)
-    source.fault(credentials, ways.length === 0 ? 'is missing' : 'says it twice', 'one of file, command and url');
+    source.fault(
+      credentials,
+      ways.length === 0 ? 'is missing' : 'says it twice',
+      'one of file, command, url and ejabberd',
+    );
   const host = textAt('xmpp', 'client', 'host') ?? '';
   if (textAt('xmpp', 'client', 'security') === 'none' && !['127.0.0.1', '::1', 'localhost'].includes(host))
     source.fault(['xmpp', 'client', 'security'], 'none is for loopback only', 'use starttls or direct');
+  if (textAt('xmpp', 'client', 'security') === 'none' && ways.includes('ejabberd'))
+    source.fault(['xmpp', 'client', 'security'], 'tokens are not sent in the clear', 'use starttls or direct');
   if (textAt('migration', 'legacyLogin') === 'deny')
     source.fault(['migration', 'legacyLogin'], 'only the server module can refuse logins', 'use allow or notify');
-  checkUrl(source, [...credentials, 'url'], textAt(...credentials, 'url'), 'use secret or secretFile');
+  for (const way of ['url', 'ejabberd'])
+    checkUrl(source, [...credentials, way], textAt(...credentials, way), 'use secret or secretFile');
 }
 
 /** The domains, and the addresses on the component's: each must be one, and mean the same to everybody. */

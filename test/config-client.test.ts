@@ -26,23 +26,34 @@ function read(client: string, rest = ''): string {
 test.each([
   ['a command', '{ credentials: { command: [/bin/x, y] } }', '{"command":["/bin/x","y"],"timeout":10000}'],
   ['no TLS on loopback', '{ security: none, credentials: { command: [x] } }', '{"command":["x"],"timeout":10000}'],
+  [
+    'ejabberd',
+    '{ credentials: { ejabberd: "http://127.0.0.1:5281/api" } }',
+    '{"ejabberd":"http://127.0.0.1:5281/api","command":[],"timeout":10000}',
+  ],
 ])('takes %s', (_, client, credentials) => {
   expect(read(client)).toBe(credentials);
 });
 
 test.each([
-  ['no source', '{}', '', 'xmpp.client.credentials: is missing (one of file, command and url)'],
+  ['no source', '{}', '', 'xmpp.client.credentials: is missing (one of file, command, url and ejabberd)'],
   [
     'two sources of credentials',
     '{ credentials: { file: x, command: [y] } }',
     '',
-    'crossfade.yaml:5: xmpp.client.credentials: says it twice (one of file, command and url)',
+    'crossfade.yaml:5: xmpp.client.credentials: says it twice (one of file, command, url and ejabberd)',
   ],
   [
     'no TLS to another machine',
     '{ host: xmpp.example.com, security: none, credentials: { file: x } }',
     '',
     'crossfade.yaml:5: xmpp.client.security: none is for loopback only (use starttls or direct)',
+  ],
+  [
+    'tokens in the clear',
+    '{ security: none, credentials: { ejabberd: "http://127.0.0.1:5281/api" } }',
+    '',
+    'crossfade.yaml:5: xmpp.client.security: tokens are not sent in the clear (use starttls or direct)',
   ],
   [
     'a password in the URL',

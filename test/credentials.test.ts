@@ -115,3 +115,37 @@ test.each(answers)('an endpoint that answers for %s', async (name, answer) => {
 test('an endpoint that is not there is tried again later', async () => {
   expect(await credentialSource({ ...base, url: 'http://127.0.0.1:1/' })(bob)).toMatchObject({ kind: 'later' });
 });
+
+/** Asked in this order: does the account exist, and a token for it. As ejabberd 23.01 answers. */
+const noRight = {
+  status: 'error',
+  code: 32,
+  message: 'AccessRules: Account does not have the right to perform the operation.',
+};
+const apis = [
+  ['issues a token', [200, 0], [200, { token: 't' }], { kind: 'found', credential: { token: 't' } }],
+  ['has no such account', [200, 1], [200, { token: 't' }], { kind: 'absent', text: `ejabberd has no account ${bob}` }],
+  ['lets us call nothing', [403, noRight], [403, noRight], /check_account: .*\(api_permissions must let us call/],
+  ['has no mod_admin_extra', [400, 'unknown_command'], [200, {}], /\(mod_admin_extra must be loaded\)/],
+  [
+    'issues none for this user',
+    [200, 0],
+    [400, 'badpass'],
+    /oauth_issue_token: .*\(oauth_access must allow the user\)/,
+  ],
+  ['gives none', [200, 0], [200, {}], /refuses oauth_issue_token: status 200/],
+] as const;
+
+test.each(apis)('an API of ejabberd that %s', async (_, account, issued, answer) => {
+  const api = createServer((request, response) => {
+    const [status, body] = request.url === '/api/check_account' ? account : issued;
+    response.writeHead(status).end(JSON.stringify(body));
+  });
+  await new Promise<void>((resolve) => api.listen(0, '127.0.0.1', resolve));
+  const ejabberd = `http://127.0.0.1:${(api.address() as AddressInfo).port}/api/`;
+  const expected = answer instanceof RegExp ? { kind: 'later', text: expect.stringMatching(answer) } : answer;
+  expect(await credentialSource({ ...base, ejabberd })(bob)).toEqual(expected);
+  api.closeAllConnections();
+  api.close();
+  expect(await credentialSource({ ...base, ejabberd })(bob)).toMatchObject({ kind: 'later' });
+});

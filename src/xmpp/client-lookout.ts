@@ -40,7 +40,9 @@ export class Lookout {
         return this.#options.found();
       }
       const { by, condition, text } = answer.closed;
-      if (by === 'insecure') this.#refuse(condition, text);
+      // What answers with a stream error is no port for clients of this domain.
+      if (by === 'insecure' || by === 'stream-error') this.#refuse(condition, text || condition);
+      else if (this.#failures === 0) this.#unreachable(condition, text);
       this.lookLater();
     });
   }
@@ -53,6 +55,12 @@ export class Lookout {
   stop(): void {
     this.#isStopped = true;
     this.#probe?.cancel();
+  }
+
+  #unreachable(condition: string, text: string): void {
+    const { log, link, target } = this.#options;
+    const { host, port } = target;
+    log.warn({ event: 'attach.unreachable', link, host, port, condition }, `no server for clients: ${text}`);
   }
 
   #refuse(condition: string, text: string): void {

@@ -10,6 +10,10 @@ export interface EjabberdSettings {
   resumeTimeout: number;
   maxUnacked: number;
   maxOffline: number;
+  /** With certs/example.com.pem, key and certificate. */
+  tls?: { directPort: number; pem: string };
+  /** Where its API issues tokens (mod_http_api), to whoever asks from this machine. */
+  apiPort?: number;
 }
 
 /** ejabberd.yml for the domain example.com, its components and a conference service. YAML takes JSON's strings. */
@@ -27,15 +31,15 @@ loglevel: info
 log_rotate_count: 0
 auth_method: internal
 auth_password_format: plain
-s2s_access: none
+${settings.tls ? `certfiles: [ ${JSON.stringify(settings.tls.pem)} ]\n` : ''}${settings.apiPort ? tokens : ''}s2s_access: none
 listen:
   - port: ${settings.c2sPort}
     ip: "127.0.0.1"
     module: ejabberd_c2s
     access: all
     shaper: none
-    starttls: false
-  - port: ${settings.componentPort}
+    starttls: ${settings.tls !== undefined}
+${settings.tls ? direct(settings.tls) : ''}${settings.apiPort ? api(settings.apiPort) : ''}  - port: ${settings.componentPort}
     ip: "127.0.0.1"
     module: ejabberd_service
     access: all
@@ -47,6 +51,7 @@ ${hosts}
 shaper_rules:
   max_user_offline_messages: ${settings.maxOffline}
 modules:
+  mod_admin_extra: {}
   mod_blocking: {}
   mod_caps: {}
   mod_carboncopy: {}
@@ -68,3 +73,30 @@ ${settings.archive ? '  mod_mam: { default: always }' : '  # no archive'}
 ${settings.attacher === undefined ? '' : attach}
 `;
 }
+
+function direct({ directPort }: { directPort: number }): string {
+  return `  - port: ${directPort}
+    ip: "127.0.0.1"
+    module: ejabberd_c2s
+    access: all
+    shaper: none
+    tls: true
+`;
+}
+
+function api(port: number): string {
+  return `  - port: ${port}
+    ip: "127.0.0.1"
+    module: ejabberd_http
+    request_handlers: { /api: mod_http_api }
+`;
+}
+
+/** As docs/servers/any.md has it. */
+const tokens = `oauth_access: all
+api_permissions:
+  "tokens for the gateway":
+    from: mod_http_api
+    who: { ip: 127.0.0.1/8 }
+    what: [ check_account, oauth_issue_token ]
+`;

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { makeCertificate } from './certificate.ts';
 import { type EjabberdSettings, ejabberdConfig } from './ejabberd-config.ts';
 import type { Breach, LegacyServer, LegacyServerOptions } from './legacy-server.ts';
 import { freePorts } from './ports.ts';
@@ -23,16 +24,22 @@ const moduleDir = fileURLToPath(new URL('../../server-modules/ejabberd/mod_cross
 export interface Ejabberd extends LegacyServer {
   /** Runs one line of Erlang in the server; rejects when it fails. */
   eval(line: string): Promise<void>;
+  /** Of its API, with `tokens`. */
+  readonly tokenUrl?: string;
 }
 
 /**
  * Starts ejabberd as our own process, and resolves when both ports take connections. Rejects with the end of its log if it
- * does not come up. `bare`: our module is not even on its code path.
+ * does not come up. `bare`: our module is not even on its code path. `tokens`: its API issues them.
  */
-export async function startEjabberd(options: LegacyServerOptions & { bare?: boolean }): Promise<Ejabberd> {
+export async function startEjabberd(
+  options: LegacyServerOptions & { bare?: boolean; tokens?: boolean },
+): Promise<Ejabberd> {
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), 'crossfade-ejabberd-')));
   await mkdir(join(dir, 'data'), { recursive: true });
-  const [c2sPort, componentPort, nodePort] = (await freePorts(3)) as [number, number, number];
+  const ports = (await freePorts(5)) as [number, number, number, number, number];
+  const [c2sPort, componentPort, nodePort, directPort, apiPort] = ports;
+  const ca = options.tls ? join(dir, 'example.com.crt') : undefined;
   const { archive = false, attach = true, attachers = options.components.map(({ domain }) => domain) } = options;
   const settings: EjabberdSettings = {
     c2sPort,
@@ -44,6 +51,13 @@ export async function startEjabberd(options: LegacyServerOptions & { bare?: bool
     maxUnacked: options.maxUnacked ?? 20_000,
     maxOffline: options.maxOffline ?? 100_000,
   };
+  if (options.tokens) settings.apiPort = apiPort;
+  if (ca) {
+    await makeCertificate(dir);
+    const pem = join(dir, 'example.com.pem');
+    await writeFile(pem, (await readFile(join(dir, 'example.com.key'), 'utf8')) + (await readFile(ca, 'utf8')));
+    settings.tls = { directPort, pem };
+  }
   await writeFile(join(dir, 'ejabberd.yml'), ejabberdConfig(settings), { mode: 0o600 });
   const whole = await compiled(options.bare ?? false);
   const code = options.broken ? await broken(whole, dir, options.broken) : whole;
@@ -67,6 +81,8 @@ export async function startEjabberd(options: LegacyServerOptions & { bare?: bool
     c2sPort,
     componentPort,
     dir,
+    ...(ca && { ca, directPort }),
+    ...(options.tokens && { tokenUrl: `http://127.0.0.1:${apiPort}/api` }),
     get pid() {
       return node.child.pid!;
     },

@@ -21,7 +21,7 @@ export interface LegacyServerOptions {
   attachers?: string[];
   /** The module is broken on purpose, in one place. */
   broken?: Breach;
-  /** Clients may use TLS (STARTTLS), with a certificate of a private authority. Default false. Prosody only. */
+  /** Clients may use TLS (STARTTLS, or on a port of its own), with a certificate of a private authority. Default false. */
   tls?: boolean;
   /** Stanzas that a client's session may have unacknowledged and be resumed nevertheless (XEP-0198). Prosody only. */
   resumableQueue?: number;
@@ -37,6 +37,8 @@ export interface LegacyServer {
   readonly c2sPort: number;
   readonly componentPort: number;
   readonly dir: string;
+  /** Where TLS is spoken from the first byte (XEP-0368). */
+  readonly directPort?: number;
   /** The authority behind its certificate, a PEM file; absent without TLS. */
   readonly ca?: string;
   readonly pid: number;

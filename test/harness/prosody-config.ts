@@ -13,6 +13,8 @@ export interface ProsodySettings {
   attachers: string[];
   /** With certs/example.com.{crt,key}. */
   tls: boolean;
+  /** Used with TLS only. */
+  directPort: number;
   options: string;
 }
 
@@ -34,7 +36,7 @@ interfaces = { "127.0.0.1" }
 c2s_ports = { ${settings.c2sPort} }
 component_ports = { ${settings.componentPort} }
 component_interfaces = { "127.0.0.1" }
-c2s_direct_tls_ports = {}
+c2s_direct_tls_ports = {${settings.tls ? ` ${settings.directPort} ` : ''}}
 legacy_ssl_ports = {}
 s2s_ports = {}
 http_ports = {}

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { makeCertificate } from './certificate.ts';
 import type { Breach, LegacyServer, LegacyServerOptions } from './legacy-server.ts';
 import { freePorts } from './ports.ts';
 import { luaString, type ProsodySettings, prosodyConfig } from './prosody-config.ts';
@@ -45,7 +46,7 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
       .replace(/[^A-Za-z0-9]/g, (byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, '0')}`);
     await writeFile(join(accountsDir, `${file}.dat`), `return { ["password"] = ${luaString(password)}; };\n`);
   }
-  const [c2sPort, componentPort] = await freePorts(2);
+  const [c2sPort, componentPort, directPort] = await freePorts(3);
   const settings: ProsodySettings = {
     dir,
     moduleDir,
@@ -56,6 +57,7 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
     attach: options.attach ?? true,
     attachers: options.attachers ?? options.components.map(({ domain }) => domain),
     tls: options.tls ?? false,
+    directPort: directPort!,
     options: [...limits(options), options.options ?? ''].join('\n'),
   };
   const env = { ...process.env, ...options.env };
@@ -74,7 +76,7 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
     c2sPort: settings.c2sPort,
     componentPort: settings.componentPort,
     dir,
-    ...(options.tls && { ca: join(dir, 'certs', 'example.com.crt') }),
+    ...(options.tls && { directPort: directPort!, ca: join(dir, 'certs', 'example.com.crt') }),
     get pid() {
       return child.pid!;
     },
@@ -129,14 +131,6 @@ function limits({ resumeTimeout, maxUnacked, maxOffline, resumableQueue }: Proso
     ...(maxUnacked === undefined ? [] : [`  crossfade_max_unacked = ${maxUnacked}`]),
     ...(maxOffline === undefined ? [] : [`  storage_archive_item_limit = ${maxOffline}`]),
   ];
-}
-
-/** Its own authority. `openssl` comes with Prosody's package (ssl-cert). */
-async function makeCertificate(dir: string): Promise<void> {
-  const out = ['-keyout', join(dir, 'example.com.key'), '-out', join(dir, 'example.com.crt')];
-  const name = ['-subj', '/CN=example.com', '-addext', 'subjectAltName=DNS:example.com'];
-  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-  await promisify(execFile)('openssl', ['req', '-x509', ...kind, ...out, ...name]);
 }
 
 async function run(

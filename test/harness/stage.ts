@@ -23,6 +23,8 @@ export interface StageOptions {
   legacy?: Partial<LegacyServerOptions>;
   /** `client`: the server has no module of ours, but an archive; users are held by client sessions. Default: `module`. */
   attach?: 'module' | 'client';
+  /** How client sessions have TLS, where the server has it. Default: `starttls`. */
+  security?: 'starttls' | 'direct';
   /** Bare JIDs on gw.example.com. */
   ownUsers?: string[];
   /** Names of further MQTT accounts. */
@@ -133,7 +135,7 @@ export async function setStage(options: StageOptions): Promise<Stage> {
   const direct = { component: server.componentPort, broker: mosquitto.port };
   const { component: port, broker } = (await options.between?.(direct)) ?? direct;
   const component = { host: '127.0.0.1', port, domain: 'gw.example.com', secret, users: ownUsers };
-  const clients = options.attach === 'client' ? await clientSessions(dir, server, accounts, password) : {};
+  const clients = options.attach === 'client' ? await clientSessions(dir, server, options, password) : {};
   await gateway.configure({
     xmpp: { domain: 'example.com', component, ...clients, ...options.config?.xmpp },
     mqtt: {
@@ -156,11 +158,17 @@ export async function setStage(options: StageOptions): Promise<Stage> {
 }
 
 /** What the configuration says of them: over the server's TLS where it has any. */
-async function clientSessions(dir: string, { c2sPort, ca }: LegacyServer, accounts: string[], password: string) {
+async function clientSessions(
+  dir: string,
+  { c2sPort, directPort, ca }: LegacyServer,
+  { accounts, security = 'starttls' }: StageOptions,
+  password: string,
+) {
   const file = join(dir, 'credentials');
   await writeFile(file, accounts.map((name) => `${name}:${password}\n`).join(''), { mode: 0o600 });
-  const security = ca === undefined ? { security: 'none' } : { security: 'starttls', caFile: ca };
-  return { attach: { kind: 'client' }, client: { port: c2sPort, ...security, credentials: { file } } };
+  const tls = ca === undefined ? { security: 'none' } : { security, caFile: ca };
+  const port = security === 'direct' ? directPort : c2sPort;
+  return { attach: { kind: 'client' }, client: { port, ...tls, credentials: { file } } };
 }
 
 /** As docs/app-developers.md spells it: every byte outside A-Z a-z 0-9 _ - is percent-encoded. Written anew, not the gateway's own. */
