@@ -202,7 +202,7 @@ mqtt:
       'crossfade.yaml:10: mqtt.url: does not fit (mqtt://host:1883, mqtts://host:8883, ws://host:port/path, wss://… or embedded:)',
       'crossfade.yaml:11: mqtt.brokerHorizon: does not fit (a duration such as 500ms, 10s, 5m, 1h or 7d)',
       'crossfade.yaml:13: mqtt.offlineWindow: must be >= 1',
-      'crossfade.yaml:1: xmpp.client.credentials: is missing (one of file, command and url)',
+      'crossfade.yaml:1: xmpp.client.credentials: is missing (one of file, command, url and ejabberd)',
     ]);
   });
 
