@@ -11,6 +11,7 @@ import mqtt, {
 import type { Clock } from '../clock.ts';
 import { explainFault, explainReason, reasonOf, systemCodeOf } from './fault.ts';
 import type { ProtocolVersion } from './packet.ts';
+import { filterPubacks, type PubackHandler } from './puback-filter.ts';
 
 /** How to reach the broker: `mqtt:`, `mqtts:`, `ws:` or `wss:`; `tls` in PEM. No user name: an anonymous connection. */
 export interface Address {
@@ -37,6 +38,8 @@ export interface Live {
 export interface ConnectionEvents {
   onOpen(live: Live, connack: IConnackPacket): void;
   onPacket?(packet: Packet): void;
+  /** Where it is asked for, PUBACKs come here and not to `onPacket`. */
+  onPuback?: PubackHandler;
   /**
    * A PUBLISH; with a resumed session it can come before `onOpen`. mqtt.js sends no PUBACK for it. `release` lets the next
    * packet be read; until then nothing is read, not even a PINGRESP.
@@ -88,6 +91,8 @@ export function connectOnce(
   let client: MqttClient;
   try {
     client = mqtt.connect(address.url, clientOptions(address, session, version));
+    if (events.onPuback) filterPubacks(client, events.onPuback);
+    client.connect();
   } catch (error) {
     fault = error; // an unusable URL or certificate
     queueMicrotask(onClose);
@@ -131,6 +136,7 @@ function clientOptions(address: Address, session: SessionOptions, version: Proto
     keepalive: keepaliveSeconds,
     connectTimeout: openTimeoutMs,
     reconnectPeriod: 0,
+    manualConnect: true,
     resubscribe: false,
     queueQoSZero: false,
     // pings at a steady pace: a new timer for each packet received would cost more than the ping

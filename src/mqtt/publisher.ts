@@ -1,6 +1,5 @@
 // The connection that publishes: packet ids, window and PUBACKs of our own (MQTT 5 §3.3, §3.4, §4.9).
 
-import type { Packet } from 'mqtt';
 import { readBoot, uptimeTopic } from './boot.ts';
 import type { Publish, PublishResult } from './broker.ts';
 import type { Live } from './connect-once.ts';
@@ -67,9 +66,12 @@ export function startPublisher(
         });
         told.onUp();
       },
-      onPacket(packet) {
+      onPacket() {
         heardAt = parts.clock.now();
-        link?.takePacket(packet);
+      },
+      onPuback(packetId, reasonCode) {
+        heardAt = parts.clock.now();
+        link?.takePuback(packetId, reasonCode);
       },
       onPublish(packet, _live, release) {
         if (packet.topic === droppedTopic) tellDropped(dropped.rise(Buffer.from(packet.payload)));
@@ -121,8 +123,7 @@ export function startPublisher(
 /**
  * Publishes on one connection. It writes PUBLISH packets to the socket itself and reads the PUBACKs itself, because
  * mqtt.js's publish() hides the reason code 16, keeps no window, and clones every message into a store that nobody needs
- * (an eighth to a third more of the main thread per message). mqtt.js ignores PUBACKs of packet ids that it does not know,
- * and its pings do not depend on what it sends.
+ * (an eighth to a third more of the main thread per message). Its pings do not depend on what it sends, or gets.
  */
 class PublishLink {
   private readonly live: Live;
@@ -149,12 +150,11 @@ class PublishLink {
     });
   }
 
-  takePacket(packet: Packet): void {
-    if (packet.cmd !== 'puback' || packet.messageId === undefined) return;
-    const resolve = this.unanswered.get(packet.messageId);
+  takePuback(packetId: number, reasonCode: number): void {
+    const resolve = this.unanswered.get(packetId);
     if (!resolve) return;
-    this.unanswered.delete(packet.messageId);
-    resolve(packet.reasonCode ? { kind: 'acked', code: packet.reasonCode } : taken);
+    this.unanswered.delete(packetId);
+    resolve(reasonCode === 0 ? taken : { kind: 'acked', code: reasonCode });
     while (this.waiting.length > 0 && this.unanswered.size < this.window) {
       const next = this.waiting.shift()!;
       this.send(next.message, next.resolve);
