@@ -1,11 +1,11 @@
 // The server module and a gateway that lost its mind: it answers whatever comes, and harms nobody.
 
 import { describe, expect, test } from 'vitest';
-import { prosody } from '../harness/servers.ts';
+import { servers } from '../harness/servers.ts';
 import { sabotages } from './attach-sabotage.ts';
 import { HostileScene } from './attach-scene.ts';
 
-describe.each([prosody])('$name:', (server) => {
+describe.each(servers)('$name:', (server) => {
   test('whatever a gateway asks, it is answered, in a link without gaps, and other gateways and users notice nothing', {
     timeout: 60_000,
   }, async () => {

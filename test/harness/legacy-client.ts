@@ -13,6 +13,8 @@ interface XmppEntity {
   /** Null when the server has closed it. */
   socket: Socket | null;
   reconnect: { stop(): void };
+  /** For each step of opening the stream. */
+  timeout: number;
   iqCaller: { request(element: Element): Promise<Element> };
 }
 type Authenticate = (credentials: Record<string, string>, mechanism: string) => Promise<void>;
@@ -57,6 +59,7 @@ export async function legacyClient(options: LegacyOptions): Promise<LegacyClient
   const xmpp = client(resource === undefined ? settings : { ...settings, resource });
   const inbox = new Inbox();
   xmpp.reconnect.stop();
+  xmpp.timeout = 10_000; // its own 2 s are short where other tests run beside
   xmpp.on('error', () => {}); // an ended stream shows in what the test waits for
   xmpp.on('stanza', (stanza: Element) => {
     inbox.add(stanza);

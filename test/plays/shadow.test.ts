@@ -2,60 +2,63 @@
 
 import { expect, test } from 'vitest';
 import { type LegacyClient, legacyClient } from '../harness/legacy-client.ts';
-import { startProsody } from '../harness/prosody.ts';
 import { type Recording, recordingProxy } from '../harness/recording-proxy.ts';
+import { prosody, servers } from '../harness/servers.ts';
 import { setStage } from '../harness/stage.ts';
 
 const bob = 'bob@example.com';
 
-test('what the user and a contact write is compared and copied under the shadow root; apps, topics and ledger know nothing of it', async () => {
-  const stage = await setStage({ accounts: ['alice', 'bob'] });
-  try {
-    await stage.gateway.move(bob, 'shadow');
-    const [chat, shadow] = [await stage.watch('chat/#'), await stage.watch('chat-shadow/#')];
-    const alice = await stage.contact('alice');
-    const desk = await stage.contact('bob');
-    alice.send(
-      `<message to='${bob}' type='chat' id='s1'><body>SECRET one</body><x xmlns='urn:example:x' a='SECRET'/></message>`,
-    );
-    await desk.hears('SECRET one');
-    desk.send(
-      "<message to='alice@example.com' type='chat' id='s2'><body>SECRET two</body><private xmlns='urn:xmpp:carbons:2'/></message>",
-    );
-    await alice.hears('SECRET two');
-    await desk.leave();
-    alice.say(bob, 'SECRET three');
-
-    const of = (topic: string, body: string) =>
-      shadow.until(
-        (all) => all.find((one) => one.topic === topic && one.payload.includes(body)),
-        `${body} on ${topic}`,
+test.each(servers)(
+  '$name: what the user and a contact write is compared and copied under the shadow root; apps, topics and ledger know nothing of it',
+  async (server) => {
+    const stage = await setStage({ kind: server, accounts: ['alice', 'bob'] });
+    try {
+      await stage.gateway.move(bob, 'shadow');
+      const [chat, shadow] = [await stage.watch('chat/#'), await stage.watch('chat-shadow/#')];
+      const alice = await stage.contact('alice');
+      const desk = await stage.contact('bob');
+      alice.send(
+        `<message to='${bob}' type='chat' id='s1'><body>SECRET one</body><x xmlns='urn:example:x' a='SECRET'/></message>`,
       );
-    await of('chat-shadow/bob/in/message', 'SECRET one');
-    await of('chat-shadow/bob/out/message', 'SECRET two');
-    await of('chat-shadow/bob/in/message', 'SECRET three');
-    const { body: report } = await stage.gateway.api('GET', '/api/v1/shadow');
-    expect(report).toMatchObject({
-      ...{ stanzas: { in: 2, out: 1 }, equal: 2, different: 1, failed: 0 },
-      losses: [{ path: '{urn:xmpp:carbons:2}private', kind: 'refused', dir: 'out', stanzas: 1 }],
-      users: [{ user: bob, stanzas: 3, different: 1 }],
-    });
-    expect(JSON.stringify(report)).not.toMatch(/SECRET|alice/);
-    expect(await stage.gateway.entries(bob)).toEqual([]);
-    expect(chat.items).toEqual([]);
+      await desk.hears('SECRET one');
+      desk.send(
+        "<message to='alice@example.com' type='chat' id='s2'><body>SECRET two</body><private xmlns='urn:xmpp:carbons:2'/></message>",
+      );
+      await alice.hears('SECRET two');
+      await desk.leave();
+      alice.say(bob, 'SECRET three');
 
-    // The server is told to stop: nothing is copied any more.
-    await stage.gateway.move(bob, 'legacy');
-    const before = shadow.items.length;
-    alice.say(bob, 'after');
-    const again = await stage.contact('bob');
-    await again.hears('after');
-    expect(again.bodies()).toEqual(['SECRET three', 'after']);
-    expect(shadow.items).toHaveLength(before);
-  } finally {
-    await stage.strike();
-  }
-});
+      const of = (topic: string, body: string) =>
+        shadow.until(
+          (all) => all.find((one) => one.topic === topic && one.payload.includes(body)),
+          `${body} on ${topic}`,
+        );
+      await of('chat-shadow/bob/in/message', 'SECRET one');
+      await of('chat-shadow/bob/out/message', 'SECRET two');
+      await of('chat-shadow/bob/in/message', 'SECRET three');
+      const { body: report } = await stage.gateway.api('GET', '/api/v1/shadow');
+      expect(report).toMatchObject({
+        ...{ stanzas: { in: 2, out: 1 }, equal: 2, different: 1, failed: 0 },
+        losses: [{ path: '{urn:xmpp:carbons:2}private', kind: 'refused', dir: 'out', stanzas: 1 }],
+        users: [{ user: bob, stanzas: 3, different: 1 }],
+      });
+      expect(JSON.stringify(report)).not.toMatch(/SECRET|alice/);
+      expect(await stage.gateway.entries(bob)).toEqual([]);
+      expect(chat.items).toEqual([]);
+
+      // The server is told to stop: nothing is copied any more.
+      await stage.gateway.move(bob, 'legacy');
+      const before = shadow.items.length;
+      alice.say(bob, 'after');
+      const again = await stage.contact('bob');
+      await again.hears('after');
+      expect(again.bodies()).toEqual(['SECRET three', 'after']);
+      expect(shadow.items).toHaveLength(before);
+    } finally {
+      await stage.strike();
+    }
+  },
+);
 
 /** A conversation in which every step is waited for, so that it goes the same way each time. */
 async function converse(port: number, password: string): Promise<void> {
@@ -147,15 +150,20 @@ async function recorded(port: number, password: string): Promise<Recording[]> {
   }
 }
 
-test.each(['module', 'client'] as const)(
-  'with attach: %s the streams of the user and the contact are byte for byte those of a server that knows no gateway',
-  async (attach) => {
+const ways = [
+  ...servers.map((server) => ({ server, name: server.name, attach: 'module' as const })),
+  { server: prosody, name: 'a server without our module', attach: 'client' as const },
+];
+
+test.each(ways)(
+  '$name: the streams of the user and the contact are byte for byte those of a server that knows no gateway',
+  async ({ server, attach }) => {
     const accounts = { alice: 'pw', bob: 'pw' };
     const gateway = { domain: 'gw.example.com', secret: 'nobody uses it' };
-    const alone = await startProsody({ accounts, components: [gateway], archive: true, attach: false });
+    const alone = await server.start({ accounts, components: [gateway], archive: true, attach: false });
     const without = await recorded(alone.c2sPort, 'pw').finally(() => alone.stop());
     const stage = await setStage({
-      ...{ attach, accounts: Object.keys(accounts), legacy: { archive: true } },
+      ...{ kind: server, attach, accounts: Object.keys(accounts), legacy: { archive: true } },
       env: { CROSSFADE_XMPP_CLIENT_ARCHIVE_EVERY: '300ms' },
     });
     try {

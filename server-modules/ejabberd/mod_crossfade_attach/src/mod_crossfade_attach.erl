@@ -3,7 +3,7 @@
 -module(mod_crossfade_attach).
 -behaviour(gen_mod).
 -export([start/2, stop/1, reload/3, depends/2, mod_opt_type/1, mod_options/1, mod_doc/0]).
--export([from_component/1, refuse/1, decode_iq_subel/1, user_removed/2, stopping/0]).
+-export([from_component/1, refuse/1, hide/5, decode_iq_subel/1, user_removed/2, stopping/0]).
 -include("logger.hrl").
 -include("xmpp.hrl").
 -include("mod_crossfade_attach.hrl").
@@ -17,6 +17,7 @@ start(Host, Opts) ->
             [Part:hook(Host) || Part <- ?PARTS],
             ejabberd_hooks:add(remove_user, Host, ?MODULE, user_removed, 10),
             gen_iq_handler:add_iq_handler(ejabberd_local, Host, ?NS_ATTACH, ?MODULE, refuse),
+            ejabberd_hooks:add(disco_local_features, Host, ?MODULE, hide, 110), % behind mod_disco (100)
             ejabberd_hooks:add(component_send_packet, ?MODULE, from_component, 50),
             ejabberd_hooks:add(ejabberd_stopping, ?MODULE, stopping, 10),
             Started;
@@ -31,6 +32,7 @@ stop(Host) ->
             ejabberd_hooks:delete(component_send_packet, ?MODULE, from_component, 50)
     end,
     mod_crossfade_attach_server:end_all(Host, <<"unloaded">>),
+    ejabberd_hooks:delete(disco_local_features, Host, ?MODULE, hide, 110),
     gen_iq_handler:remove_iq_handler(ejabberd_local, Host, ?NS_ATTACH),
     ejabberd_hooks:delete(remove_user, Host, ?MODULE, user_removed, 10),
     [Part:unhook(Host) || Part <- ?PARTS],
@@ -74,6 +76,10 @@ serve(_, Iq, _) -> self() ! {route, refuse(Iq)}.
 
 %% Everybody else: clients and other servers, by the way of all iqs.
 refuse(Iq) -> mod_crossfade_attach_server:error_reply(Iq, auth, forbidden, <<"only the configured component may do this">>).
+
+%% A handler of iqs is a feature of the host, by which each client would be told that the module is there: in its first stream features, too.
+hide({result, Features}, _, _, _, _) -> {result, lists:delete(?NS_ATTACH, Features)};
+hide(Acc, _, _, _, _) -> Acc.
 
 decode_iq_subel(El) -> El.
 
