@@ -69,8 +69,12 @@ export function addLedgerActs(ledger: Command): void {
         act === 'return' && (options.all || options.offline) ? everything(keys, options) : run(act, keys, options),
       );
     if (act !== 'return') command.addOption(laneOption());
-    const reason = new Option('--reason <text>', 'why; kept in the audit');
-    command.addOption(act === 'discard' ? reason.makeOptionMandatory() : reason);
+    const why = 'why; kept in the audit';
+    command.addOption(
+      act === 'discard'
+        ? new Option('--reason <text>', `${why} (required)`).makeOptionMandatory()
+        : new Option('--reason <text>', why),
+    );
     if (act === 'return')
       command
         .option('--all', 'every entry of every user, and every user to phase legacy; with --offline')

@@ -32,7 +32,10 @@ export const phaseOption = () => new Option('--phase <phase>', 'only users in th
 export const laneOption = () => new Option('--lane <lane>', 'only this direction').choices(['toMqtt', 'toXmpp']);
 
 export const stateOption = (choices: readonly string[]) =>
-  new Option('--state <state>', 'only in this state; waiting = accepted, sent, acked').choices(choices);
+  new Option(
+    '--state <state>',
+    `only in this state${choices.includes('waiting') ? '; waiting = accepted, sent, acked' : ''}`,
+  ).choices(choices);
 
 /** Its value is the time before which an entry must have been accepted. */
 export const olderOption = () =>

@@ -36,7 +36,7 @@ export function addUserOwn(user: Command): void {
     .description(
       "Adds an address on the component's own domain, such as bot@gw.example.com, or changes what is set for it. It counts at once and is kept in the ledger. Special characters are written as XEP-0106 has them: a\\2fb@gw.example.com is the name a/b. An empty text takes a field of the profile away.",
     )
-    .requiredOption('--reason <text>', 'why; kept in the audit')
+    .requiredOption('--reason <text>', 'why; kept in the audit (required)')
     .addOption(
       new Option(
         '--subscriptions <policy>',
@@ -55,7 +55,7 @@ export function addUserOwn(user: Command): void {
       'after',
       examples([
         'crossfade user add bot@gw.example.com --reason "weather service" --subscriptions accept',
-        'crossfade user add bot@gw.example.com --reason "new logo" --name Weather --avatar sun.png --listed',
+        'crossfade user add bot@gw.example.com --reason "logo" --name Weather --avatar sun.png --listed',
       ]),
     )
     .action(add);
@@ -64,7 +64,7 @@ export function addUserOwn(user: Command): void {
     .description(
       'Removes an address that was added with `crossfade user add`. Its contacts are told. Refused while messages wait for it, or from it.',
     )
-    .requiredOption('--reason <text>', 'why; kept in the audit')
+    .requiredOption('--reason <text>', 'why; kept in the audit (required)')
     .addHelpText('after', examples(['crossfade user remove bot@gw.example.com --reason "service ended"']))
     .action(remove);
   asksGateway(user.command('contacts <jid>'))

@@ -42,7 +42,7 @@ export function addUserSet(user: Command): void {
     .usage('[options] JID... [PHASE]')
     .summary('move users to a phase')
     .description(about)
-    .requiredOption('--reason <text>', 'why; kept in the audit')
+    .requiredOption('--reason <text>', 'why; kept in the audit (required)')
     .option('--file <file>', 'a file with one JID on each line')
     .option('--match <pattern>', 'every known user whose JID fits')
     .addOption(

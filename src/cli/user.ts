@@ -16,7 +16,9 @@ export function addUser(program: Command): void {
     .description("Lists, shows and moves users, and adds addresses on the component's own domain.");
   asksGateway(user.command('list'))
     .summary('list the known users')
-    .description('Lists the known users: everybody who was moved once, ordered by JID.')
+    .description(
+      'Lists the known users, ordered by JID: everybody who was moved once, and the addresses on the component’s own domain.',
+    )
     .addOption(phaseOption())
     .option('--match <pattern>', 'only JIDs that fit: * stands for any text, ? for one character')
     .option('--limit <n>', 'at most so many (default: all)', positive)

@@ -46,3 +46,18 @@ test('every metric has its row', async () => {
   const names = metrics.map(({ name }) => name).filter((name) => name.startsWith('crossfade_'));
   expect(rows(/^\| `(crossfade_\w+)`/gm)).toEqual(names.sort());
 });
+
+test('help fits into 100 characters, and says something about every option and argument', () => {
+  const written: string[] = [];
+  for (const { name, command } of commands) {
+    command.configureOutput({ writeOut: (text) => written.push(...text.split('\n')), getOutHelpWidth: () => 80 });
+    command.outputHelp();
+    expect(
+      [...command.options].filter(({ description }) => description === '').map(({ long }) => long),
+      name,
+    ).toEqual([]);
+    expect(command.description().length, name).toBeGreaterThan(20);
+  }
+  expect(written.length).toBeGreaterThan(500);
+  expect(written.filter((line) => line.length > 100)).toEqual([]);
+});
