@@ -1,4 +1,4 @@
-// What the component's domain and its users are asked for (XEP-0030, 0054, 0084, and what any client answers): always exactly one answer.
+// What the component's domain and its users are asked for (XEP-0030, 0054, 0084, 0115, and what any client answers): always exactly one answer.
 
 import { Element } from 'ltx';
 import type { OwnUser, OwnUsers } from '../migration/own-users.ts';
@@ -6,6 +6,7 @@ import { isRefusal, type Refusal, refuse } from '../refusal.ts';
 import { NS_DISCO_INFO, NS_DISCO_ITEMS, NS_PUBSUB, NS_VCARD } from '../xmpp/namespaces.ts';
 import { errorReply } from '../xmpp/stanza-error.ts';
 import type { Answers } from './answers.ts';
+import { type OwnCapabilities, ownFeatures } from './own-capabilities.ts';
 import { avatarItems, vCardOf } from './own-vcard.ts';
 
 /** Addresses in disco#items. */
@@ -16,6 +17,7 @@ export interface OwnAnswersParts {
   /** The component's own domain. */
   domain: string;
   answers: Answers;
+  capabilities: OwnCapabilities;
 }
 
 export class OwnAnswers {
@@ -43,7 +45,7 @@ export class OwnAnswers {
 
   /** Undefined: as any client answers it. */
   #ofUser(user: OwnUser, request: Element, type: string): Element | Refusal | undefined {
-    const { own, answers } = this.#parts;
+    const { own, answers, capabilities } = this.#parts;
     if (request.is('vCard', NS_VCARD)) {
       if (type === 'set') return refuse('forbidden', 'only the user itself changes its vCard');
       return vCardOf(user.profile, own.nameOf(user));
@@ -51,8 +53,8 @@ export class OwnAnswers {
     if (request.is('pubsub', NS_PUBSUB) && type === 'get')
       return avatarItems(user.profile, request) ?? refuse('item-not-found', 'there is no such node or item');
     if (type === 'get' && request.is('query', NS_DISCO_INFO) && !request.attrs.node)
-      return answers.info({ category: 'client', type: 'phone', name: own.nameOf(user) }, [NS_VCARD]);
-    return undefined;
+      return answers.info({ category: 'client', type: 'phone', name: own.nameOf(user) }, ownFeatures);
+    return type === 'get' ? capabilities.answer(request) : undefined;
   }
 
   #ofDomain(request: Element, type: string): Element | undefined {

@@ -8,6 +8,7 @@ import { avatarHash } from '../migration/profile.ts';
 import { isSameShown, type Shown } from '../migration/shown.ts';
 import { NS_VCARD_UPDATE } from '../xmpp/namespaces.ts';
 import { writeElement } from '../xmpp/xml-writer.ts';
+import type { OwnCapabilities } from './own-capabilities.ts';
 import type { OwnOutbox } from './own-outbox.ts';
 
 /** Addresses beside the contacts that one user shows itself to, at a time. */
@@ -17,6 +18,7 @@ export interface OwnPresenceParts {
   own: OwnUsers;
   devices: Devices;
   outbox: OwnOutbox;
+  capabilities: OwnCapabilities;
 }
 
 export class OwnPresence {
@@ -121,7 +123,7 @@ export class OwnPresence {
     const avatar = this.#parts.own.get(jid)?.profile.avatar;
     const photo = presence.c('x', { xmlns: NS_VCARD_UPDATE }).c('photo');
     if (avatar) photo.t(avatarHash(avatar));
-    return presence;
+    return presence.cnode(this.#parts.capabilities.element()).up();
   }
 }
 

@@ -15,6 +15,7 @@ import { prepareBare } from '../xmpp/jid.ts';
 import { errorReply } from '../xmpp/stanza-error.ts';
 import type { Answers } from './answers.ts';
 import { OwnAnswers } from './own-answers.ts';
+import { OwnCapabilities } from './own-capabilities.ts';
 import { OwnOutbox } from './own-outbox.ts';
 import { OwnPresence } from './own-presence.ts';
 import { OwnRequests } from './own-requests.ts';
@@ -59,7 +60,8 @@ export class OwnServer {
     const domain = settings.component;
     const own = new OwnUsers({ ...given, domain, subscriptions: settings.ownSubscriptions });
     const outbox = new OwnOutbox({ session: (jid) => outside.ownSession(jid), metrics });
-    const parts = { ...given, own, domain, outbox };
+    const capabilities = new OwnCapabilities(given);
+    const parts = { ...given, own, domain, outbox, capabilities };
     const presence = new OwnPresence(parts);
     const subscriptions = new OwnSubscriptions({ ...parts, presence });
     own.onChanged = (jid, isNew) => {

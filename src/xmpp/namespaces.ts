@@ -29,6 +29,7 @@ export const NS_ROSTER = 'jabber:iq:roster';
 export const NS_PING = 'urn:xmpp:ping';
 export const NS_DISCO_INFO = 'http://jabber.org/protocol/disco#info';
 export const NS_DISCO_ITEMS = 'http://jabber.org/protocol/disco#items';
+export const NS_CAPS = 'http://jabber.org/protocol/caps';
 export const NS_VERSION = 'jabber:iq:version';
 export const NS_TIME = 'urn:xmpp:time';
 

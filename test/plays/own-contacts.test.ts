@@ -2,6 +2,7 @@
 // added and removed while the gateway runs. Contacts on slixmpp and @xmpp/client; a server that has never heard of our module.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { capabilitiesHash } from '../../src/xmpp/capabilities.ts';
 import { crossfade } from '../cli/command.ts';
 import type { App, Payload } from '../harness/app.ts';
 import type { Contact } from '../harness/contact.ts';
@@ -84,6 +85,16 @@ describe.each(servers)('$name:', (server) => {
     const seen = await phone.inbox.first('the bot', ({ name, attrs }) => name === 'presence' && attrs.from === bot);
     expect([seen.getChildText('show'), seen.getChildText('status')]).toEqual(['away', 'At lunch']);
     expect(seen.getChild('x', 'vcard-temp:x:update')?.getChild('photo')?.getText()).toBe('');
+    // XEP-0115: what is asked for by that hash has it, and is told of no other.
+    const { node, ver, hash } = seen.getChild('c', 'http://jabber.org/protocol/caps')!.attrs;
+    const capabilities = (of: string) =>
+      alice.iq(bot, 'get', `<query xmlns='http://jabber.org/protocol/disco#info' node='${node}#${of}'/>`);
+    const told = (await capabilities(ver!)).getChild('query')!;
+    expect({ hash, node: told.attrs.node, ver: capabilitiesHash(told) }).toEqual({
+      ...{ hash: 'sha-1', node: `${node}#${ver}`, ver },
+    });
+    expect(told.getChildElements().map(({ attrs }) => attrs.var)).toContain('urn:xmpp:receipts');
+    expect((await capabilities('another')).attrs.type).toBe('error');
     await phone.stop();
 
     const leaving = alice.presences.items.length;
