@@ -1,14 +1,23 @@
-// How much memory the gateway takes while 100,000 messages have to wait for one of its ends, and after.
+// How much memory the gateway takes while 100,000 messages have to wait for one of its ends, or for the disk, and after.
 
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Benchmark, figure, type Options, type Result } from './benchmark.ts';
 import { peakRssMb, resetPeakRss, rssMb } from './load.ts';
 import { openRig, type Rig } from './rig.ts';
 import { quiet } from './round.ts';
+import { slowFsync } from './slow-fsync.ts';
 import type { Verdict } from './traffic.ts';
 
 const count = 100_000;
 /** What docs/operating.md says. */
 const boundMb = 900;
+/** How long an end goes on standing still when all wait: connections are given up and tried again meanwhile. */
+const standstillMs = 120_000;
+/** As long as on a disk that is worn or shared with too many. */
+const fsyncMs = 100;
 
 interface Case {
   side: string;
@@ -16,6 +25,8 @@ interface Case {
   direction: 'toMqtt' | 'toXmpp';
   /** The end that is stopped (SIGSTOP) while everything comes. */
   stopped?: (rig: Rig) => number;
+  /** Each fsync takes so much longer. */
+  fsyncMs?: number;
 }
 
 const cases: Case[] = [
@@ -27,13 +38,15 @@ const cases: Case[] = [
     direction: 'toXmpp',
     stopped: (rig) => rig.server.pid,
   },
+  { side: 'gateway-disk', name: 'the disk is slow', direction: 'toMqtt', fsyncMs },
+  { side: 'gateway-disk-back', name: 'the disk is slow, towards XMPP', direction: 'toXmpp', fsyncMs },
 ];
 
 export const pressure: Benchmark = {
   name: 'pressure',
   about:
-    '100,000 messages come while the broker, or the legacy server, stands still: the most memory the gateway takes',
-  minutes: 5,
+    '100,000 messages come while the broker, or the legacy server, stands still for two minutes, or the disk is slow (needs cc): the most memory the gateway takes',
+  minutes: 30,
   run,
 };
 
@@ -46,11 +59,27 @@ interface Measured extends Pick<Verdict, 'lost' | 'repeated'> {
   peakMb: number;
 }
 
-async function run({ runs, messages = count, tell }: Options): Promise<Result> {
+async function run(options: Options): Promise<Result> {
+  const dir = await mkdtemp(join(tmpdir(), 'crossfade-bench-'));
+  try {
+    const { env, commitMs } = await slowFsync(dir, fsyncMs);
+    options.tell(`a commit of SQLite takes ${commitMs.toFixed(1)} ms on the slow disk`);
+    return await measuredRuns(env, options);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+async function measuredRuns(
+  slowDisk: Record<string, string>,
+  { runs, messages = count, tell }: Options,
+): Promise<Result> {
   const rounds: Measured[] = [];
   for (let at = 1; at <= runs; at += 1) {
     // A new process for each: memory once taken is hardly ever given back.
-    const rig = await openRig(cases.map(({ side }) => ({ side })));
+    const rig = await openRig(
+      cases.map(({ side, fsyncMs }) => ({ side, ...(fsyncMs !== undefined && { env: slowDisk }) })),
+    );
     try {
       for (const one of cases) {
         const measured = await measure(rig, one, messages);
@@ -110,6 +139,7 @@ async function measure(rig: Rig, { side, name, direction, stopped }: Case, messa
     await sender.ask('blast', { side, load });
     if (direction === 'toMqtt') await rig.server.ask('acknowledged', side);
     await quiet(gateway);
+    if (pid !== undefined) await sleep(standstillMs);
   } finally {
     if (pid !== undefined) process.kill(pid, 'SIGCONT');
   }

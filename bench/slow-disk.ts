@@ -1,20 +1,17 @@
 // A disk whose fsync takes 10 ms, as network volumes have: what that costs the gateway, against itself on the disk as it is.
 
-import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { type Benchmark, figure, type Options, type Result } from './benchmark.ts';
 import { openRig } from './rig.ts';
 import type { Round } from './round.ts';
+import { slowFsync } from './slow-fsync.ts';
 import { ratios, takeTurns, valuesOf } from './versus.ts';
 
 const fsyncMs = 10;
 const count = { blast: 20_000, paced: 2_500 };
 const perSecond = 1000;
-const run = promisify(execFile);
 
 export const slowDisk: Benchmark = {
   name: 'slow-disk',
@@ -26,8 +23,8 @@ export const slowDisk: Benchmark = {
 async function slowDiskRun(options: Options): Promise<Result> {
   const dir = await mkdtemp(join(tmpdir(), 'crossfade-bench-'));
   try {
-    const env = { LD_PRELOAD: await compiled(dir), FSYNC_US: String(fsyncMs * 1000) };
-    options.tell(`a commit of SQLite takes ${(await commitMs(dir, env)).toFixed(1)} ms on the slow disk`);
+    const { env, commitMs } = await slowFsync(dir, fsyncMs);
+    options.tell(`a commit of SQLite takes ${commitMs.toFixed(1)} ms on the slow disk`);
     return await measured(env, options);
   } finally {
     await rm(dir, { recursive: true, force: true });
@@ -63,31 +60,4 @@ async function measured(env: Record<string, string>, options: Options): Promise<
   } finally {
     await rig.stop();
   }
-}
-
-/** The library that makes each fsync slow, compiled here. Rejects where there is no C compiler. */
-async function compiled(dir: string): Promise<string> {
-  const library = join(dir, 'slow-fsync.so');
-  const source = fileURLToPath(new URL('./slow-fsync.c', import.meta.url));
-  try {
-    await run('cc', ['-shared', '-fPIC', '-O2', '-o', library, source, '-ldl']);
-  } catch (error) {
-    throw new Error('slow-disk needs a C compiler (apt-get install gcc libc6-dev)', { cause: error });
-  }
-  return library;
-}
-
-/** How long a commit takes with it: rejects if SQLite's fsync does not go through it, so that nothing is measured in vain. */
-async function commitMs(dir: string, env: Record<string, string>): Promise<number> {
-  const script = `
-    const { DatabaseSync } = require('node:sqlite');
-    const db = new DatabaseSync(process.argv[1]);
-    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (a)');
-    const begun = performance.now();
-    for (let at = 0; at < 20; at += 1) db.exec('INSERT INTO t VALUES (1)');
-    console.log((performance.now() - begun) / 20);`;
-  const args = ['-e', script, join(dir, 'commit.sqlite')];
-  const { stdout } = await run(process.execPath, args, { env: { ...process.env, ...env } });
-  if (Number(stdout) < fsyncMs) throw new Error(`a commit takes only ${stdout.trim()} ms: fsync is not slowed here`);
-  return Number(stdout);
 }
