@@ -1,4 +1,5 @@
-// What goes wrong inside ejabberd, and must not harm anybody else: a session that hangs, a fault in the module's own process.
+// What goes wrong inside ejabberd, and must not harm anybody else: a session that hangs, a fault in the module's own process, senders that are
+// slower than a flush.
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Ejabberd, startEjabberd } from '../harness/ejabberd.ts';
@@ -57,4 +58,30 @@ test('an attach that makes the module fail is refused, and harms none of those b
   expect(attached?.attrs).toMatchObject({ jid: BOB });
   expect([refused?.name, refused?.attrs.condition]).toEqual(['refused', 'internal-server-error']);
   expect((await gateway.attach('bob')).attrs).toMatchObject({ jid: BOB, resumed: '1' });
+});
+
+/** A message in Erlang. */
+const said = (body: string, to: string) =>
+  `xmpp:set_from_to(xmpp:decode(fxml_stream:parse_element(<<"<message xmlns='jabber:client' type='chat' id='${body}'><body>${body}</body></message>">>),` +
+  ` <<"jabber:client">>, []), jid:decode(<<"alice@example.com/desk">>), jid:decode(<<"${to}">>))`;
+/** What a sender's process does that has found no session of the user. */
+const stored = (body: string, to: string) =>
+  `ejabberd_hooks:run_fold(offline_message_hook, <<"example.com">>, {bounce, ${said(body, to)}}, [])`;
+
+test('what a slow sender stores offline, though the session is there by then, comes to it at once, and before what it says next', async () => {
+  await gateway.attach('bob');
+  await gateway.send(BOB, 'here', AVAILABLE);
+  await ejabberd.eval(
+    `${stored('slow', 'bob@example.com')}, ejabberd_router:route(${said('next', 'bob@example.com')})`,
+  );
+  await gateway.deliveryOf('next');
+  expect(gateway.bodies(BOB)).toEqual(['slow', 'next']);
+});
+
+test('what is stored while somebody flushes is not deleted with what was flushed', async () => {
+  const carol = '{<<"carol">>, <<"example.com">>}';
+  const flush = `mnesia:wread({offline_msg, ${carol}}), Self ! reading, timer:sleep(300), mnesia:delete({offline_msg, ${carol}})`;
+  const begin = `Self = self(), spawn(fun() -> mnesia:transaction(fun() -> ${flush} end), Self ! flushed end), receive reading -> ok end`;
+  await ejabberd.eval(`${begin}, {offlined, _} = ${stored('beside', 'carol@example.com')}, receive flushed -> ok end`);
+  await ejabberd.eval(`[_] = mod_offline_mnesia:read_all_messages(<<"carol">>, <<"example.com">>)`);
 });
