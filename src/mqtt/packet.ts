@@ -5,35 +5,55 @@ import type { Publish } from './broker.ts';
 export type ProtocolVersion = 4 | 5;
 
 const publishHeader = 0x30;
-/** Bytes before the topic: kind and flags, the remaining length (4 at most), the topic's length. */
-const topicAt = 7;
 /** A unit of UTF-16 has at most so many in UTF-8. */
 const bytesPerUnit = 3;
 /** Property length, the identifier 2 (Message Expiry Interval), four bytes. */
 const expiryBytes = 6;
+/** Of a PUBLISH, beside topic and payload: kind and flags, its length, the topic's length, packet identifier, properties. */
+const mostBesideTexts = 1 + 4 + 2 + 2 + expiryBytes;
 const maxExpiry = 0xffff_ffff;
 const maxTopicBytes = 65_535;
 
-/**
- * A PUBLISH, whole, in one buffer. `packetId` counts for QoS 1 only. `null` if no broker would take the topic: empty, over
- * 65535 bytes, a wildcard or U+0000 in it [MQTT-3.3.2-2] [MQTT-1.5.4-2]; to send it would end the connection.
- */
+/** A PUBLISH, whole, in a buffer of its own; `null` as {@link writePublish}. */
 export function encodePublish(message: Publish, packetId: number, version: ProtocolVersion): Buffer | null {
+  const packet = Buffer.allocUnsafe(roomFor(message));
+  const end = writePublish(packet, 0, message, packetId, version);
+  return end === null ? null : packet.subarray(0, end);
+}
+
+/** So many bytes a PUBLISH takes at most. */
+export function roomFor({ topic, payload }: Publish): number {
+  return (topic.length + payload.length) * bytesPerUnit + mostBesideTexts;
+}
+
+/**
+ * Writes a PUBLISH where there is room for it, and gives the place behind it. `packetId` counts for QoS 1 only. `null` if no broker would
+ * take the topic: empty, over 65535 bytes, a wildcard or U+0000 in it [MQTT-3.3.2-2] [MQTT-1.5.4-2]; to send it would end the connection.
+ */
+export function writePublish(
+  packet: Buffer,
+  start: number,
+  message: Publish,
+  packetId: number,
+  version: ProtocolVersion,
+): number | null {
   const { topic, payload, qos } = message;
-  // The texts are written first, with room before them: to count their bytes beforehand would read each once more.
-  const packet = Buffer.allocUnsafe(topicAt + (topic.length + payload.length) * bytesPerUnit + 2 + expiryBytes);
-  const topicBytes = packet.write(topic, topicAt);
+  // The texts are written before their bytes are known: to count them would read each once more. So the length is guessed.
+  const guessed = lengthBytes(topic.length + payload.length + 2);
+  const body = start + 1 + guessed;
+  const topicBytes = packet.write(topic, body + 2);
   if (topicBytes === 0 || topicBytes > maxTopicBytes || /[+#\0]/.test(topic)) return null;
-  let at = topicAt + topicBytes;
-  if (qos === 1) at = packet.writeUInt16BE(packetId, at);
-  if (version === 5) at = writeProperties(packet, at, message.expiresIn);
-  at += packet.write(payload, at);
-  packet.writeUInt16BE(topicBytes, topicAt - 2);
-  const remaining = at - (topicAt - 2);
-  const start = topicAt - 3 - lengthBytes(remaining);
+  packet.writeUInt16BE(topicBytes, body);
+  let end = body + 2 + topicBytes;
+  if (qos === 1) end = packet.writeUInt16BE(packetId, end);
+  if (version === 5) end = writeProperties(packet, end, message.expiresIn);
+  end += packet.write(payload, end);
+  const remaining = end - body;
+  const missing = lengthBytes(remaining) - guessed;
+  if (missing > 0) packet.copyWithin(body + missing, body, end);
   packet[start] = publishHeader | (qos << 1) | (message.retain ? 1 : 0);
   writeLength(packet, start + 1, remaining);
-  return packet.subarray(start, at);
+  return end + missing;
 }
 
 /** PUBACKs with reason code 0, one after the other in one buffer; the short form is the same in 3.1.1 and 5. */

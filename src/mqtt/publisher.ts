@@ -5,7 +5,7 @@ import type { Publish, PublishResult } from './broker.ts';
 import type { Live } from './connect-once.ts';
 import { type ConnectionParts, type Handlers, keepConnected } from './connection.ts';
 import { DroppedCount, droppedTopic } from './dropped.ts';
-import { encodePublish } from './packet.ts';
+import { PublishBuffer } from './publish-buffer.ts';
 
 export interface Publisher {
   readonly isOpen: boolean;
@@ -128,16 +128,15 @@ export function startPublisher(
 class PublishLink {
   private readonly live: Live;
   private readonly window: number;
-  private readonly maximumPacketSize: number;
   private readonly unanswered = new Map<number, (result: PublishResult) => void>();
   private waiting: { message: Publish; resolve: (result: PublishResult) => void }[] = [];
-  private unwritten: Buffer[] = [];
+  private readonly unwritten: PublishBuffer;
   private packetId = firstPacketId;
 
   constructor(live: Live, window: number, maximumPacketSize: number) {
     this.live = live;
     this.window = window;
-    this.maximumPacketSize = maximumPacketSize;
+    this.unwritten = new PublishBuffer(live.version, maximumPacketSize);
   }
 
   /** QoS 1 beyond the window waits in line; whoever publishes is to keep to the window, so that the line stays short. */
@@ -166,34 +165,19 @@ class PublishLink {
     for (const { resolve } of this.waiting) resolve(lost);
     this.unanswered.clear();
     this.waiting = [];
-    this.unwritten = [];
+    this.unwritten.take();
   }
 
   private send(message: Publish, resolve: (result: PublishResult) => void): void {
     const id = this.nextPacketId();
-    const packet = encodePublish(message, id, this.live.version);
-    const refused = this.refusalOf(packet);
-    if (refused) {
-      resolve(refused);
-    } else {
-      this.unanswered.set(id, resolve);
-      this.write(packet!);
-    }
+    const refused = this.write(message, id);
+    if (refused) resolve(refused);
+    else this.unanswered.set(id, resolve);
   }
 
   private sendOnce(message: Publish): PublishResult {
-    const packet = encodePublish(message, 0, this.live.version);
-    const refused = this.refusalOf(packet);
-    if (refused) return refused;
     if (this.live.client.stream.writableLength > maxQueuedBytes) return lost;
-    this.write(packet!);
-    return taken;
-  }
-
-  /** The answer for a packet that would make the broker end the connection, and everybody's messages with it. */
-  private refusalOf(packet: Buffer | null): PublishResult | null {
-    if (packet === null) return topicInvalid;
-    return packet.length > this.maximumPacketSize ? packetTooLarge : null;
+    return this.write(message, 0) ?? taken;
   }
 
   private nextPacketId(): number {
@@ -202,14 +186,21 @@ class PublishLink {
     return this.packetId;
   }
 
-  /** All packets of one turn of the event loop go out in one write. */
-  private write(packet: Buffer): void {
-    if (this.unwritten.push(packet) === 1) setImmediate(() => this.flush());
+  /** The answer for a packet that would make the broker end the connection, and everybody's messages with it. */
+  private write(message: Publish, id: number): PublishResult | null {
+    const isFirst = this.unwritten.isEmpty;
+    const result = this.unwritten.add(message, id);
+    if (result === 'topic-invalid') return topicInvalid;
+    if (result === 'too-large') return packetTooLarge;
+    if (isFirst) setImmediate(() => this.flush());
+    return null;
   }
 
+  /** All packets of one turn of the event loop go out in one write. */
   private flush(): void {
-    if (this.unwritten.length === 0) return;
-    this.live.client.stream.write(Buffer.concat(this.unwritten));
-    this.unwritten = [];
+    const { stream } = this.live.client;
+    stream.cork();
+    for (const packets of this.unwritten.take()) stream.write(packets);
+    stream.uncork();
   }
 }

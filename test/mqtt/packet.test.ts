@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { readBoot, sameBoot } from '../../src/mqtt/boot.ts';
 import { pauseMs } from '../../src/mqtt/connection.ts';
 import { encodePubacks, encodePublish, type ProtocolVersion } from '../../src/mqtt/packet.ts';
+import { PublishBuffer } from '../../src/mqtt/publish-buffer.ts';
 
 function parse(bytes: Buffer, protocolVersion: ProtocolVersion): Packet[] {
   const parser = mqttPacket.parser({ protocolVersion });
@@ -46,6 +47,25 @@ describe('a PUBLISH', () => {
         expect(properties?.messageExpiryInterval).toBe(version === 5 ? Math.min(expiresIn, 2 ** 32 - 1) : undefined);
       }),
     );
+  });
+
+  test('of a turn stands behind the one before, whole, and what is refused leaves nothing between them', () => {
+    const sizes = [0, 30, 38, 39, 60, 5_400, 16_300, 70_000];
+    const large = '🎉'.repeat(70_000);
+    const buffer = new PublishBuffer(5, 250_000);
+    for (const [at, size] of sizes.entries()) {
+      expect(buffer.add({ topic: `t${at}`, payload: '你'.repeat(size), qos: 1 }, at + 1)).toBe('added');
+      expect(buffer.add({ topic: 'a/+', payload: 'x', qos: 1 }, 99)).toBe('topic-invalid');
+      expect(buffer.add({ topic: 't', payload: large, qos: 1 }, 99)).toBe('too-large');
+    }
+    const packets = parse(Buffer.concat(buffer.take()), 5);
+    expect(packets.map((packet) => packet.cmd === 'publish' && [packet.messageId, packet.topic])).toEqual(
+      sizes.map((_, at) => [at + 1, `t${at}`]),
+    );
+    expect(packets.map((packet) => packet.cmd === 'publish' && packet.payload.toString())).toEqual(
+      sizes.map((size) => '你'.repeat(size)),
+    );
+    expect(buffer.take()).toEqual([]);
   });
 
   test.each([0, 100, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152])(
