@@ -2,6 +2,7 @@
 
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import type { BackupState } from '../ledger/backup.ts';
 import { CliFault, exitCodes } from './exit.ts';
 import { asksGateway, clientOf, examples } from './options.ts';
 import { print, printJson } from './output.ts';
@@ -9,16 +10,8 @@ import { showProgress } from './progress.ts';
 import type { GatewayOptions } from './settings.ts';
 import { counted } from './words.ts';
 
-interface Backup {
-  state: 'copying' | 'checking' | 'done' | 'failed';
-  file: string;
-  pages: number;
-  ofPages: number;
-  bytes?: number;
-  entries?: number;
-  tookMs?: number;
-  text?: string;
-}
+/** Times are RFC 3339. */
+type Backup = Omit<BackupState, 'at'> & { at: string };
 
 const about =
   'The running gateway copies its ledger to FILE, on its own machine: consistent, while messages go on; checked from end to end, fsynced, readable by its owner only. An existing file is never overwritten. Bodies of waiting messages are in it: keep it as safe as the ledger. Restore it with `crossfade ledger restore`.';

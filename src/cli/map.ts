@@ -1,12 +1,12 @@
 // `crossfade map`: a dry run of the mappings, in either direction. Asks no gateway and sends nothing.
 
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { compile, type Mappings } from '../mapping/compile.ts';
 import { load } from '../mapping/load.ts';
 import { parseXml, writeXml } from '../mapping/xml.ts';
 import { isRefusal } from '../refusal.ts';
 import { CliFault, exitCodes } from './exit.ts';
+import { readInput } from './input.ts';
 import { configOption, examples } from './options.ts';
 import { print, printJson } from './output.ts';
 import { readConfig } from './settings.ts';
@@ -60,7 +60,7 @@ export function addMap(program: Command): void {
 
 async function mapStanza(file: string | undefined, options: Options): Promise<void> {
   const mappings = await mappingsOf(options);
-  const elements = parseXml(read(file)) ?? [];
+  const elements = parseXml(readInput(file ?? '-')) ?? [];
   const [stanza] = elements;
   if (!stanza || elements.length > 1 || (stanza.name !== 'message' && stanza.name !== 'presence')) {
     throw new CliFault(exitCodes.failed, 'this is not one well-formed <message/> or <presence/>');
@@ -73,7 +73,7 @@ async function mapStanza(file: string | undefined, options: Options): Promise<vo
 
 async function mapPublish(channel: string, file: string | undefined, options: Options): Promise<void> {
   const mappings = await mappingsOf(options);
-  const payload = readObject(read(file));
+  const payload = readObject(readInput(file ?? '-'));
   const stanza = channel === 'presence' ? mappings.presence.toStanza(payload) : mappings.toStanza(channel, payload);
   if (isRefusal(stanza)) throw new CliFault(exitCodes.failed, `refused (${stanza.name}): ${stanza.text}`);
   print(writeXml(stanza));
@@ -92,15 +92,4 @@ function readObject(text: string): Record<string, unknown> {
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
   throw new CliFault(exitCodes.failed, 'the payload must be one JSON object');
-}
-
-function read(file = '-'): string {
-  try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8');
-  } catch (error) {
-    throw new CliFault(
-      exitCodes.usage,
-      `${file === '-' ? 'standard input' : file} cannot be read (${(error as NodeJS.ErrnoException).code})`,
-    );
-  }
 }

@@ -1,8 +1,7 @@
 // Which users a command is about: named as words, in a file, on standard input, or by a pattern over the known users.
 
-import { readFileSync } from 'node:fs';
 import type { Client } from './client.ts';
-import { CliFault, exitCodes } from './exit.ts';
+import { readInput } from './input.ts';
 import { note } from './output.ts';
 import type { UserSummary } from './user-view.ts';
 
@@ -28,13 +27,8 @@ export async function targetsOf({ words, file, match }: Named, client: Client): 
 
 /** One JID on each line; from `#` at its beginning or behind a space on, a line is a comment. */
 function linesOf(file: string): string[] {
-  let text: string;
-  try {
-    text = readFileSync(file === '-' ? 0 : file, 'utf8');
-  } catch (error) {
-    const name = file === '-' ? 'standard input' : file;
-    throw new CliFault(exitCodes.usage, `${name} cannot be read (${(error as NodeJS.ErrnoException).code})`);
-  }
-  const lines = text.replace(/^\ufeff/, '').split(/\r?\n/);
+  const lines = readInput(file)
+    .replace(/^\ufeff/, '')
+    .split(/\r?\n/);
   return lines.map((line) => line.replace(/(^|\s)#.*$/, '').trim()).filter((line) => line !== '');
 }

@@ -6,11 +6,15 @@ import type { Ending, Mover } from './mover.ts';
 import { note, print, printJson } from './output.ts';
 import { showProgress } from './progress.ts';
 import { table } from './table.ts';
-import type { SetOptions } from './user-set.ts';
 import type { UserSummary } from './user-view.ts';
 import { commandLine, counted, listed } from './words.ts';
 
-type Options = Pick<SetOptions, 'concurrency' | 'json' | 'wait'>;
+interface Options {
+  concurrency: number;
+  json?: boolean;
+  /** Unless it is false, we wait. */
+  wait?: boolean;
+}
 
 /** What would happen to one user. */
 interface Planned {

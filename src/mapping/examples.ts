@@ -2,8 +2,9 @@
 
 import type { Element } from 'ltx';
 import { isRefusal } from '../refusal.ts';
-import type { Mappings, Table } from './compile.ts';
+import type { Mappings } from './compile.ts';
 import type { Example, Fault, MappingFile, StanzaKind } from './language.ts';
+import type { Table } from './table.ts';
 import { withoutServerParts } from './to-payload.ts';
 import { isNamespaceAttribute, namespaceOf, parseXml } from './xml.ts';
 

@@ -1,9 +1,9 @@
 // XMPP → MQTT: the payload of one stanza, in one pass over its children (DESIGN §6).
 
 import type { Element } from 'ltx';
-import type { Claim, Level, Shape, Slot, Table } from './compile.ts';
 import { valueFrom } from './kinds.ts';
 import type { FieldRule, Path } from './language.ts';
+import type { Claim, Level, Shape, Slot, Table } from './table.ts';
 import { isNamespaceAttribute, namespaceOf, writeXml } from './xml.ts';
 
 export interface Payload {

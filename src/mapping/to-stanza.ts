@@ -3,7 +3,6 @@
 import { Element } from 'ltx';
 import { isRefusal, type Refusal, refuse } from '../refusal.ts';
 import { isXmlText } from '../xmpp/xml-text.ts';
-import type { Claim, Shape, Table } from './compile.ts';
 import { textOf } from './kinds.ts';
 import {
   appFields,
@@ -14,6 +13,7 @@ import {
   reservedFields,
   showElement,
 } from './language.ts';
+import type { Claim, Shape, Table } from './table.ts';
 import { channelOf, slotOf } from './to-payload.ts';
 import { namespaceOf, parseAppXml } from './xml.ts';
 

@@ -3,6 +3,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { vi } from 'vitest';
 import { startAdmin } from '../../src/admin/server.ts';
 import { systemClock } from '../../src/clock.ts';
 import { AppNotices } from '../../src/flow/app-notices.ts';
@@ -59,6 +60,14 @@ export interface AdminSide {
   /** Writes an entry and resolves to its key. */
   write(draft: Partial<Draft>): Promise<string>;
   close(): Promise<void>;
+}
+
+/** With one user in phase mqtt. */
+export async function startMoved(jid: string): Promise<AdminSide> {
+  const side = await startAdminSide();
+  await move(side.url, jid, { phase: 'mqtt', reason: 'pilot' });
+  await vi.waitUntil(() => side.users.get(jid)?.moving === undefined);
+  return side;
 }
 
 export async function startAdminSide(own: string[] = []): Promise<AdminSide> {

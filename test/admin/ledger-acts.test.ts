@@ -3,15 +3,13 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Entry } from '../../src/ledger/ledger.ts';
 import { requestKey } from '../../src/ledger/repeat.ts';
-import { type AdminSide, type Answer, ask, move, secretBody, startAdminSide } from './admin-side.ts';
+import { type AdminSide, type Answer, ask, secretBody, startMoved } from './admin-side.ts';
 
 const bob = 'bob@example.com';
 let side: AdminSide;
 
 beforeEach(async () => {
-  side = await startAdminSide();
-  await move(side.url, bob, { phase: 'mqtt', reason: 'pilot' });
-  await vi.waitUntil(() => side.users.get(bob)?.moving === undefined);
+  side = await startMoved(bob);
 });
 afterEach(() => side.close());
 

@@ -2,16 +2,14 @@
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
-import { type AdminSide, move, secretBody, startAdminSide, token } from '../admin/admin-side.ts';
+import { type AdminSide, secretBody, startMoved, token } from '../admin/admin-side.ts';
 import { crossfade } from './command.ts';
 
 const bob = 'bob@example.com';
 let side: AdminSide;
 
 beforeEach(async () => {
-  side = await startAdminSide();
-  await move(side.url, bob, { phase: 'mqtt', reason: 'pilot' });
-  await vi.waitUntil(() => side.users.get(bob)?.moving === undefined);
+  side = await startMoved(bob);
 });
 afterEach(() => side.close());
 

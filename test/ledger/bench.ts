@@ -88,3 +88,13 @@ export async function accept(
   const { seq, key, outcome } = ledger.accept(() => draft(over));
   return { seq, key, kind: (await outcome).kind };
 }
+
+/** Accepted, and acknowledged by the broker at `at`; gives its key. */
+export async function published(ledger: Ledger, at: number, over: Partial<Draft> = {}): Promise<string> {
+  const { seq, key } = await accept(ledger, over);
+  await ledger.do('answered', { seq, at });
+  return key;
+}
+
+export const deviceOf = (ledger: Ledger, user: string, online: boolean, seenAt: number, client = 'phone') =>
+  ledger.do('putDevice', { user, client, online, seenAt });

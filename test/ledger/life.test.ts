@@ -2,24 +2,15 @@
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { State } from '../../src/ledger/ledger.ts';
-import { accept, type Bench, engines } from './bench.ts';
+import { accept, type Bench, deviceOf, engines, published } from './bench.ts';
 
 const bob = 'bob@example.com';
 const talk = { lane: 'toMqtt', user: bob, peer: 'alice@example.com' } as const;
 let bench: Bench;
 
 const stateOf = async (key: string): Promise<State | undefined> => (await bench.ledger.do('entry', { key }))[0]?.state;
-const device = (online: boolean, seenAt: number, client = 'phone') =>
-  bench.ledger.do('putDevice', { user: bob, client, online, seenAt });
 const waitingKeys = async () =>
   (await bench.ledger.do('toSend', { ...talk, after: 0, limit: 99 })).map(({ key }) => key);
-
-/** Accepted and acknowledged by the broker at `at`. */
-async function published(at: number, over = {}): Promise<string> {
-  const { seq, key } = await accept(bench.ledger, over);
-  await bench.ledger.do('answered', { seq, at });
-  return key;
-}
 
 describe.each(Object.keys(engines))('on %s', (engine) => {
   beforeEach(async () => {
@@ -128,8 +119,8 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
   });
 
   test('an app acknowledges only its own entries, and each is news once', async () => {
-    const key = await published(1);
-    const foreign = await published(1, { user: 'carol@example.com' });
+    const key = await published(bench.ledger, 1);
+    const foreign = await published(bench.ledger, 1, { user: 'carol@example.com' });
     const keys = [key, key, foreign, `${key}x`, 'nonsense', '', key.toUpperCase().replace('-', '-0')];
     expect(await bench.ledger.do('appAcked', { user: bob, keys, at: 5 })).toBe(1);
     expect(await bench.ledger.do('appAcked', { user: bob, keys, at: 6 })).toBe(0);
@@ -137,9 +128,9 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
   });
 
   test('republish brings back what the app has not, in order; after a broker restart all', async () => {
-    const [first, second] = [await published(1), await published(1)];
+    const [first, second] = [await published(bench.ledger, 1), await published(bench.ledger, 1)];
     const third = await accept(bench.ledger);
-    const other = await published(1, { user: 'carol@example.com' });
+    const other = await published(bench.ledger, 1, { user: 'carol@example.com' });
     await bench.ledger.do('appAcked', { user: bob, keys: [first], at: 5 });
     expect(await bench.ledger.do('republish', { user: bob })).toEqual([talk]);
     expect(await waitingKeys()).toEqual([second, third.key]);
@@ -158,8 +149,8 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
 
   test('only what is sole, open and not acknowledged is returned, by number; the rest is discarded', async () => {
     const soleAccepted = await accept(bench.ledger, { original: '<one/>', at: 7 });
-    const soleAcked = await published(1);
-    const soleAppAcked = await published(1);
+    const soleAcked = await published(bench.ledger, 1);
+    const soleAppAcked = await published(bench.ledger, 1);
     const copyAccepted = await accept(bench.ledger, { custody: 'copy' });
     const parked = await accept(bench.ledger);
     const dead = await accept(bench.ledger);
@@ -270,22 +261,22 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
   });
 
   test('withBroker counts what was published since the last device was online', async () => {
-    await device(true, 1);
-    await published(10);
+    await deviceOf(bench.ledger, bob, true, 1);
+    await published(bench.ledger, 10);
     expect(await bench.ledger.do('withBroker', {})).toEqual([]);
-    await device(false, 20);
-    await published(15);
-    await published(30);
-    const acked = await published(31);
+    await deviceOf(bench.ledger, bob, false, 20);
+    await published(bench.ledger, 15);
+    await published(bench.ledger, 30);
+    const acked = await published(bench.ledger, 31);
     expect(await bench.ledger.do('withBroker', {})).toEqual([{ user: bob, count: 2 }]);
     await bench.ledger.do('appAcked', { user: bob, keys: [acked], at: 40 });
     expect(await bench.ledger.do('withBroker', {})).toEqual([{ user: bob, count: 1 }]);
-    await device(true, 50);
+    await deviceOf(bench.ledger, bob, true, 50);
     expect(await bench.ledger.do('withBroker', {})).toEqual([]);
   });
 
   test('entries are found by lane, user and state, page by page', async () => {
-    await published(1);
+    await published(bench.ledger, 1);
     const { key } = await accept(bench.ledger);
     await accept(bench.ledger, { lane: 'toXmpp', user: 'carol@example.com' });
     const numbers = async (filter: object) => (await bench.ledger.do('entries', filter)).map(({ seq }) => seq);

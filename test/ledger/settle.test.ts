@@ -1,22 +1,13 @@
 // When an entry towards MQTT settles (DESIGN §8): each way it may and may not, a row; on both engines.
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { accept, type Bench, engines } from './bench.ts';
+import { accept, type Bench, deviceOf, engines, published } from './bench.ts';
 
 const bob = 'bob@example.com';
 let bench: Bench;
 
 const settle = (now: number, horizonMs = 100, limit = 99) => bench.ledger.do('settle', { now, horizonMs, limit });
-const device = (online: boolean, seenAt: number, client = 'phone') =>
-  bench.ledger.do('putDevice', { user: bob, client, online, seenAt });
 const stateOf = async (key: string) => (await bench.ledger.do('entry', { key }))[0]?.state;
-
-/** Accepted and acknowledged by the broker at `at`. */
-async function published(at: number): Promise<string> {
-  const { seq, key } = await accept(bench.ledger);
-  await bench.ledger.do('answered', { seq, at });
-  return key;
-}
 
 describe.each(Object.keys(engines))('on %s', (engine) => {
   beforeEach(async () => {
@@ -24,7 +15,7 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
   });
   afterEach(() => bench.end());
   test('what was answered before the clock was put back does not wait for the time that is gone', async () => {
-    const key = await published(7_200_000);
+    const key = await published(bench.ledger, 7_200_000);
     await bench.ledger.do('appAcked', { user: bob, keys: [key], at: 7_200_000 });
     expect(await settle(1_000)).toBe(0);
     expect(await settle(1_050)).toBe(0);
@@ -53,48 +44,56 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
       { story: 'not without any device', events: [puback(10)], settled: false },
       {
         story: 'with a device that was online all the time',
-        events: [() => device(true, 1), puback(10)],
+        events: [() => deviceOf(bench.ledger, bob, true, 1), puback(10)],
         settled: true,
       },
       {
         story: 'with a device that came online after the PUBACK',
-        events: [puback(10), () => device(true, 20)],
+        events: [puback(10), () => deviceOf(bench.ledger, bob, true, 20)],
         settled: true,
       },
       {
         story: 'with a device that came and went after the PUBACK',
-        events: [puback(10), () => device(true, 20), () => device(false, 30)],
+        events: [puback(10), () => deviceOf(bench.ledger, bob, true, 20), () => deviceOf(bench.ledger, bob, false, 30)],
         settled: true,
       },
       {
         story: 'not with a device that went before the PUBACK',
-        events: [() => device(true, 1), () => device(false, 5), puback(10)],
+        events: [() => deviceOf(bench.ledger, bob, true, 1), () => deviceOf(bench.ledger, bob, false, 5), puback(10)],
         settled: false,
       },
       {
         story: 'with a device that went just after the PUBACK, heard of first',
-        events: [() => device(true, 1), () => device(false, 15), puback(10)],
+        events: [() => deviceOf(bench.ledger, bob, true, 1), () => deviceOf(bench.ledger, bob, false, 15), puback(10)],
         settled: true,
       },
       {
         story: 'not with a device that was only ever seen offline',
-        events: [puback(10), () => device(false, 20)],
+        events: [puback(10), () => deviceOf(bench.ledger, bob, false, 20)],
         settled: false,
       },
       {
         story: 'with the second device coming online',
-        events: [() => device(false, 1, 'a'), puback(10), () => device(true, 20, 'b')],
+        events: [
+          () => deviceOf(bench.ledger, bob, false, 1, 'a'),
+          puback(10),
+          () => deviceOf(bench.ledger, bob, true, 20, 'b'),
+        ],
         settled: true,
       },
       {
         story: 'not by presence once the apps have acknowledged something',
-        events: [() => bench.ledger.do('appAcked', { user: bob, keys: [], at: 1 }), () => device(true, 1), puback(10)],
+        events: [
+          () => bench.ledger.do('appAcked', { user: bob, keys: [], at: 1 }),
+          () => deviceOf(bench.ledger, bob, true, 1),
+          puback(10),
+        ],
         settled: false,
       },
       {
         story: 'not by presence from before the first ack',
         events: [
-          () => device(true, 1),
+          () => deviceOf(bench.ledger, bob, true, 1),
           puback(10),
           () => bench.ledger.do('appAcked', { user: bob, keys: ['unknown'], at: 20 }),
         ],
@@ -104,8 +103,8 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
         story: 'not by a presence that was before the publish was repeated',
         events: [
           puback(10),
-          () => device(true, 20),
-          () => device(false, 21),
+          () => deviceOf(bench.ledger, bob, true, 20),
+          () => deviceOf(bench.ledger, bob, false, 21),
           () => bench.ledger.do('republish', {}),
           puback(30),
         ],
@@ -126,8 +125,12 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
     });
 
     test('no more than the limit at a time, the oldest first', async () => {
-      await device(true, 1);
-      const keys = [await published(30), await published(10), await published(20)];
+      await deviceOf(bench.ledger, bob, true, 1);
+      const keys = [
+        await published(bench.ledger, 30),
+        await published(bench.ledger, 10),
+        await published(bench.ledger, 20),
+      ];
       expect(await settle(1_000, 100, 2)).toBe(2);
       expect(await Promise.all(keys.map(stateOf))).toEqual(['acked', 'settled', 'settled']);
       expect([await settle(1_000, 100, 2), await settle(1_000, 100, 2)]).toEqual([1, 0]);
