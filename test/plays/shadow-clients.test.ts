@@ -1,6 +1,8 @@
 // Play: phase shadow on a server without our module (attach: client). The user's archive is visited by a client that nobody sees.
 
 import { describe, expect, test } from 'vitest';
+import type { LegacyServerOptions } from '../harness/legacy-server.ts';
+import { startProsody } from '../harness/prosody.ts';
 import { prosody, servers } from '../harness/servers.ts';
 import { setStage } from '../harness/stage.ts';
 
@@ -76,17 +78,24 @@ describe.each(servers)('$name', (kind) => {
   }, 60_000);
 });
 
-test('without an archive, or with a wrong password, the move to shadow fails with the reason', async () => {
+/** Without an archive, and without what makes a session resumable. */
+const poor = {
+  ...prosody,
+  start: (options: LegacyServerOptions) => startProsody({ ...options, options: '  modules_disabled = { "smacks" }' }),
+};
+
+test('what a server or the credentials do not give ends the move with the reason', async () => {
   const stage = await setStage({
-    ...{ kind: prosody, accounts: ['alice', 'bob'], attach: 'client', env },
+    ...{ kind: poor, accounts: ['alice', 'bob'], attach: 'client', env },
     legacy: { archive: false },
   });
   try {
-    for (const [name, why] of [
-      ['bob', /phase shadow needs the archive of bob@example.com \(XEP-0313\)/],
-      ['stranger', /has no line for stranger@example.com/],
+    for (const [name, phase, why] of [
+      ['bob', 'shadow', /phase shadow needs the archive of bob@example.com \(XEP-0313\)/],
+      ['bob', 'mqtt', /the server has no stream management \(XEP-0198\), without which messages could be lost/],
+      ['stranger', 'shadow', /has no line for stranger@example.com/],
     ] as const) {
-      const user = await stage.gateway.move(`${name}@example.com`, 'shadow');
+      const user = await stage.gateway.move(`${name}@example.com`, phase);
       expect(user).toMatchObject({ phase: 'legacy', lastMove: { outcome: 'failed' } });
       expect((user.lastMove as { why: string }).why).toMatch(why);
     }
