@@ -26,28 +26,67 @@ function addressOf(host: string): string {
   return /^[\d.]+$|:/.test(host) ? `"${host}"` : `"…" # the address of ${host}`;
 }
 
-export const configLines: Record<(typeof printable)[number], (config: Needed) => string> = {
-  prosody: ({
-    xmpp: { domain, component, maxStanzaBytes },
-  }) => `-- prosody.cfg.lua; server-modules/prosody/mod_crossfade_attach lies in one of plugin_paths
+type Xmpp = Pick<Config['xmpp'], 'domain' | 'component' | 'maxStanzaBytes'>;
+
+/** The module has no part in it (docs/servers/any.md). */
+function prosodyForClients({ domain, component, maxStanzaBytes }: Xmpp): string {
+  return `-- prosody.cfg.lua
 component_stanza_size_limit = ${stanzaRoom * maxStanzaBytes} -- global section
 ${prosodyListens(component)}
 VirtualHost "${domain}"
-  modules_enabled = { "crossfade_attach" } -- beside carbons, mam, offline, smacks, time and version
-  crossfade_components = { "${component.domain}" }
-  crossfade_resume_timeout = 3600
-  crossfade_max_unacked = 20000
+  modules_enabled = { "carbons", "mam", "smacks" } -- beside disco, offline, roster, saslauth and tls
+  archive_expires_after = "4w" -- so long the gateway may be away and catch up
+  smacks_max_queue_size = 5000
+  smacks_hibernation_time = 600 -- so long it may be away and find its sessions
 
 Component "${component.domain}"
   component_secret = "…" -- the same as xmpp.component.secret
   component_conflict_resolve = "kick_old"
-  modules_enabled = { "crossfade_attach" }
-`,
-  ejabberd: ({
-    xmpp: { domain, component, maxStanzaBytes },
-  }) => `# ejabberd.yml; what it has already (listen, acl, access_rules) gets these lines added. Install the module first:
-# server-modules/ejabberd/mod_crossfade_attach/README.md
-listen:
+`;
+}
+
+function ejabberdForClients(xmpp: Xmpp & Pick<Config['xmpp'], 'client'>): string {
+  const { ejabberd } = xmpp.client.credentials;
+  return `# ejabberd.yml; what it has already (listen, acl, access_rules, modules) gets these lines added.
+${ejabberdComponent(xmpp)}
+append_host_config:
+  "${xmpp.domain}":
+    modules: # beside mod_disco, mod_offline and mod_roster
+      mod_carboncopy: {}
+      mod_mam:
+        default: always
+      mod_stream_mgmt:
+        resend_on_timeout: if_offline
+${ejabberd === undefined ? '' : `      mod_admin_extra: {}\n${tokensFrom(ejabberd)}`}`;
+}
+
+/** Debian: apt install erlang-p1-oauth2. */
+function tokensFrom(url: string): string {
+  const { hostname, port } = new URL(url);
+  return `
+# Tokens for the gateway (Debian: apt install erlang-p1-oauth2, and a restart). Whoever may ask here can log in as any user. In listen:
+#  -
+#    port: ${port || 80}
+#    ip: ${addressOf(hostname)}
+#    module: ejabberd_http
+#    request_handlers:
+#      /api: mod_http_api
+
+api_permissions:
+  "tokens for Crossfade":
+    from: mod_http_api
+    who:
+      ip: 127.0.0.1/8
+    what:
+      - check_account
+      - oauth_issue_token
+
+oauth_access: all
+`;
+}
+
+function ejabberdComponent({ component, maxStanzaBytes }: Pick<Xmpp, 'component' | 'maxStanzaBytes'>): string {
+  return `listen:
   -
     port: ${component.port}
     ip: ${addressOf(component.host)}
@@ -70,7 +109,33 @@ access_rules:
     - allow: all
 
 s2s_access: crossfade_s2s
+`;
+}
 
+export const configLines: Record<(typeof printable)[number], (config: Needed) => string> = {
+  prosody: ({ xmpp: { attach, domain, component, maxStanzaBytes } }) =>
+    attach.kind === 'client'
+      ? prosodyForClients({ domain, component, maxStanzaBytes })
+      : `-- prosody.cfg.lua; server-modules/prosody/mod_crossfade_attach lies in one of plugin_paths
+component_stanza_size_limit = ${stanzaRoom * maxStanzaBytes} -- global section
+${prosodyListens(component)}
+VirtualHost "${domain}"
+  modules_enabled = { "crossfade_attach" } -- beside carbons, mam, offline, smacks, time and version
+  crossfade_components = { "${component.domain}" }
+  crossfade_resume_timeout = 3600
+  crossfade_max_unacked = 20000
+
+Component "${component.domain}"
+  component_secret = "…" -- the same as xmpp.component.secret
+  component_conflict_resolve = "kick_old"
+  modules_enabled = { "crossfade_attach" }
+`,
+  ejabberd: ({ xmpp }) => {
+    const { attach, domain, component } = xmpp;
+    if (attach.kind === 'client') return ejabberdForClients(xmpp);
+    return `# ejabberd.yml; what it has already (listen, acl, access_rules) gets these lines added. Install the module first:
+# server-modules/ejabberd/mod_crossfade_attach/README.md
+${ejabberdComponent(xmpp)}
 # In shaper_rules, so that a rollback finds room: Debian's max_user_offline_messages is 100 for ordinary users.
 #   max_user_offline_messages: 100000
 
@@ -81,7 +146,8 @@ append_host_config:
         component: "${component.domain}"
         resume_timeout: 3600
         max_unacked: 20000
-`,
+`;
+  },
   mosquitto: ({
     mqtt: { root, shadowRoot, username },
     xmpp: { maxStanzaBytes },

@@ -53,3 +53,22 @@ test.each([
     expect.arrayContaining(settings(printed, own)),
   );
 });
+
+test('with client sessions the module is in none of the lines; ejabberd is told of tokens where they are wanted', () => {
+  const clients = (credentials: object) => ({
+    mqtt,
+    xmpp: { ...xmpp, attach: { kind: 'client' as const, resource: 'mqtt' }, client: { credentials } as never },
+  });
+  const file = clients({ file: './credentials' });
+  expect(configLines.prosody(file) + configLines.ejabberd(file)).not.toContain('crossfade_attach');
+  expect(configLines.prosody(file)).toContain('smacks_max_queue_size = 5000');
+  const modules = parse(configLines.ejabberd(file)).append_host_config[xmpp.domain].modules;
+  expect(modules).toMatchObject({ mod_mam: { default: 'always' }, mod_carboncopy: {}, mod_stream_mgmt: {} });
+  expect(configLines.ejabberd(file)).not.toContain('oauth');
+  const tokens = parse(configLines.ejabberd(clients({ ejabberd: 'http://127.0.0.1:5281/api' })));
+  expect(tokens.append_host_config[xmpp.domain].modules).toHaveProperty('mod_admin_extra');
+  expect(tokens).toMatchObject({
+    oauth_access: 'all',
+    api_permissions: { 'tokens for Crossfade': { what: ['check_account', 'oauth_issue_token'] } },
+  });
+});

@@ -54,6 +54,7 @@ async function paste(ejabberd: Ejabberd, port: number): Promise<string> {
   const before = await readFile(file, 'utf8');
   const config = parse(before);
   const xmpp = {
+    attach: { kind: 'module' },
     domain: 'example.com',
     component: { host: '127.0.0.1', port, domain },
     maxStanzaBytes: 262_144,
