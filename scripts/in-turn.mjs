@@ -1,9 +1,10 @@
 // One at a time: two npm in one folder break each other, and a demo and a test may be started side by side. Node ≥ 18, no packages.
 
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const everyMs = 250;
+const writtenWithinMs = 5_000;
 
 /** Does the work once no other living process holds the file; resolves to what the work does. */
 export async function inTurn(file, work) {
@@ -35,7 +36,10 @@ function take(file) {
 
 function isHeld(file) {
   try {
-    process.kill(Number(readFileSync(file, 'utf8')), 0);
+    const pid = Number(readFileSync(file, 'utf8'));
+    // Empty: its maker is about to write, or was killed before. (Process 0 would be our own group, and always there.)
+    if (!(pid > 0)) return Date.now() - statSync(file).mtimeMs < writtenWithinMs;
+    process.kill(pid, 0);
     return true;
   } catch (error) {
     return error.code === 'EPERM';

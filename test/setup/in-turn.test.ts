@@ -1,7 +1,7 @@
 // The set-up's turn: two of them never work in one folder at once, and a killed one holds up nobody.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -40,6 +40,15 @@ test('what a killed one has left behind holds up nobody', async () => {
   const { pid } = spawnSync(process.execPath, ['--eval', '']);
   writeFileSync(file, String(pid));
   expect(await inTurn(file, async () => 'done')).toBe('done');
+});
+
+test('nor does one that was killed before it could write who it is; one that is just about to is waited for', async () => {
+  writeFileSync(file, '');
+  const turn = inTurn(file, async () => 'done');
+  await sleep(400);
+  expect(existsSync(file)).toBe(true);
+  utimesSync(file, 1, 1);
+  expect(await turn).toBe('done');
 });
 
 test('a work that fails gives its turn away', async () => {
