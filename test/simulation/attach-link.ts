@@ -157,13 +157,21 @@ export class AttachLink implements Server {
   sendAttached(jid: string, stanza: string, key: string): Promise<SendResult> {
     const chat = readChat(stanza, this.#parts.server.witness);
     const query = chat ? null : readArchiveQuery(stanza);
-    const what = `send ${chat?.message.name ?? (query ? asked(query) : 'an answer')} as ${jid}`;
-    return this.#ask(what, (link) => link.send(jid, key, chat ?? query)) as Promise<SendResult>;
+    const { life } = this.#parts;
+    const { name, poison } = chat?.message ?? {};
+    if (key.startsWith('k-')) life.told.sends(key);
+    const what = `send ${name ?? (query ? asked(query) : 'an answer')} as ${jid}`;
+    const answer = this.#ask(what, (link) => link.send(jid, key, chat ?? query), poison === 'deadly');
+    return answer.then((result) => {
+      if (name && result.kind === 'processed') life.answered.add(name);
+      return result as SendResult;
+    });
   }
 
   #ask<Answer extends { kind: string }>(
     what: string,
     work: (link: Link) => Answer,
+    isDeadly = false,
   ): Promise<Answer | { kind: 'lost' }> {
     const { life, server, world } = this.#parts;
     const connection = this.#connection;
@@ -173,6 +181,7 @@ export class AttachLink implements Server {
       const lost = () => resolve({ kind: 'lost' });
       this.#pending.add(lost);
       connection.up(() => {
+        if (isDeadly) return connection.cut();
         const answer = work(server.link!);
         world.say('server', () => `${what}: ${answer.kind}`);
         connection.down(() => {

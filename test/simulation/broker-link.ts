@@ -4,11 +4,13 @@ import type { Broker, Incoming, Publish, PublishResult } from '../../src/mqtt/br
 import type { Life } from './life.ts';
 import type { MqttBroker, Publication } from './mqtt-broker.ts';
 import { Connection } from './pipe.ts';
+import type { Witness } from './witness.ts';
 import type { World } from './world.ts';
 
 export interface BrokerParts {
   world: World;
   broker: MqttBroker;
+  witness: Witness;
   life: Life;
   window: number;
   receive(message: Incoming, accepted: () => void): void;
@@ -56,19 +58,23 @@ export class BrokerLink implements Broker {
     this.#open[kind]?.cut();
   }
 
-  publish({ topic, payload, qos, retain = false }: Publish): Promise<PublishResult> {
-    const { life, world, broker } = this.#parts;
+  publish({ topic, payload, qos, retain = false, expiresIn }: Publish): Promise<PublishResult> {
+    const { life, world, broker, witness } = this.#parts;
     if (!life.step(`publish to ${topic}`)) return new Promise(() => {});
     const connection = this.#open.publisher;
     if (!connection?.isOpen) return Promise.resolve({ kind: 'lost' });
+    const { key, body } = qos === 1 ? JSON.parse(payload || '{}') : {};
+    if (typeof key === 'string') life.told.sends(key);
+    const poison = witness.messages.get(body)?.poison;
     return new Promise((resolve) => {
       const lost = () => resolve({ kind: 'lost' });
       this.#pending.add(lost);
       connection.up(() => {
+        if (poison === 'deadly') return connection.cut();
         const isFull = qos === 1 && this.reasonCodes && world.isRough && world.chance(0.01);
-        const key: unknown = qos === 1 && JSON.parse(payload || '{}').key;
         if (typeof key === 'string') life.told.published(key);
-        const code = isFull ? 151 : broker.publish({ topic, payload, qos, retain });
+        const isRefused = poison === 'refused' && this.reasonCodes;
+        const code = isRefused ? 153 : isFull ? 151 : broker.publish({ topic, payload, qos, retain, expiresIn });
         world.say('broker', () => `takes ${topic} ${payload.slice(0, 150)} → ${code}`);
         connection.down(() => {
           this.#pending.delete(lost);
@@ -124,13 +130,13 @@ export class BrokerLink implements Broker {
     });
   }
 
-  #receive({ topic, payload, qos, retain }: Publication, puback: () => void): void {
+  #receive({ topic, payload, qos, retain, expiresIn }: Publication, puback: () => void): void {
     const { life, world, receive } = this.#parts;
     if (!life.step(`message on ${topic}`)) return;
     world.say('gateway', () => `hears ${topic} ${payload}`);
     let calls = 0;
     // Only presence is told to be retained when it is found and not told (`rap`).
-    const message = { topic, payload: Buffer.from(payload), qos, retain };
+    const message = { topic, payload: Buffer.from(payload), qos, retain, expiresIn };
     receive(message, () => {
       if (++calls > 1) world.broke(`accepted was called twice for ${topic} ${payload}`);
       if (qos === 1 && life.step(`PUBACK for ${topic}`)) puback();

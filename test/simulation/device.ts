@@ -3,7 +3,7 @@
 import type { Shown, Stated } from '../../src/migration/shown.ts';
 import type { MqttBroker, Publication, Receiver } from './mqtt-broker.ts';
 import { Connection } from './pipe.ts';
-import type { Witness } from './witness.ts';
+import type { Poison, Witness } from './witness.ts';
 import type { World } from './world.ts';
 
 export interface DeviceParts {
@@ -22,6 +22,7 @@ export interface DeviceParts {
 interface Pending {
   id: string;
   payload: string;
+  expiresIn?: number;
 }
 
 export class Device {
@@ -34,6 +35,8 @@ export class Device {
   /** What became of what it sent. */
   readonly accepted = new Set<string>();
   readonly refused = new Map<string, string>();
+  /** Accepted, and of no use any more before it could be sent: `in/error` said so, by an entry. */
+  readonly expired = new Set<string>();
   /** What it says of itself. */
   stated: Stated = { online: true, statedAt: 0 };
   #connection: Connection | null = null;
@@ -67,7 +70,7 @@ export class Device {
       broker.subscribe(client, (name) => name.startsWith(`chat/${user}/in/`));
     });
     connection.up(() => broker.publish(this.#presence(true)));
-    for (const { payload } of this.pending.values()) this.#publish('message', payload);
+    for (const one of this.pending.values()) this.#publish('message', one.payload, one.expiresIn);
   }
 
   /** The network is gone; the broker will tell by the will. */
@@ -100,19 +103,20 @@ export class Device {
     return { topic: `chat/${user}/presence/${client}`, payload, qos: 1, retain: true };
   }
 
-  send(to: string): void {
+  /** `expiresIn`: seconds. */
+  send(to: string, { poison, expiresIn }: { poison?: Poison; expiresIn?: number } = {}): void {
     const { world, witness, user, client } = this.parts;
-    const message = witness.compose(`${user}@example.com/${client}`, to, 'own');
+    const message = witness.compose(`${user}@example.com/${client}`, to, 'own', poison);
     const payload = JSON.stringify({ id: message.name, to, type: 'chat', body: message.name });
-    world.say(client, () => `sends ${message.name}`);
-    this.pending.set(message.name, { id: message.name, payload });
-    this.#publish('message', payload);
+    world.say(client, () => `sends ${message.name}${expiresIn === undefined ? '' : `, for ${expiresIn} s`}`);
+    this.pending.set(message.name, { id: message.name, payload, expiresIn });
+    this.#publish('message', payload, expiresIn);
   }
 
-  #publish(channel: string, payload: string): void {
+  #publish(channel: string, payload: string, expiresIn?: number): void {
     const { broker, user } = this.parts;
     const topic = `chat/${user}/out/${channel}`;
-    this.#connection?.up(() => void broker.publish({ topic, payload, qos: 1, retain: false }));
+    this.#connection?.up(() => void broker.publish({ topic, payload, qos: 1, retain: false, expiresIn }));
   }
 
   #lost(connection: Connection): void {
@@ -128,6 +132,7 @@ export class Device {
     const content = JSON.parse(payload);
     if (topic.endsWith('/in/ack')) this.#acknowledged(content.ids);
     else if (topic.endsWith('/in/error') && content.id !== undefined && !content.key) this.#refused(content);
+    else if (topic.endsWith('/in/error')) this.#told(content);
     else if (content.key !== undefined) this.#store(content);
     // A device may lose its network between storing and acknowledging.
     if (world.isRough && world.chance(0.01)) this.drop();
@@ -137,6 +142,13 @@ export class Device {
       () =>
         `has ${topic.slice(topic.lastIndexOf('/') + 1)} ${content.body ?? content.ids ?? content.condition ?? ''} ${content.key ?? ''}`,
     );
+  }
+
+  /** An error that is an entry: to be acknowledged as any other. */
+  #told({ id, key }: { id: string; key: string }): void {
+    this.expired.add(id);
+    this.pending.delete(id);
+    if (this.parts.acks) this.#ack(key);
   }
 
   #store(content: { key: string; body: string; direction: string }): void {
@@ -180,7 +192,8 @@ export class Device {
   #repeatLater(): void {
     const { world } = this.parts;
     world.after(world.between(5_000, 15_000), () => {
-      if (this.#connection) for (const { payload } of this.pending.values()) this.#publish('message', payload);
+      if (this.#connection)
+        for (const one of this.pending.values()) this.#publish('message', one.payload, one.expiresIn);
       this.#repeatLater();
     });
   }

@@ -4,14 +4,17 @@ import type { Chat } from './chat.ts';
 
 /**
  * What `<d>` carries: a chat message, as itself, in a carbon or in a result of the archive; the answer to an archive query; something
- * small that needs no record; or nothing (taken back, or copies that did not fit).
+ * small that is no chat message; or nothing (taken back, or copies that did not fit).
  */
 export type Load =
   | { chat: Chat; carbon?: 'sent' | 'received'; result?: Result }
   | { fin: Fin }
-  | { noise: 'presence' | 'ping' }
+  | { noise: Noise }
   | { taken: true }
   | { missed: true };
+
+/** `forged`: a carbon that a contact has made, which can become no entry. */
+export type Noise = 'presence' | 'ping' | 'forged';
 
 export interface Result {
   queryId: string;

@@ -30,6 +30,7 @@ export interface GatewayParts {
     offlineWindow: number;
     horizonMs: number;
     legacyLogin: LegacyLogin;
+    expireAfterMs?: number;
   };
   /** Breaks something on purpose: for the tests that the simulation can fail. */
   sabotage?: (outside: Outside, core: () => Core) => Outside;
@@ -39,6 +40,8 @@ export interface GatewayParts {
   onFailed(user: string): void;
   /** The gateway says that messages of this time may be missing. */
   onGap(user: string, from: number, to: number): void;
+  /** It tells that a message has expired. */
+  onExpired(entry: { lane: string; id: string }): void;
   onStarted(): void;
   onChat(frame: Frame): void;
 }
@@ -104,7 +107,7 @@ export class Gateway {
       onDetached: (jid, h, reason) => core.detached(jid, h, reason),
     });
     this.brokerLink = new BrokerLink({
-      ...{ world, broker, life, window: settings.brokerWindow },
+      ...{ world, broker, witness: server.witness, life, window: settings.brokerWindow },
       receive: (message, accepted) => core.toXmpp.receive(message, accepted),
       onUp: () => core.brokerUp(),
       onDown: () => core.brokerDown(),
@@ -131,7 +134,7 @@ export class Gateway {
   }
 
   #settings() {
-    const { offlineWindow, horizonMs, legacyLogin } = this.#parts.settings;
+    const { offlineWindow, horizonMs, legacyLogin, expireAfterMs } = this.#parts.settings;
     return {
       ...{
         domain: 'example.com',
@@ -143,6 +146,7 @@ export class Gateway {
         offlineWindow,
         rate: { perSecond: 1000, burst: 1000 },
         messagesWaiting: 50_000,
+        expireAfterMs,
         deviceDays: 30,
       },
       ...{ brokerHorizonMs: horizonMs, historyMs: 7 * 86_400_000, version: '0' },
@@ -171,11 +175,12 @@ export class Gateway {
   }
 
   #log(): Log {
-    const { world, onMoved, onFailed, onGap } = this.#parts;
+    const { world, onMoved, onFailed, onGap, onExpired } = this.#parts;
     const hear = (fields: { event: string; [field: string]: unknown }) => {
       world.say('gateway', () => `log ${JSON.stringify(fields)}`);
       if (fields.event === 'user.moved') onMoved(String(fields.user), String(fields.phase));
       if (fields.event === 'move.failed') onFailed(String(fields.user));
+      if (fields.event === 'entry.expired') onExpired({ lane: String(fields.lane), id: String(fields.id) });
       if (fields.event === 'gateway.gap')
         onGap(String(fields.user), Date.parse(String(fields.from)), Date.parse(String(fields.to)));
     };

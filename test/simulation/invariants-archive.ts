@@ -1,5 +1,6 @@
 // What must be true of catch-up: what is in a user's archive comes to the apps, and what can come from nowhere is said.
 
+import { isGivenUp } from './invariants-trouble.ts';
 import type { Account } from './legacy-server.ts';
 import type { Scene } from './scenario.ts';
 
@@ -55,6 +56,7 @@ export function checkPromised(scene: Scene, user: string, seen: Set<string>): vo
   if (!archive) return;
   for (const name of witness.promised.get(user) ?? []) {
     if (seen.has(name) || !archive.has(name) || witness.byHand.has(name) || wasReturned(scene, name)) continue;
+    if (isGivenUp(scene, user, name)) continue;
     world.broke(`${name} is in the archive of ${user}, and no app has seen it`);
   }
 }

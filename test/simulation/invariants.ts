@@ -3,6 +3,7 @@
 import { bare } from './chat.ts';
 import { checkPromised, checkTold, seqOf, wasReturned } from './invariants-archive.ts';
 import { checkServer } from './invariants-server.ts';
+import { checkTrouble, isGivenUp } from './invariants-trouble.ts';
 import type { Scene } from './scenario.ts';
 import type { Sight } from './witness.ts';
 
@@ -96,6 +97,7 @@ export function checkEnd(scene: Scene): void {
     checkPromised(scene, user, new Set(sightsOf(scene, user).map(({ name }) => name)));
   }
   checkTold(scene);
+  checkTrouble(scene);
   for (const contact of scene.contacts) checkSent(scene, contact);
   for (const device of scene.devices) {
     checkOrder(scene, device.place);
@@ -151,6 +153,7 @@ function checkReceived(scene: Scene, user: string): void {
     const times = inClient.get(name) ?? 0;
     const backs = witness.handedBack.get(name) ?? 0;
     if (!inApp.has(name) && times === 0) {
+      if (isGivenUp(scene, user, name)) continue;
       const isStored = server.accounts.get(user)!.offline.some(({ message }) => message.name === name);
       // There an operator has put it: for the legacy client, or for the next session.
       if (isStored && witness.byHand.has(name)) continue;
@@ -175,25 +178,28 @@ function checkExpected(scene: Scene, user: string): void {
   if (!server.accounts.has(user)) return;
   const seen = new Set(sightsOf(scene, user).map(({ name }) => name));
   for (const name of witness.expected.get(user) ?? [])
-    if (!seen.has(name) && !witness.byHand.has(name) && !wasReturned(scene, name))
+    if (!seen.has(name) && !witness.byHand.has(name) && !wasReturned(scene, name) && !isGivenUp(scene, user, name))
       world.broke(`the gateway had ${name} for the apps of ${user}, and none has seen it`);
 }
 
 /**
  * What the gateway took from an app reaches the contact, in the order of the ledger; once in an epoch, see server-link.ts.
- * Exception: what the server refused lies dead in the ledger; `in/error` said so once and may have been lost.
+ * Exception: what the server refused lies dead in the ledger, `in/error` said so once and may have been lost; and what has expired.
  */
 function checkSent(scene: Scene, contact: string): void {
   const { world, witness, gateway, devices } = scene;
   const seen = witness.at(contact).map(({ name }) => name);
-  const rows = gateway.db.prepare('SELECT id, state FROM entry WHERE lane = 1 AND peer = ? ORDER BY seq').all(contact);
-  const dead = new Set(rows.filter(({ state }) => state === 4).map(({ id }) => String(id)));
+  const rows = gateway.db
+    .prepare("SELECT id, state, condition FROM entry WHERE lane = 1 AND peer = ? AND channel <> 'error' ORDER BY seq")
+    .all(contact);
+  const isGone = ({ state, condition }: (typeof rows)[number]) => state === 4 || condition === 'expired';
+  const gone = new Set(rows.filter(isGone).map(({ id }) => String(id)));
   const bySeq = rows.filter(({ state }) => state === 5).map(({ id }) => String(id));
   for (const id of bySeq) if (!seen.includes(id)) world.broke(`${id} is settled, and ${contact} never saw it`);
   for (const { pending, accepted, refused } of devices) {
     for (const id of pending.keys()) world.broke(`nobody ever said what became of ${id}`);
     for (const id of accepted) {
-      if (!refused.has(id) && !dead.has(id) && witness.messages.get(id)?.to === contact && !seen.includes(id))
+      if (!refused.has(id) && !gone.has(id) && witness.messages.get(id)?.to === contact && !seen.includes(id))
         world.broke(`${id} was accepted, and ${contact} never saw it`);
     }
   }

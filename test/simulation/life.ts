@@ -9,10 +9,14 @@ export interface Told {
   returned(key: string, name: string): void;
   /** The broker took a publish of the entry with this key. */
   published(key: string): void;
+  /** The gateway sends what stands under this key, to either side. */
+  sends(key: string): void;
 }
 
 export class Life {
   isAlive = true;
+  /** Messages of apps for which the server's result was heard in this life. */
+  readonly answered = new Set<string>();
   readonly told: Told;
   readonly clock: Clock;
   readonly #world: World;

@@ -8,6 +8,14 @@ export interface Publication {
   payload: string;
   qos: 0 | 1;
   retain: boolean;
+  /** Seconds; counts from when the broker takes it, and what is left goes to whoever gets it (MQTT 5). */
+  expiresIn?: number;
+}
+
+interface Item {
+  id: number;
+  publication: Publication;
+  expiresAt: number;
 }
 
 /** A client's end: takes one publication; `puback` is to be called once it may be forgotten (QoS 1). */
@@ -17,7 +25,7 @@ interface Stored {
   client: string;
   /** Which topics it has subscribed to. */
   wants: ((topic: string) => boolean) | null;
-  queue: { id: number; publication: Publication }[];
+  queue: Item[];
 }
 
 interface Session extends Stored {
@@ -92,7 +100,11 @@ export class MqttBroker {
     for (const session of this.#sessions.values()) {
       if (!session.wants?.(publication.topic)) continue;
       heard++;
-      this.#enqueue(session, { ...publication, retain: false });
+      this.#enqueue(session, {
+        ...publication,
+        expiresIn: this.reasonCodes ? publication.expiresIn : undefined,
+        retain: false,
+      });
     }
     if (!this.reasonCodes) return 0;
     return heard > 0 ? 0 : 16;
@@ -154,19 +166,23 @@ export class MqttBroker {
   }
 
   #enqueue(session: Session, publication: Publication): void {
-    const item = { id: ++this.#ids, publication };
+    const { expiresIn } = publication;
+    const expiresAt = expiresIn === undefined ? Number.POSITIVE_INFINITY : this.#world.now + expiresIn * 1000;
+    const item = { id: ++this.#ids, publication, expiresAt };
     if (publication.qos === 1) session.queue.push(item);
     if (session.connection) this.#deliver(session, item);
   }
 
-  #deliver(session: Session, item: { id: number; publication: Publication }): void {
+  #deliver(session: Session, { id, publication, expiresAt }: Item): void {
     const { connection, receive } = session;
     if (!connection) return;
-    const puback = () =>
-      connection.up(() => {
-        session.queue = session.queue.filter(({ id }) => id !== item.id);
-      });
-    connection.down(() => receive(item.publication, puback));
+    const forget = () => {
+      session.queue = session.queue.filter((item) => item.id !== id);
+    };
+    const leftMs = expiresAt - this.#world.now;
+    if (leftMs <= 0) return forget();
+    const expiresIn = publication.expiresIn && Math.ceil(leftMs / 1000);
+    connection.down(() => receive({ ...publication, expiresIn }, () => connection.up(forget)));
   }
 
   /** The network took a connection: the broker finds out when the keep-alive runs out. */

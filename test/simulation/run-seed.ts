@@ -15,6 +15,7 @@ import {
 } from './invariants.ts';
 import { noteLoss, notePromise } from './invariants-archive.ts';
 import { checkAway, checkCovered } from './invariants-server.ts';
+import { checkCalledExpired, checkForged, checkInTime } from './invariants-trouble.ts';
 import { LegacyServer } from './legacy-server.ts';
 import { MqttBroker } from './mqtt-broker.ts';
 import { finishByHand, move, plan, type Scene } from './scenario.ts';
@@ -40,11 +41,18 @@ export interface Story {
 
 const calmStepMs = 5_000;
 const calmMs = 30 * 60_000;
+/** An entry is given up as deadly only after some minutes, in which it goes more and more rarely. */
+const calmWithTroubleMs = 90 * 60_000;
+
+/** Three of ten; all others tell the same story as before there was trouble, so that the seeds by which faults were found keep their sense. */
+function hasTrouble(seed: number): boolean {
+  return [0, 2, 8].includes(seed % 10);
+}
 
 /** Plays a seed. Never rejects for a broken invariant: the story says it. */
 export async function runSeed(seed: number, options: Options = {}): Promise<Story> {
   const world = new World(seed, options.tellsStory ?? false);
-  const scene = build(world, options);
+  const scene = build(world, hasTrouble(seed), options);
   const unhandled = (error: unknown) =>
     world.broke(`a promise was rejected and nobody heard: ${(error as Error).stack}`);
   process.on('unhandledRejection', unhandled);
@@ -64,7 +72,7 @@ export async function runSeed(seed: number, options: Options = {}): Promise<Stor
   return { seed, lines: world.story, fault, messages: scene.witness.messages.size, lives: scene.gateway.lives };
 }
 
-function build(world: World, { sabotage }: Options): Scene {
+function build(world: World, hasTrouble: boolean, { sabotage }: Options): Scene {
   const witness = new Witness(world);
   const server = new LegacyServer(world, witness, {
     resumeTimeoutMs: world.chance(0.3) ? 10_000 : 3_600_000,
@@ -89,6 +97,7 @@ function build(world: World, { sabotage }: Options): Scene {
     devices,
     moves: new Map(),
     legacyLogin,
+    hasTrouble,
   } as unknown as Scene & {
     gateway: Gateway;
   };
@@ -104,6 +113,7 @@ function build(world: World, { sabotage }: Options): Scene {
       offlineWindow: world.pick([2, 500]),
       horizonMs: 10_000,
       legacyLogin,
+      ...(hasTrouble && { expireAfterMs: world.pick([undefined, undefined, 3_000, 15_000, 60_000]) }),
     },
     told: {
       returned(returnKey, name) {
@@ -115,8 +125,13 @@ function build(world: World, { sabotage }: Options): Scene {
         checkReturned(scene, key, name);
       },
       published: (key) => checkPublished(scene, key),
+      sends: (key) => checkInTime(scene, key),
     },
-    onAcknowledged: (epoch, h) => checkAcknowledged(scene, epoch, h),
+    onAcknowledged(epoch, h) {
+      checkAcknowledged(scene, epoch, h);
+      checkForged(scene, epoch, h);
+    },
+    onExpired: (entry) => checkCalledExpired(scene, entry),
     onMoved: (user, phase) => checkMoved(scene, user, phase),
     onFailed: (user) => witness.forget(user),
     onGap: (user, from, to) => witness.gaps.push({ user, from, to }),
@@ -200,7 +215,8 @@ async function calm(scene: Scene): Promise<void> {
 
 /** `left`: what still has to happen, or null. */
 async function until(scene: Scene, left: (scene: Scene) => string | null): Promise<void> {
-  for (let spentMs = 0; spentMs < calmMs; spentMs += calmStepMs) {
+  const patienceMs = scene.hasTrouble ? calmWithTroubleMs : calmMs;
+  for (let spentMs = 0; spentMs < patienceMs; spentMs += calmStepMs) {
     finishByHand(scene);
     await scene.world.run(calmStepMs);
     if (left(scene) === null) return;

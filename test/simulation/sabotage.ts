@@ -1,7 +1,7 @@
 // Faults put into the gateway on purpose, each where it meets the outside: the invariants must find every one.
 
 import type { Core, Outside } from '../../src/core.ts';
-import type { Draft, Ledger, Outcome } from '../../src/ledger/ledger.ts';
+import type { Draft, Entry, Expired, Ledger, Outcome } from '../../src/ledger/ledger.ts';
 import type { Operations } from '../../src/ledger/operations.ts';
 import type { LegacyServer } from '../../src/migration/server.ts';
 
@@ -194,3 +194,71 @@ export const concealsGaps: Sabotage = (outside) =>
     caughtUp: (ask, args) =>
       args.missed ? ask('caughtUp', { ...args, missed: undefined }).then(() => false) : undefined,
   });
+
+/** A copy of the entry that does not know when it expires. */
+const timeless = (entry: Entry): Entry => ({ ...entry, expiresAt: undefined });
+
+/** What has expired is sent all the same. */
+export const sendsWhatHasExpired: Sabotage = (outside) => {
+  const { ledger } = outside;
+  const changed = withDo(outside, {
+    expired: async () => [],
+    toSend: async (ask, args) => (await ask('toSend', args)).map(timeless),
+  });
+  Object.defineProperty(changed.ledger, 'onCommitted', {
+    set(handler: Ledger['onCommitted']) {
+      ledger.onCommitted = (entry) => handler(timeless(entry));
+    },
+  });
+  return changed;
+};
+
+/** What has expired is never ended: it is not sent, and what comes behind it waits. */
+export const neverEndsWhatHasExpired: Sabotage = (outside) => withDo(outside, { expired: async () => [] });
+
+/** What has expired ends without a word to its sender. */
+export const concealsExpiry: Sabotage = (outside) =>
+  withAccept(outside, (draft, copy) => {
+    if (draft('probe').channel !== 'error') return outside.ledger.accept(draft, copy);
+    return { seq: 0, key: 'untold', outcome: Promise.resolve<Outcome>({ kind: 'new' }) };
+  });
+
+/** What was answered while its end was on the way is called expired as well. */
+export const judgesExpiryTooEarly: Sabotage = (outside) => {
+  const due = new Map<number, Expired>();
+  return withDo(outside, {
+    async expired(ask, args) {
+      if (args.among) return args.among.map((seq) => due.get(seq)!);
+      const found = await ask('expired', args);
+      for (const entry of found) due.set(entry.seq, entry);
+      return found;
+    },
+  });
+};
+
+/** What is refused for good ends at once, and nobody is left who could decide. */
+export const throwsAwayWhatIsRefused: Sabotage = (outside) => {
+  const changed = withAccept(outside, (draft, copy) => outside.ledger.accept(draft, copy));
+  changed.ledger.note = (name, args) => {
+    if (name !== 'refused') return outside.ledger.note(name, args);
+    const { seq, at } = args as { seq: number; at: number };
+    outside.ledger.note('discard', { seqs: [seq], at, reason: 'refused' });
+  };
+  return changed;
+};
+
+/** A stanza that can become no entry leaves no trace. */
+export const forgetsRefusals: Sabotage = (outside) =>
+  withAccept(outside, (draft, copy) => {
+    if (!draft('probe').refused) return outside.ledger.accept(draft, copy);
+    return { seq: 0, key: 'untraced', outcome: Promise.resolve<Outcome>({ kind: 'new' }) };
+  });
+
+/** Whatever was out when the connection ended is given up. */
+export const givesUpWhatIsLost: Sabotage = (outside) => ({
+  ...outside,
+  async sendAttached(jid, stanza, key) {
+    const result = await outside.sendAttached(jid, stanza, key);
+    return result.kind === 'lost' ? { kind: 'refused', condition: 'undefined-condition', text: 'lost' } : result;
+  },
+});

@@ -5,7 +5,7 @@ import type { Device } from './device.ts';
 import type { Gateway } from './gateway.ts';
 import type { LegacyServer } from './legacy-server.ts';
 import type { MqttBroker } from './mqtt-broker.ts';
-import type { Witness } from './witness.ts';
+import type { Poison, Witness } from './witness.ts';
 import type { World } from './world.ts';
 
 export interface Scene {
@@ -20,6 +20,8 @@ export interface Scene {
   /** What the operator was told or may have brought about, the last at the end. */
   moves: Map<string, { phase: string; done: boolean }[]>;
   legacyLogin: 'allow' | 'deny';
+  /** There are messages that expire, and such as can come to nobody. */
+  hasTrouble: boolean;
 }
 
 type Act = (scene: Scene) => void;
@@ -56,39 +58,72 @@ const acts: [number, Act][] = [
   [1, ({ broker, world }) => broker.restart(world.between(1_200, 5_000))],
   [1, fillDisk],
 ];
-const total = acts.reduce((sum, [weight]) => sum + weight, 0);
+
+/** In a story with trouble these happen, too. */
+const trouble: [number, Act][] = [
+  [4, contactPoisons],
+  [3, appPoisons],
+  [8, ({ world, devices, contacts }) => world.pick(devices).send(world.pick(contacts), { expiresIn: soon(world) })],
+  [3, ({ world, server, users }) => server.link?.noise(world.pick(users), 'forged')],
+];
 
 /** Something happens, and then the next thing, until `untilMs`. */
 export function plan(scene: Scene, untilMs: number): void {
   const { world } = scene;
+  const all = scene.hasTrouble ? [...acts, ...trouble] : acts;
   const next = () => {
     const delayMs = world.chance(0.4) ? world.between(0, 30) : world.between(50, 2_500);
     if (world.now + delayMs > untilMs) return;
     world.after(delayMs, () => {
-      draw(world)(scene);
+      draw(world, all)(scene);
       next();
     });
   };
   next();
 }
 
-function draw(world: World): Act {
-  let rest = world.random() * total;
-  for (const [weight, act] of acts) {
+function draw(world: World, from: [number, Act][]): Act {
+  let rest = world.random() * from.reduce((sum, [weight]) => sum + weight, 0);
+  for (const [weight, act] of from) {
     rest -= weight;
     if (rest < 0) return act;
   }
   return contactWrites;
 }
 
-function contactWrites({ world, witness, server, users, contacts }: Scene): void {
+function contactWrites({ world, witness, server, users, contacts, hasTrouble }: Scene): void {
   const to = world.pick(users);
   const from = world.chance(0.1) ? world.pick(users) : world.pick(contacts);
   if (from === to || !server.isUp || !server.accounts.get(from)?.clientOnline) return;
   for (let count = world.chance(0.3) ? world.between(2, 5) : 1; count > 0; count--) {
-    const message = witness.compose(`${from}/desk`, to, world.chance(0.05) ? 'none' : 'own');
+    // What has expired, or is dead, is known by its id.
+    const message = witness.compose(`${from}/desk`, to, world.chance(0.05) && !hasTrouble ? 'none' : 'own');
     server.chat(message, world.chance(0.3) ? `${to}/${world.pick(['mqtt', 'desk'])}` : to);
   }
+}
+
+/** Whole seconds, as MQTT has them. */
+function soon(world: World): number {
+  return world.pick([1, 3, 10, 60]);
+}
+
+/** One that ends connections is enough: two would excuse each other (docs/decisions/expiry.md) while nothing else is said. */
+function poison({ world, witness }: Scene): Poison {
+  const isDeadlyThere = [...witness.messages.values()].some((message) => message.poison === 'deadly');
+  return isDeadlyThere || world.chance(0.7) ? 'refused' : 'deadly';
+}
+
+function contactPoisons(scene: Scene): void {
+  const { world, witness, server, users, contacts } = scene;
+  const [from, to] = [world.pick(contacts), world.pick(users)];
+  if (!server.isUp) return;
+  server.chat(witness.compose(`${from}/desk`, to, 'own', poison(scene)), to);
+}
+
+function appPoisons(scene: Scene): void {
+  const { world, devices, contacts } = scene;
+  const device = world.pick(devices);
+  if (device.isConnected) device.send(world.pick(contacts), { poison: poison(scene) });
 }
 
 /** The user's own legacy client. */

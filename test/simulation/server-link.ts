@@ -5,7 +5,7 @@ import { nameOfShown, type Shown } from '../../src/migration/shown.ts';
 import type { SendResult } from '../../src/xmpp/session.ts';
 import type { ArchiveQuery } from './archive.ts';
 import { type Chat, toSeconds } from './chat.ts';
-import { type Fin, type LinkEnd, type Load, nameOf } from './frame.ts';
+import { type Fin, type LinkEnd, type Load, type Noise, nameOf } from './frame.ts';
 import type { Account } from './legacy-server.ts';
 import { isCopy, LinkQueue, type Queued } from './link-queue.ts';
 import type { Connection } from './pipe.ts';
@@ -123,7 +123,7 @@ export class Link {
     else this.queue.add({ user, jid: user, seen: false, dir, load: { chat }, session: null });
   }
 
-  noise(user: string, noise: 'presence' | 'ping'): void {
+  noise(user: string, noise: Noise): void {
     for (const session of this.#sessions.values()) if (session.user === user) this.push(session, { noise }, false);
   }
 

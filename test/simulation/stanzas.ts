@@ -15,7 +15,7 @@ import {
 import { parseStanza } from '../../src/xmpp/xml-reader.ts';
 import type { ArchiveQuery } from './archive.ts';
 import { type Chat, toSeconds } from './chat.ts';
-import type { Fin, Result } from './frame.ts';
+import type { Fin, Noise, Result } from './frame.ts';
 import type { Witness } from './witness.ts';
 
 export const domain = 'example.com';
@@ -84,11 +84,23 @@ export function readArchiveQuery(text: string): ArchiveQuery | null {
   };
 }
 
-export function noiseStanza(noise: 'presence' | 'ping', jid: string, n: number): Element {
+export function noiseStanza(noise: Noise, jid: string, n: number): Element {
   if (noise === 'presence') return new Element('presence', { from: `alice@${domain}/desk`, to: jid });
+  if (noise === 'forged') return forgedStanza(jid, n);
   const iq = new Element('iq', { from: domain, to: jid, id: `ping${n}`, type: 'get' });
   iq.c('ping', { xmlns: NS_PING });
   return iq;
+}
+
+/** A carbon is the own account's to send (XEP-0280 §11). */
+function forgedStanza(jid: string, n: number): Element {
+  const forged = new Element('message', { from: `alice@${domain}/desk`, to: jid, id: `forged${n}`, type: 'chat' });
+  const forwarded = forged.c('received', { xmlns: NS_CARBONS }).c('forwarded', { xmlns: NS_FORWARD });
+  forwarded
+    .c('message', { xmlns: NS_CLIENT, from: `dave@${domain}/desk`, to: jid, type: 'chat' })
+    .c('body')
+    .t('forged');
+  return forged;
 }
 
 /** The chat message in a stanza's text; null for anything else. Throws on what is no stanza. */

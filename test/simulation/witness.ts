@@ -2,6 +2,9 @@
 
 import type { World } from './world.ts';
 
+/** `refused`: by a broker that gives reasons. */
+export type Poison = 'refused' | 'deadly';
+
 /** One chat message; its body is its name, and no other has it. */
 export interface Message {
   name: string;
@@ -12,6 +15,8 @@ export interface Message {
   id?: string;
   /** Its place among all this sender sent to this receiver. */
   n: number;
+  /** What becomes of it on the way out of the gateway: the broker refuses it for good, or whoever gets it ends the connection. */
+  poison?: Poison;
   /** The server has it: it came from a legacy client, or from an app and was sent on. */
   accepted: boolean;
 }
@@ -71,7 +76,7 @@ export class Witness {
   }
 
   /** Names a new message. */
-  compose(from: string, to: string, id: 'own' | 'none'): Message {
+  compose(from: string, to: string, id: 'own' | 'none', poison?: Poison): Message {
     const sender = from.slice(0, from.indexOf('@'));
     const receiver = to.slice(0, to.indexOf('@'));
     const pair = `${from}>${to}`;
@@ -79,7 +84,7 @@ export class Witness {
     this.#counters.set(pair, n);
     const device = from.includes('/phone') ? from.slice(from.indexOf('/phone') + 1) : '';
     const name = `${sender}${device && `.${device}`}>${receiver}#${n}`;
-    const message: Message = { name, from, to, id: id === 'own' ? name : undefined, n, accepted: false };
+    const message: Message = { name, from, to, id: id === 'own' ? name : undefined, n, poison, accepted: false };
     this.messages.set(name, message);
     return message;
   }
