@@ -226,11 +226,16 @@ export class Deliver {
     outbox.busy = true;
     outboxes.flies(outbox, entry, this.#parts.clock.now());
     const answered = (answer: Answer) => this.#answered(outboxes, outbox, entry, answer);
+    const road = this.#parts.roads[entry.lane];
     try {
-      this.#parts.roads[entry.lane].send(entry, answered);
+      road.send(entry, answered);
     } catch (error) {
       // A fault in the program, and it comes again with each try: the others of its conversation must not wait for that.
-      queueMicrotask(() => answered({ kind: 'dead', condition: 'internal-server-error', text: String(error) }));
+      const fault = { condition: 'internal-server-error', text: String(error) };
+      queueMicrotask(() => {
+        road.gaveUp(entry, fault);
+        answered({ kind: 'dead', ...fault });
+      });
     }
   }
 

@@ -86,7 +86,7 @@ export class MqttRoad implements Road {
       return queueMicrotask(() => answered({ kind: 'dead', condition: 'policy-violation', text }));
     }
     const isAlone = devices.online(entry.user) === 0;
-    const expiresIn = entry.expiresAt === undefined ? undefined : secondsTo(entry.expiresAt - this.#parts.clock.now());
+    const expiresIn = this.#expiresIn(entry);
     void broker.publish({ topic, payload: entry.payload, qos: 1, expiresIn }).then((result) => {
       if (result.kind === 'lost') return answered(result);
       const answer = this.#read(entry, result.code, isAlone);
@@ -94,6 +94,12 @@ export class MqttRoad implements Road {
         this.#withBroker.set(entry.user, (this.#withBroker.get(entry.user) ?? 0) + 1);
       answered(answer);
     });
+  }
+
+  /** Not for apps that never acknowledge: what the broker dropped without a word would be taken for theirs. */
+  #expiresIn({ user, expiresAt }: Entry): number | undefined {
+    const { users, clock } = this.#parts;
+    return expiresAt !== undefined && users.get(user)?.acks ? secondsTo(expiresAt - clock.now()) : undefined;
   }
 
   #read(entry: Entry, code: number, isAlone: boolean): Answer {

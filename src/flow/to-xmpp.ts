@@ -221,7 +221,7 @@ export class ToXmpp {
     payload: Payload,
     key: string,
   ): Draft {
-    const { clock, topics, sessions } = this.#parts;
+    const { clock, topics, sessions, expireAfterMs } = this.#parts;
     const at = clock.now();
     const from = sessions.jidOf(user);
     const { id = key, to = '', type = 'normal' } = stanza.attrs;
@@ -236,6 +236,7 @@ export class ToXmpp {
       late: true,
       contentKey: contentKey({ user: user.jid, from, channel, type, id, children: content }),
       topic: topics.toUser(user.jid, channel),
+      expiresAt: expireAfterMs === undefined ? undefined : at + expireAfterMs,
       payload: JSON.stringify({ ...payload, key, from, at: formatAt(at), direction: 'sent', copy: true }),
     };
   }

@@ -149,8 +149,7 @@ async function moves({ stage, talk, between }: Scene, phases: string[]): Promise
   for (const phase of phases) {
     await Promise.all(users.map((user) => stage.gateway.move(`${user}@example.com`, phase)));
     await pause(between(100, 500));
-    // By now the apps have heard what the broker had for them.
-    if (phase === 'legacy' || phase === 'shadow') for (const user of users) talk.movedBack(user);
+    if (phase === 'legacy' || phase === 'shadow') await Promise.all(users.map((user) => talk.movedBack(user)));
   }
 }
 

@@ -26,6 +26,7 @@ export class Talk {
   #timer: NodeJS.Timeout | undefined;
   #turn = 0;
   #probes = 0;
+  #marks = 0;
   /** How often the server was killed. */
   #life = 0;
   /** By user, how many messages its app had heard each time that the user was moved back. */
@@ -98,10 +99,16 @@ export class Talk {
     return performance.now() - begun;
   }
 
-  /** The user has been moved to a phase without apps: what its app had not acknowledged was handed back, and may come again. */
-  movedBack(user: string): void {
-    const heard = this.#apps.get(user)!.heard.items.length;
-    this.#movedBack.set(user, [...(this.#movedBack.get(user) ?? []), heard]);
+  /**
+   * The user has been moved to a phase without apps: what its app had not acknowledged was handed back, and may come again. Counted from
+   * where the app has heard all that the broker had for it by then: the answer to a question comes behind that, however late.
+   */
+  async movedBack(user: string): Promise<void> {
+    const app = this.#apps.get(user)!;
+    const id = `mark ${++this.#marks}`;
+    app.publish('mark', { id });
+    await app.hears('error', { id }, { timeoutMs: patienceMs });
+    this.#movedBack.set(user, [...(this.#movedBack.get(user) ?? []), app.heard.items.length]);
   }
 
   /** The contacts' programs stand still, or go on. */

@@ -74,6 +74,9 @@ test("the operator's time holds where the sender has set none, or a longer one",
   await stage.says(message('m3'), { expiresIn: 30 });
   const all = await stage.ledger.do('entries', { lane: 'toXmpp' });
   expect(all.map(({ expiresAt }) => expiresAt! - startsAt)).toEqual([60_000, 60_000, 30_000]);
+  // What the other devices are told of them waits as long as any message.
+  const copies = await stage.entries();
+  expect(copies.map(({ expiresAt }) => expiresAt! - startsAt)).toEqual([60_000, 60_000, 60_000]);
 });
 
 test('without a time of either nothing expires', async () => {
@@ -104,13 +107,27 @@ test('a contact whose message the apps did not take in time gets it back as an e
   expect(states).toEqual(['discarded', 'discarded', 'discarded']);
 });
 
-test('what goes to the broker bears what is left of its time', async () => {
-  await set({ expireAfterMs: 90_500 });
-  await stage.crashes();
-  await stage.arrives(fromAlice('c1'));
-  brokerComes();
-  await expect.poll(() => stage.published.find(({ topic }) => topic === 'chat/bob/in/message')?.expiresIn).toBe(91);
-});
+const acknowledges = (keys: string[]) =>
+  new Promise<void>((accepted) => {
+    const payload = Buffer.from(JSON.stringify({ keys, device: 'phone' }));
+    stage.core.toXmpp.receive({ topic: 'chat/bob/out/ack', payload, qos: 1, retain: false }, accepted);
+  });
+
+test.each([
+  [true, 91],
+  [false, undefined],
+])(
+  'what goes to the broker bears what is left of its time if the apps acknowledge (%s): else nobody would know that the broker has dropped it',
+  async (acks, expiresIn) => {
+    await set({ expireAfterMs: 90_500 });
+    await stage.crashes();
+    if (acks) await acknowledges([]);
+    await stage.arrives(fromAlice('c1'));
+    brokerComes();
+    await expect.poll(() => told('message').length).toBeGreaterThan(0);
+    expect(stage.published.find(({ topic }) => topic === 'chat/bob/in/message')?.expiresIn).toBe(expiresIn);
+  },
+);
 
 test('a message that expired while the gateway was away is not sent when it comes back', async () => {
   await set(away);
@@ -130,10 +147,7 @@ test('what an app has does not hold up the conversation, if its time ends before
   brokerComes();
   await stage.arrives(fromAlice('c1'));
   await expect.poll(() => told('message')).toHaveLength(1);
-  const payload = Buffer.from(JSON.stringify({ keys: [told('message')[0].key], device: 'phone' }));
-  await new Promise<void>((accepted) =>
-    stage.core.toXmpp.receive({ topic: 'chat/bob/out/ack', payload, qos: 1, retain: false }, accepted),
-  );
+  await acknowledges([told('message')[0].key]);
   stage.core.brokerDown();
   stage.now += 61_000;
   stage.core.brokerUp();

@@ -196,13 +196,14 @@ test('what is refused for now is dead after a day if others get through and the 
   expect((await ledger.do('conversations', {})).map(({ peer: name }) => name).sort()).toEqual(['alice', 'bert']);
 }, 30_000);
 
-test('an entry that its road cannot send is dead, and the next one goes', async () => {
+test('an entry that its road cannot send is dead, its sender is told, and the next one goes', async () => {
   const peer = new Peer(({ id }) => (id === 'poison' ? 'throws' : delivered));
   await begin(peer);
   await accept('poison', 'alice');
   await accept('behind', 'alice');
   await clock.turn(1_000);
   expect(await dead()).toMatchObject([{ id: 'poison', condition: 'internal-server-error' }]);
+  expect(peer.given).toMatchObject([{ id: 'poison', fault: { condition: 'internal-server-error' } }]);
   expect(peer.sent).toEqual(['behind']);
 });
 

@@ -24,13 +24,16 @@ export function checkCovered({ world, gateway }: Scene, { jid, session, observer
 
 /** While the app of a user in `dual` is away the legacy side has all of it: nothing is with us alone, unless it came in `mqtt`. */
 export function checkAway({ world, gateway, server, users, moves }: Scene): void {
+  const waiting = gateway.db.prepare('SELECT 1 FROM entry WHERE user = ? AND lane = 1 AND state <= 1');
   for (const jid of users) {
     const user = gateway.core.users.get(jid);
     const account = server.accounts.get(jid);
     const isAway = ['away', 'none'].includes(gateway.core.devices.statusOf(jid));
     if (!account || user?.phase !== 'dual' || user.moving || !isAway) continue;
     if (gateway.core.workOn(user).kind !== 'idle') continue;
-    if (account.session) world.broke(`${jid} has no app online and a session`);
+    // One without presence is there while something of an app's cannot be sent.
+    const isSilent = account.session?.shown === null && waiting.get(jid) !== undefined;
+    if (account.session && !isSilent) world.broke(`${jid} has no app online and a session`);
     if (!account.observer) world.broke(`${jid} has no app online and is not observed`);
     if (moves.get(jid)?.some(({ phase }) => phase === 'mqtt')) continue;
     const sole = gateway.db
