@@ -156,9 +156,12 @@ export class OwnUsers {
     const what = before ? 'user.set' : 'user.add';
     const detail = Object.keys(change).join(', ') || undefined;
     await ledger.do('putOwnUser', { row: toRow(next), audit: { ...note, at, what, user: jid, detail } });
-    if (!users.get(jid)) await users.addOwn(jid);
+    // Removed meanwhile: it does not come back by that.
+    if (before && !this.#users.has(jid)) return { user: next, isNew: false };
+    if (!before) await users.addOwn(jid);
     this.#users.set(jid, next);
-    this.onChanged(jid, before === undefined);
+    // Not while it is being removed.
+    if (users.get(jid)) this.onChanged(jid, before === undefined);
     return { user: next, isNew: before === undefined };
   }
 

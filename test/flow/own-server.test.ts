@@ -267,3 +267,19 @@ test('a roster of more than a thousand comes in parts', async () => {
     undefined,
   ]);
 });
+
+test.each([0, 1, 2])(
+  'a user that changes its profile while it is removed stays removed, whichever comes first (%i)',
+  async (turns) => {
+    await set();
+    const { own } = stage.core.ownServer;
+    const note = { who: 'admin', reason: 'a test' };
+    const jid = 'help@gw.example.com';
+    await own.put(jid, {}, note);
+    const removed = own.remove(jid, note);
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    await Promise.all([removed, own.get(jid) && own.put(jid, { profile: { name: 'Help' } }, note)]);
+    expect([own.get(jid), stage.core.users.get(jid)]).toEqual([undefined, undefined]);
+    expect((await stage.ledger.do('ownUsers', {})).map((row) => row.jid)).not.toContain(jid);
+  },
+);

@@ -235,7 +235,7 @@ function checkOrder({ world, witness, broker }: Scene, place: string): void {
  * No repeat that an app honouring `key` would show: never the same content under two keys. Exceptions: neither id nor archive, and handed
  * back by the server or copied (nothing tells it from a second message); the first went with a rollback and came again, the app's
  * word for it not being on disk when the return was decided, or the server having kept a copy of its own; what an app
- * sent again after the server had refused it, since a refused id leaves no key; what an app sent to a user of ours twice,
+ * sent again after the server had refused it, or it had expired, since such an id leaves no key; what an app sent to a user of ours twice,
  * the server having forgotten the key of the first with its epoch.
  */
 function checkKeys({ world, witness, gateway, server }: Scene, place: string): void {
@@ -243,7 +243,9 @@ function checkKeys({ world, witness, gateway, server }: Scene, place: string): v
   const find = db.prepare(
     'SELECT coalesce(app_acked_at, 9e15) >= ended_at AS free FROM entry WHERE seq = ? AND state > 5',
   );
-  const isRefused = db.prepare('SELECT 1 FROM entry WHERE lane = 1 AND id = ? AND state = 4');
+  const isRefused = db.prepare(
+    "SELECT 1 FROM entry WHERE lane = 1 AND id = ? AND (state = 4 OR condition = 'expired')",
+  );
   const isExcepted = (name: string, first: string, where: string) => {
     const { id, from } = witness.messages.get(name)!;
     const ended = find.get(seqOf(first));
