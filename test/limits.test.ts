@@ -115,6 +115,7 @@ const inside: Record<string, string> = {
   'admin maxConversations': 'a view',
   'admin maxAudit': 'a view',
   'mqtt maxTopicBytes': 'MQTT',
+  'mqtt maxLengthBytes': 'MQTT',
   'mqtt maxRememberedBytes': 'a memory',
   'mqtt maxWaiting': 'whoever publishes keeps to the window',
   'xmpp maxPieces': 'a memory',
