@@ -161,11 +161,7 @@ export class AttachLink implements Server {
     const { name, poison } = chat?.message ?? {};
     if (key.startsWith('k-')) life.told.sends(key);
     const what = `send ${name ?? (query ? asked(query) : 'an answer')} as ${jid}`;
-    const answer = this.#ask(what, (link) => link.send(jid, key, chat ?? query), poison === 'deadly');
-    return answer.then((result) => {
-      if (name && result.kind === 'processed') life.answered.add(name);
-      return result as SendResult;
-    });
+    return this.#ask(what, (link) => link.send(jid, key, chat ?? query), poison === 'deadly') as Promise<SendResult>;
   }
 
   #ask<Answer extends { kind: string }>(

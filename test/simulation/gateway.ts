@@ -40,8 +40,6 @@ export interface GatewayParts {
   onFailed(user: string): void;
   /** The gateway says that messages of this time may be missing. */
   onGap(user: string, from: number, to: number): void;
-  /** It tells that a message has expired. */
-  onExpired(entry: { lane: string; id: string }): void;
   onStarted(): void;
   onChat(frame: Frame): void;
 }
@@ -175,12 +173,11 @@ export class Gateway {
   }
 
   #log(): Log {
-    const { world, onMoved, onFailed, onGap, onExpired } = this.#parts;
+    const { world, onMoved, onFailed, onGap } = this.#parts;
     const hear = (fields: { event: string; [field: string]: unknown }) => {
       world.say('gateway', () => `log ${JSON.stringify(fields)}`);
       if (fields.event === 'user.moved') onMoved(String(fields.user), String(fields.phase));
       if (fields.event === 'move.failed') onFailed(String(fields.user));
-      if (fields.event === 'entry.expired') onExpired({ lane: String(fields.lane), id: String(fields.id) });
       if (fields.event === 'gateway.gap')
         onGap(String(fields.user), Date.parse(String(fields.from)), Date.parse(String(fields.to)));
     };

@@ -30,11 +30,6 @@ export function checkInTime({ world, gateway }: Scene, key: string): void {
   if (row?.expires_at && Number(row.expires_at) <= world.now) world.broke(`${row.id} was sent after it had expired`);
 }
 
-/** What the server has told us that it has sent is not called expired. */
-export function checkCalledExpired({ world, gateway }: Scene, { lane, id }: { lane: string; id: string }): void {
-  if (lane === 'toXmpp' && gateway.life.answered.has(id)) world.broke(`${id} was sent, and then called expired`);
-}
-
 /** A stanza that can become no entry for the apps is acknowledged only with a dead one in its place. */
 export function checkForged({ world, gateway, server }: Scene, epoch: string, h: number): void {
   const find = gateway.db.prepare(

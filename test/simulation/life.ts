@@ -15,8 +15,6 @@ export interface Told {
 
 export class Life {
   isAlive = true;
-  /** Messages of apps for which the server's result was heard in this life. */
-  readonly answered = new Set<string>();
   readonly told: Told;
   readonly clock: Clock;
   readonly #world: World;

@@ -15,7 +15,7 @@ import {
 } from './invariants.ts';
 import { noteLoss, notePromise } from './invariants-archive.ts';
 import { checkAway, checkCovered } from './invariants-server.ts';
-import { checkCalledExpired, checkForged, checkInTime } from './invariants-trouble.ts';
+import { checkForged, checkInTime } from './invariants-trouble.ts';
 import { LegacyServer } from './legacy-server.ts';
 import { MqttBroker } from './mqtt-broker.ts';
 import { finishByHand, move, plan, type Scene } from './scenario.ts';
@@ -131,7 +131,6 @@ function build(world: World, hasTrouble: boolean, { sabotage }: Options): Scene 
       checkAcknowledged(scene, epoch, h);
       checkForged(scene, epoch, h);
     },
-    onExpired: (entry) => checkCalledExpired(scene, entry),
     onMoved: (user, phase) => checkMoved(scene, user, phase),
     onFailed: (user) => witness.forget(user),
     onGap: (user, from, to) => witness.gaps.push({ user, from, to }),

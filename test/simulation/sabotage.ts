@@ -1,7 +1,7 @@
 // Faults put into the gateway on purpose, each where it meets the outside: the invariants must find every one.
 
 import type { Core, Outside } from '../../src/core.ts';
-import type { Draft, Entry, Expired, Ledger, Outcome } from '../../src/ledger/ledger.ts';
+import type { Draft, Entry, Ledger, Outcome } from '../../src/ledger/ledger.ts';
 import type { Operations } from '../../src/ledger/operations.ts';
 import type { LegacyServer } from '../../src/migration/server.ts';
 
@@ -222,19 +222,6 @@ export const concealsExpiry: Sabotage = (outside) =>
     if (draft('probe').channel !== 'error') return outside.ledger.accept(draft, copy);
     return { seq: 0, key: 'untold', outcome: Promise.resolve<Outcome>({ kind: 'new' }) };
   });
-
-/** What was answered while its end was on the way is called expired as well. */
-export const judgesExpiryTooEarly: Sabotage = (outside) => {
-  const due = new Map<number, Expired>();
-  return withDo(outside, {
-    async expired(ask, args) {
-      if (args.among) return args.among.map((seq) => due.get(seq)!);
-      const found = await ask('expired', args);
-      for (const entry of found) due.set(entry.seq, entry);
-      return found;
-    },
-  });
-};
 
 /** What is refused for good ends at once, and nobody is left who could decide. */
 export const throwsAwayWhatIsRefused: Sabotage = (outside) => {
