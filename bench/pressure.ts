@@ -12,7 +12,7 @@ import { slowFsync } from './slow-fsync.ts';
 import type { Verdict } from './traffic.ts';
 
 const count = 100_000;
-/** What docs/operating.md says. */
+/** What docs/limits.md says. */
 const boundMb = 900;
 /** How long an end goes on standing still when all wait: connections are given up and tried again meanwhile. */
 const standstillMs = 120_000;
