@@ -13,7 +13,7 @@ import type { Verdict } from './traffic.ts';
 
 const count = 100_000;
 /** What docs/limits.md says. */
-const boundMb = 900;
+const boundMb = 700;
 /** How long an end goes on standing still when all wait: connections are given up and tried again meanwhile. */
 const standstillMs = 120_000;
 /** As long as on a disk that is worn or shared with too many. */
