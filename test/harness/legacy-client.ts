@@ -13,7 +13,7 @@ interface XmppEntity {
   /** Null when the server has closed it. */
   socket: Socket | null;
   reconnect: { stop(): void };
-  /** For each step of opening the stream. */
+  /** For each step of opening the stream, and of closing it. */
   timeout: number;
   iqCaller: { request(element: Element): Promise<Element> };
 }
@@ -59,7 +59,6 @@ export async function legacyClient(options: LegacyOptions): Promise<LegacyClient
   const xmpp = client(resource === undefined ? settings : { ...settings, resource });
   const inbox = new Inbox();
   xmpp.reconnect.stop();
-  xmpp.timeout = 10_000; // its own 2 s are short where other tests run beside
   xmpp.on('error', () => {}); // an ended stream shows in what the test waits for
   xmpp.on('stanza', (stanza: Element) => {
     inbox.add(stanza);
@@ -68,7 +67,10 @@ export async function legacyClient(options: LegacyOptions): Promise<LegacyClient
   const managed = new Promise<void>((resolve) => {
     xmpp.on('element', (element: Element) => element.name === 'enabled' && resolve());
   });
+  const { timeout } = xmpp;
+  xmpp.timeout = 10_000; // its own 2 s are short for a login where other tests run beside
   const jid = String(await xmpp.start());
+  xmpp.timeout = timeout;
   await managed; // a presence sent before it confuses the counters of XEP-0198
   await new Promise((resolve) => setImmediate(resolve));
 

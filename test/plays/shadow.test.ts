@@ -183,4 +183,5 @@ test.each(ways)(
       await stage.strike();
     }
   },
+  60_000,
 );
