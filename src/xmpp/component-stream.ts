@@ -31,7 +31,8 @@ export interface StreamListener {
   onClosed(reason: string, refused: boolean): void;
 }
 
-const goodbyeMs = 3000;
+/** From our end until the connection is closed, whatever still comes. */
+const goodbyeMaxMs = 6000;
 /** Characters of one read from the socket that show that more is waiting. */
 const largePiece = 16_384;
 
@@ -40,22 +41,25 @@ export class ComponentStream {
   readonly #entity: Entity;
   readonly #clock: Clock;
   readonly #listener: StreamListener;
+  readonly #goodbyeMs: number;
   #closed = false;
+  #ending = false;
   #online = false;
   #paused = false;
   #deadline: Timer;
   #whenGone = () => {};
 
-  /** `openMs`: for connecting and the server's header; `handshakeMs`: for its answer to the handshake. */
+  /** `openMs`: for connecting and the server's header; `handshakeMs`: for its answer to the handshake; `goodbyeMs`: of silence, before its end. */
   constructor(
     target: StreamTarget,
-    timing: { openMs: number; handshakeMs: number },
+    timing: { openMs: number; handshakeMs: number; goodbyeMs: number },
     limits: Partial<ReaderLimits>,
     clock: Clock,
     listener: StreamListener,
   ) {
     this.#clock = clock;
     this.#listener = listener;
+    this.#goodbyeMs = timing.goodbyeMs;
     this.#deadline = clock.after(timing.openMs, () => this.close('the server does not answer'));
     const { host, port, domain, secret } = target;
     const entity = component({ service: 'xmpp://component', domain, password: secret });
@@ -112,21 +116,29 @@ export class ComponentStream {
     this.#listener.onClosed(reason, refused);
   }
 
-  /** Ends the stream in order, but waits no longer than three seconds for the server to do the same. */
+  /** Ends the stream in order. A server that does not do the same is left after a time of silence: what it still has to say is taken. */
   end(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#closed) {
         resolve();
         return;
       }
-      const limit = this.#clock.after(goodbyeMs, () => this.close('stopped'));
+      const limit = this.#clock.after(goodbyeMaxMs, () => this.close('stopped'));
       this.#whenGone = () => {
         limit.cancel();
         resolve();
       };
-      if (this.#online) this.#entity.socket?.end('</stream:stream>');
-      else this.close('stopped');
+      if (this.#online) {
+        this.#ending = true;
+        this.#awaitEnd();
+        this.#entity.socket?.end('</stream:stream>');
+      } else this.close('stopped');
     });
+  }
+
+  #awaitEnd(): void {
+    this.#deadline.cancel();
+    this.#deadline = this.#clock.after(this.#goodbyeMs, () => this.close('stopped'));
   }
 
   async #shakeHands({ domain, secret }: StreamTarget, handshakeMs: number): Promise<void> {
@@ -177,6 +189,7 @@ export class ComponentStream {
     };
     entity._onData = (data) => {
       if (this.#closed) return;
+      if (this.#ending) this.#awaitEnd();
       try {
         entity.parser?.write(data);
         if (data.length >= largePiece) this.#giveWay();

@@ -7,6 +7,8 @@ export interface Timing {
   /** Connecting, TCP and stream header together. */
   openMs: number;
   handshakeMs: number;
+  /** So long may the server be silent between our end of the stream and its own. */
+  goodbyeMs: number;
   /** From the answer of one keep-alive ping to the next, and how long an answer may take. */
   pingEveryMs: number;
   pingLimitMs: number;
@@ -20,6 +22,7 @@ export interface Timing {
 export const defaultTiming: Timing = {
   openMs: 10_000,
   handshakeMs: 10_000,
+  goodbyeMs: 3_000,
   pingEveryMs: 30_000,
   pingLimitMs: 15_000,
   pauseMinMs: 250,

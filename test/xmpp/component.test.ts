@@ -206,6 +206,36 @@ test('stop takes what the server had written before it read of the end, though r
   expect(heard).toEqual(ids);
 });
 
+test('stop waits as long as the server still has something to say', async () => {
+  const { fake, gateway } = await stage({}, { timing: { goodbyeMs: 300 } });
+  const heard: string[] = [];
+  gateway.onStanza = ({ attrs }) => heard.push(attrs.id ?? '');
+  const ids = Array.from({ length: 10 }, (_, n) => String(n));
+  fake.onEnd = async (socket) => {
+    for (const id of ids) {
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      socket.write(`<message from='alice@example.com' to='bot@gw.example.com' id='${id}'/>`);
+    }
+    socket.end('</stream:stream>');
+  };
+  gateway.start();
+  await until(() => gateway.online);
+  await gateway.stop();
+  expect(heard).toEqual(ids);
+});
+
+test('stop leaves a server that says nothing more, and does not end', async () => {
+  const { fake, gateway } = await stage({}, { timing: { goodbyeMs: 50 } });
+  fake.onEnd = () => {};
+  gateway.start();
+  await until(() => gateway.online);
+  const reasons: string[] = [];
+  gateway.onOffline = (reason) => reasons.push(reason);
+  await gateway.stop();
+  expect(reasons).toEqual(['stopped']);
+  fake.kill();
+});
+
 test('pauses double from a quarter of a second to thirty, of which at least a half is kept', () => {
   const timing = { pauseMinMs: 250, pauseMaxMs: 30_000 };
   const at = (random: number) => Array.from({ length: 10 }, (_, failures) => pauseBefore(failures, timing, random));

@@ -60,6 +60,8 @@ export class FakeServer {
   onIq: (iq: Element) => void = () => {};
   /** Answers a right handshake. */
   onHandshake: (socket: Socket) => void = (socket) => void socket.write('<handshake/>');
+  /** The other side has ended. */
+  onEnd: (socket: Socket) => void = (socket) => void socket.end('</stream:stream>');
   socket: Socket | null = null;
   readonly #server: Server;
 
@@ -73,7 +75,7 @@ export class FakeServer {
     this.secret = secret;
     this.manners = manners;
     this.refuseHello = refuseHello;
-    this.#server = createServer((socket) => this.#serve(socket));
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
   }
 
   async listen(): Promise<number> {
@@ -121,6 +123,7 @@ export class FakeServer {
     this.connections += 1;
     this.socket = socket;
     socket.on('error', () => socket.destroy());
+    socket.on('end', () => this.onEnd(socket));
     socket.setEncoding('utf8');
     socket.setNoDelay(true);
     if (this.manners === 'mute') {
@@ -138,7 +141,6 @@ export class FakeServer {
       else if (element.name === 'iq' && element.attrs.to === this.host && !isAnswer(element)) this.#iq(element);
       else this.onStanza(element);
     });
-    reader.on('end', () => socket.end('</stream:stream>'));
     reader.on('error', () => socket.destroy());
     socket.on('data', (text: unknown) => reader.write(text as string));
   }
