@@ -100,7 +100,8 @@ export async function startEjabberd(
     async module(action) {
       for (const one of action === 'reload' ? (['unload', 'load'] as const) : [action]) await node.eval(actions[one]);
     },
-    closeClient: (jid) => node.eval(`ejabberd_c2s:close(${sessionOf(jid)})`),
+    // The session's process may have other things to do first; a message that comes between is routed again when it ends.
+    closeClient: (jid) => node.eval(`ejabberd_c2s:close(${sessionOf(jid)}), ejabberd_control:settle()`),
     async untilPending(jid) {
       await node.eval(
         `(fun F(P) -> case ejabberd_control:is_pending(P) of true -> ok; false -> timer:sleep(20), F(P) end end)(${sessionOf(jid)})`,
