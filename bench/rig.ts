@@ -42,7 +42,7 @@ const probe = ['--import', pathToFileURL(compiled('probe', 'child')).href];
 const seeded = 'seeded.sqlite';
 const startTimeoutMs = 240_000;
 /** What `crossfade run` gives itself (main.ts), but not where its parent is connected, as ours is. */
-const asRun = '--max-semi-space-size=8';
+const asRun = '--max-semi-space-size=32';
 
 /** Starts all of it: in each gateway 1,000 users in phase `mqtt`, attached, a device of each online. `profileDir`: the gateways' profiles go there. */
 export async function openRig(given: Subject[], { profileDir }: { profileDir?: string } = {}): Promise<Rig> {

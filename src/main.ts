@@ -5,7 +5,7 @@ const needed = 24;
 const version = process.versions.node;
 const sizeOption = '--max-semi-space-size';
 /** MiB; V8's young generation, in each thread, takes up to three times that. */
-const size = 8;
+const size = 32;
 
 if (Number.parseInt(version, 10) < needed) {
   process.stderr.write(`crossfade needs Node ${needed} or newer; this is Node ${version}, ${process.execPath}.
@@ -18,8 +18,8 @@ Install a newer one, or start crossfade with it: /path/to/node${needed} ${proces
 }
 
 /**
- * By itself V8 lets the young generation grow to eight times that: a burst then fills 100 MB more with garbage, and is no faster for it
- * (docs/benchmarks.md). The size counts only from the start of a process, so this one replaces itself; it keeps its number.
+ * By itself V8 lets the young generation grow further: a burst then fills 100 MB more with garbage, and is no faster for it; with a
+ * smaller one what waits for the disk is copied again and again (docs/benchmarks.md). The size counts only from the start of a process, so this one replaces itself; it keeps its number.
  */
 function beginAnew(): void {
   const { execPath, execArgv, argv, env } = process;

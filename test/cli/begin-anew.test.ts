@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-const ours = '--max-semi-space-size=8';
+const ours = '--max-semi-space-size=32';
 /** Loaded before `main.ts`, each time that the process begins. */
 const look = `data:text/javascript,console.log(JSON.stringify([process.pid, process.execArgv.slice(2), process.argv.slice(2)]))`;
 
@@ -45,9 +45,9 @@ test('crossfade run begins again as the same process, with its arguments, its op
 
 test.concurrent.each<[string, string[], string[], Parameters<typeof beginnings>[2]?]>([
   ['another command', [], ['--version']],
-  ['a size of somebody’s own', ['--max-semi-space-size=32'], run],
-  ['a size written with underscores', ['--max_semi_space_size=32'], run],
-  ['a size in NODE_OPTIONS', [], run, { nodeOptions: '--max-semi-space-size=32' }],
+  ['a size of somebody’s own', ['--max-semi-space-size=64'], run],
+  ['a size written with underscores', ['--max_semi_space_size=64'], run],
+  ['a size in NODE_OPTIONS', [], run, { nodeOptions: '--max-semi-space-size=64' }],
   ['a parent that is connected', [], run, { isForked: true }],
   ['no permission to start a process', ['--permission', '--allow-fs-read=*', '--allow-worker'], run],
 ])('%s: it does not begin again', async (_, nodeArgs, args, how) => {
