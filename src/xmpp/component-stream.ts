@@ -116,7 +116,10 @@ export class ComponentStream {
     this.#listener.onClosed(reason, refused);
   }
 
-  /** Ends the stream in order. A server that does not do the same is left after a time of silence: what it still has to say is taken. */
+  /**
+   * Ends the stream in order (RFC 6120 §4.4): the connection is the server's to close. Prosody 0.12.3 throws away what it has not written yet
+   * when the end of the connection comes with that of the stream. A server that does not close is left after a time of silence.
+   */
   end(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#closed) {
@@ -131,7 +134,7 @@ export class ComponentStream {
       if (this.#online) {
         this.#ending = true;
         this.#awaitEnd();
-        this.#entity.socket?.end('</stream:stream>');
+        this.write('</stream:stream>');
       } else this.close('stopped');
     });
   }

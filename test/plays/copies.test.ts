@@ -73,6 +73,7 @@ describe.each(servers)('$name:', (server) => {
   test('what came offline, before, and live, after, comes once each, also when the legacy device comes later', async () => {
     const jid = 'erin@example.com';
     alice.say(jid, 'while nobody is there');
+    await alice.iq('example.com', 'get', `<ping xmlns='urn:xmpp:ping'/>`); // the server has stored it
     await stage.gateway.move(jid, 'mqtt');
     const phone = await stage.app('erin', 'phone');
     await phone.hears('message', { body: 'while nobody is there' });

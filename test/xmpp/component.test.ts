@@ -206,7 +206,7 @@ test('stop takes what the server had written before it read of the end, though r
   expect(heard).toEqual(ids);
 });
 
-test('stop waits as long as the server still has something to say', async () => {
+test('stop leaves it to the server to close the connection, and waits as long as it still has something to say', async () => {
   const { fake, gateway } = await stage({}, { timing: { goodbyeMs: 300 } });
   const heard: string[] = [];
   gateway.onStanza = ({ attrs }) => heard.push(attrs.id ?? '');
@@ -216,6 +216,7 @@ test('stop waits as long as the server still has something to say', async () => 
       await new Promise((resolve) => setTimeout(resolve, 60));
       socket.write(`<message from='alice@example.com' to='bot@gw.example.com' id='${id}'/>`);
     }
+    expect(fake.hangUps).toBe(0);
     socket.end('</stream:stream>');
   };
   gateway.start();

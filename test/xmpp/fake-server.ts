@@ -50,6 +50,8 @@ export class FakeServer {
   readonly sessions = new Set<string>();
   readonly keys = new Set<string>();
   connections = 0;
+  /** Connections that the other side has closed. */
+  hangUps = 0;
   /** Condition and type with which the next `<send/>` is refused. */
   refuseSend: { condition: string; type: string } | undefined;
   /** False: iqs are read, and not answered. */
@@ -60,7 +62,7 @@ export class FakeServer {
   onIq: (iq: Element) => void = () => {};
   /** Answers a right handshake. */
   onHandshake: (socket: Socket) => void = (socket) => void socket.write('<handshake/>');
-  /** The other side has ended. */
+  /** The other side has ended its stream. */
   onEnd: (socket: Socket) => void = (socket) => void socket.end('</stream:stream>');
   socket: Socket | null = null;
   readonly #server: Server;
@@ -123,7 +125,10 @@ export class FakeServer {
     this.connections += 1;
     this.socket = socket;
     socket.on('error', () => socket.destroy());
-    socket.on('end', () => this.onEnd(socket));
+    socket.on('end', () => {
+      this.hangUps += 1;
+      socket.end();
+    });
     socket.setEncoding('utf8');
     socket.setNoDelay(true);
     if (this.manners === 'mute') {
@@ -141,6 +146,7 @@ export class FakeServer {
       else if (element.name === 'iq' && element.attrs.to === this.host && !isAnswer(element)) this.#iq(element);
       else this.onStanza(element);
     });
+    reader.on('end', () => this.onEnd(socket));
     reader.on('error', () => socket.destroy());
     socket.on('data', (text: unknown) => reader.write(text as string));
   }
