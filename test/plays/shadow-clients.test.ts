@@ -25,7 +25,10 @@ describe.each(servers)('$name', (kind) => {
       alice.say(bob, 'before the move');
       await desk.hears('before the move');
       await desk.leave();
-      await alice.presences.until((all) => all.find(({ type }) => type === 'unavailable'), 'bob gone');
+      await alice.presences.until(
+        (all) => all.find(({ from, type }) => type === 'unavailable' && from === `${bob}/desk`),
+        'bob gone',
+      );
       const seenBefore = alice.presences.items.length;
 
       await stage.gateway.move(bob, 'shadow');
