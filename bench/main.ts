@@ -10,6 +10,7 @@ import { type Benchmark, type Figure, isReached, type Options, type Result } fro
 import { clientSessions } from './client-sessions.ts';
 import { fairness } from './fairness.ts';
 import { growthUsers, growthWaiting, heavyUser } from './growth.ts';
+import { leastCost } from './least-cost.ts';
 import { memory } from './memory.ts';
 import { paced } from './paced.ts';
 import { pressure } from './pressure.ts';
@@ -22,6 +23,7 @@ import { throughput } from './throughput.ts';
 
 const benchmarks: Benchmark[] = [
   throughput,
+  leastCost,
   paced,
   slowDisk,
   growthUsers,

@@ -147,10 +147,10 @@ export function gatewayOf(subject: Subject, { dir }: Place, profileDir?: string)
   return [file('../dist/main.js'), { args, env, nodeArgs: [asRun, ...nodeArgs, ...profiling, ...probe] }];
 }
 
-/** `bridge` in TypeScript, `python` in Python. */
+/** `bridge` and `least` in TypeScript, `python` in Python. */
 function bridgeOf({ side }: Subject, env: Record<string, string>): ConstructorParameters<typeof Child> {
   if (side === 'python') return [file('bridge.py'), { env, execPath: '/usr/bin/python3' }];
-  return [compiled('bridge'), { env, nodeArgs: probe }];
+  return [compiled(side), { env, nodeArgs: probe }];
 }
 
 async function ready(server: Child, { side, seed }: Subject): Promise<void> {

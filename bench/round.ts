@@ -41,7 +41,7 @@ export async function runRound(rig: Rig, side: Side, direction: Direction, load:
   await sender.ask('prepare', { side, load });
   await receiver.ask('expect', expected);
   await quiet(subject);
-  const isProbed = isGateway(side) || side === 'bridge';
+  const isProbed = isGateway(side) || side === 'bridge' || side === 'least';
   if (isProbed) await subject.ask('reset');
   resetPeakRss(subject.pid);
   const before = clocks(rig, side);
