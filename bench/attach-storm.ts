@@ -1,7 +1,7 @@
-// What a mass attach costs legacy clients: a client's ping through a real Prosody while all users are attached, window against no window.
+// What a mass attach costs legacy clients: a client's ping through each real server while all users are attached, window against no window.
 
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../src/clock.ts';
@@ -9,9 +9,10 @@ import { openLedger } from '../src/ledger/sqlite.ts';
 import { silentLog } from '../src/log.ts';
 import { GatewayProcess } from '../test/harness/gateway-process.ts';
 import { type LegacyClient, legacyClient } from '../test/harness/legacy-client.ts';
+import type { LegacyServer, ServerKind } from '../test/harness/legacy-server.ts';
 import { type Mosquitto, startMosquitto } from '../test/harness/mosquitto.ts';
-import { type Prosody, startProsody } from '../test/harness/prosody.ts';
-import { type Benchmark, figure, type Options, type Result } from './benchmark.ts';
+import { servers } from '../test/harness/servers.ts';
+import { type Benchmark, type Figure, figure, type Options, type Result } from './benchmark.ts';
 import { median, quantile } from './statistics.ts';
 
 const host = 'example.com';
@@ -24,6 +25,7 @@ const window = 2;
 const pauseMs = 5;
 
 interface Storm {
+  server: string;
   window: number;
   seconds: number;
   pings: number;
@@ -34,14 +36,21 @@ interface Storm {
 export const attachStorm: Benchmark = {
   name: 'attach-storm',
   about:
-    "1,000 users attached at once through a real Prosody: a legacy client's ping, with the gateway's window and without",
-  minutes: 4,
-  needs: ['prosody'],
+    "1,000 users attached at once through a real Prosody, then a real ejabberd: a legacy client's ping, with the gateway's window and without",
+  minutes: 8,
+  needs: ['prosody', 'ejabberd', 'erlang-base'],
   run: attachStormRun,
 };
 
-async function attachStormRun({ runs, tell }: Options): Promise<Result> {
-  const stage = await openStage(users, contacts);
+async function attachStormRun({ server, ...options }: Options): Promise<Result> {
+  const results: Result[] = [];
+  for (const kind of servers)
+    if (server === undefined || kind.name === server) results.push(await runOn(kind, options));
+  return { figures: results.flatMap(({ figures }) => figures), rounds: results.flatMap(({ rounds }) => rounds) };
+}
+
+async function runOn(kind: ServerKind, { runs, tell }: Options): Promise<Result> {
+  const stage = await openStage(kind);
   const storms: Storm[] = [];
   try {
     for (let run = 0; run < runs; run += 1) {
@@ -54,11 +63,15 @@ async function attachStormRun({ runs, tell }: Options): Promise<Result> {
   } finally {
     await stage.close();
   }
+  return { figures: figuresOf(kind.name, storms), rounds: storms };
+}
+
+function figuresOf(server: string, storms: Storm[]): Figure[] {
   const of = (size: number, value: (storm: Storm) => number) =>
     storms.filter(({ window }) => window === size).map(value);
   const ping = (size: number) => of(size, ({ medianMs }) => medianMs);
   const without = ping(unbounded);
-  const figures = [
+  return [
     figure('ping, with the window', 'ms', ping(window)),
     figure('ping, without', 'ms', without),
     figure(
@@ -76,52 +89,47 @@ async function attachStormRun({ runs, tell }: Options): Promise<Result> {
       's',
       of(window, ({ seconds }) => seconds),
     ),
-  ];
-  return { figures, rounds: storms };
+  ].map((one) => ({ ...one, name: `${server}: ${one.name}` }));
 }
 
-function lineOf({ window, seconds, pings, medianMs, p99Ms }: Storm): string {
+function lineOf({ server, window, seconds, pings, medianMs, p99Ms }: Storm): string {
   const name = window === unbounded ? 'no window' : `window ${window}`;
-  return `${name.padEnd(10)} ${seconds.toFixed(1).padStart(6)} s to attach all, ${pings} pings: median ${medianMs.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`;
+  return `${server.padEnd(8)} ${name.padEnd(10)} ${seconds.toFixed(1).padStart(6)} s to attach all, ${pings} pings: median ${medianMs.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`;
 }
 
 /** Server, broker and accounts; the gateway is started anew for each storm, since the window is read at its start. */
-async function openStage(users: number, contacts: number) {
+async function openStage(kind: ServerKind) {
   const dir = await mkdtemp(join(tmpdir(), 'crossfade-storm-'));
   const [password, secret] = [randomBytes(12).toString('hex'), randomBytes(12).toString('hex')];
   const names = Array.from({ length: users }, (_, at) => `u${at}`);
-  const prosody = await startProsody({
+  const server = await kind.start({
     dir,
     accounts: Object.fromEntries([...names, 'prober'].map((name) => [name, password])),
+    contacts: contactsOf(names),
     components: [{ domain: 'gw.example.com', secret }],
   });
-  await writeRosters(dir, names, contacts);
   const mosquitto = await startMosquitto({ accounts: {}, gateway: { username: 'crossfade', password } });
   await mkdir(join(dir, 'gateway'));
   const gateway = new GatewayProcess(join(dir, 'gateway'));
   await seed(join(dir, 'gateway', 'crossfade.sqlite'), names);
   return {
-    storm: (size: number) => storm({ prosody, mosquitto, gateway, password, secret, users }, size),
+    storm: (size: number) => storm({ kind, server, mosquitto, gateway, password, secret }, size),
     async close() {
       await gateway.stop();
-      await Promise.all([prosody.stop(), mosquitto.stop()]);
+      await Promise.all([server.stop(), mosquitto.stop()]);
       await rm(dir, { recursive: true, force: true });
     },
   };
 }
 
 /** Everybody is subscribed to the next ones of a ring, both ways. */
-async function writeRosters(dir: string, names: string[], contacts: number): Promise<void> {
-  const folder = join(dir, 'data', 'example%2ecom', 'roster');
-  await mkdir(folder, { recursive: true });
-  for (const [at, name] of names.entries()) {
-    const near = Array.from({ length: contacts }, (_, step) => {
+function contactsOf(names: string[]): Record<string, string[]> {
+  const near = (at: number) =>
+    Array.from({ length: contacts }, (_, step) => {
       const distance = step < contacts / 2 ? step + 1 : contacts / 2 - step - 1;
-      return names[(at + distance + names.length) % names.length];
+      return names[(at + distance + names.length) % names.length]!;
     });
-    const items = near.map((other) => `["${other}@${host}"] = { subscription = "both"; groups = {}; };`);
-    await writeFile(join(folder, `${name}.dat`), `return { [false] = { version = 1; }; ${items.join(' ')} };\n`);
-  }
+  return Object.fromEntries(names.map((name, at) => [name, near(at)]));
 }
 
 /** Users that were moved long ago. */
@@ -139,18 +147,19 @@ async function seed(path: string, names: string[]): Promise<void> {
 }
 
 interface Parts {
-  prosody: Prosody;
+  kind: ServerKind;
+  server: LegacyServer;
   mosquitto: Mosquitto;
   gateway: GatewayProcess;
   password: string;
   secret: string;
-  users: number;
 }
 
-async function storm({ prosody, mosquitto, gateway, password, secret, users }: Parts, size: number): Promise<Storm> {
+async function storm(parts: Parts, size: number): Promise<Storm> {
+  const { kind, server, mosquitto, gateway, password, secret } = parts;
   await gateway.stop();
-  await prosody.restart();
-  const component = { host: '127.0.0.1', port: prosody.componentPort, domain: 'gw.example.com', secret };
+  await server.restart();
+  const component = { host: '127.0.0.1', port: server.componentPort, domain: 'gw.example.com', secret };
   await gateway.configure({
     xmpp: { domain: host, component },
     mqtt: { url: mosquitto.url, username: 'crossfade', password },
@@ -158,7 +167,7 @@ async function storm({ prosody, mosquitto, gateway, password, secret, users }: P
     admin: { listen: '127.0.0.1:0' },
     migration: { attachWindow: size },
   });
-  const prober = await legacyClient({ user: 'prober', password, port: prosody.c2sPort });
+  const prober = await legacyClient({ user: 'prober', password, port: server.c2sPort });
   const from = gateway.log.items.length;
   await gateway.start('component.online');
   const isAttached = ({ event }: { event: string }) => event === 'user.attached';
@@ -173,7 +182,7 @@ async function storm({ prosody, mosquitto, gateway, password, secret, users }: P
   const seconds = (performance.now() - begun) / 1000;
   await prober.stop();
   return {
-    ...{ window: size, seconds, pings: pings.length, medianMs: median(pings) },
+    ...{ server: kind.name, window: size, seconds, pings: pings.length, medianMs: median(pings) },
     p99Ms: quantile(pings, 0.99),
   };
 }

@@ -10,6 +10,8 @@ export interface Options {
   /** Messages of a run; absent: as many as the benchmark is made for. */
   messages?: number;
   directions: readonly Direction[];
+  /** Of the table (test/harness/servers.ts), where a benchmark runs on each; absent: all. */
+  server?: string;
   /** CPU profiles of the gateway go there. */
   profileDir?: string;
   /** A line about what is going on. */

@@ -5,6 +5,7 @@ import { cpus, release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { missingPackages } from '../scripts/system-packages.mjs';
 import { table } from '../src/cli/table.ts';
+import { servers } from '../test/harness/servers.ts';
 import { attachStorm } from './attach-storm.ts';
 import { type Benchmark, type Figure, isReached, type Options, type Result } from './benchmark.ts';
 import { clientSessions } from './client-sessions.ts';
@@ -58,6 +59,7 @@ ${list()}
 
   --runs N         measured runs of each side, after one that is thrown away (5)
   --direction D    toMqtt or toXmpp alone, where a benchmark has both
+  --server NAME    Prosody or ejabberd alone, where a benchmark has both
   --messages N     messages per run, instead of what each benchmark is made for
   --json FILE      writes all numbers there
   --profile DIR    writes CPU profiles of the gateway there (node bench/profile.ts DIR reads them)
@@ -71,6 +73,7 @@ async function main(): Promise<void> {
     options: {
       runs: { type: 'string', default: '5' },
       direction: { type: 'string' },
+      server: { type: 'string' },
       messages: { type: 'string' },
       json: { type: 'string' },
       profile: { type: 'string' },
@@ -84,6 +87,7 @@ async function main(): Promise<void> {
   const options: Options = {
     runs: positive('runs', values.runs),
     directions: directions.filter((one) => values.direction === undefined || one === values.direction),
+    ...(values.server !== undefined && { server: serverNamed(values.server) }),
     ...(values.messages !== undefined && { messages: positive('messages', values.messages) }),
     ...(values.profile !== undefined && { profileDir: values.profile }),
     tell: (line) => console.error(line),
@@ -108,6 +112,12 @@ function named(name: string): Benchmark {
   if (!benchmark)
     throw new Wrong(`there is no benchmark "${name}", only ${benchmarks.map(({ name }) => name).join(', ')}`);
   return benchmark;
+}
+
+function serverNamed(name: string): string {
+  const kind = servers.find((one) => one.name.toLowerCase() === name.toLowerCase());
+  if (!kind) throw new Wrong(`--server is ${servers.map(({ name }) => name).join(' or ')}`);
+  return kind.name;
 }
 
 function positive(name: string, text: string): number {

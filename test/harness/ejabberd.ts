@@ -68,6 +68,10 @@ export async function startEjabberd(
   for (const [user, password] of Object.entries(options.accounts)) {
     await node.eval(`ok = ejabberd_auth:try_register(${binary(user)}, <<"example.com">>, ${binary(password)})`);
   }
+  for (const [user, others] of Object.entries(options.contacts ?? {})) {
+    const add = `mod_admin_extra:add_rosteritem(${binary(user)}, H, O, H, O, <<>>, <<"both">>)`;
+    await node.eval(`H = <<"example.com">>, [ok = ${add} || O <- [${others.map(binary).join(', ')}]]`);
+  }
   const sessionOf = (jid: string) => {
     const [bare = '', resource = ''] = jid.split(/\/(.*)/s);
     return `ejabberd_sm:get_session_pid(${binary(bare.split('@')[0]!)}, <<"example.com">>, ${binary(resource)})`;

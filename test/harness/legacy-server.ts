@@ -11,6 +11,8 @@ export interface LegacyServerOptions {
   /** Local part (prepared) → password, in the domain example.com. */
   accounts: Record<string, string>;
   components: { domain: string; secret: string }[];
+  /** Local part → those to whom it is subscribed, both ways. Default: nobody. */
+  contacts?: Record<string, string[]>;
   /** Where configuration, data and log go; kept afterwards. Default: a temporary directory that `stop` removes. */
   dir?: string;
   /** Message archive (XEP-0313) for every account. Default false. */

@@ -46,6 +46,7 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
       .replace(/[^A-Za-z0-9]/g, (byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, '0')}`);
     await writeFile(join(accountsDir, `${file}.dat`), `return { ["password"] = ${luaString(password)}; };\n`);
   }
+  await writeRosters(join(accountsDir, '..', 'roster'), options.contacts ?? {});
   const [c2sPort, componentPort, directPort] = await freePorts(3);
   const settings: ProsodySettings = {
     dir,
@@ -109,6 +110,14 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
     settle: async () => {}, // it does one thing after the other
   };
   return prosody;
+}
+
+async function writeRosters(dir: string, contacts: Record<string, string[]>): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  for (const [name, others] of Object.entries(contacts)) {
+    const items = others.map((other) => `["${other}@example.com"] = { subscription = "both"; groups = {}; };`);
+    await writeFile(join(dir, `${name}.dat`), `return { [false] = { version = 1; }; ${items.join(' ')} };\n`);
+  }
 }
 
 /** A folder with the module as it is, but for these places. */
