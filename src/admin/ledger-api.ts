@@ -1,4 +1,4 @@
-// The ledger and the audit on the admin side: what became of each message, and who moved whom. Never a body.
+// The ledger and the audit on the admin side: what became of each message, and who did what. Never a body.
 
 import type { Custody, EntryView, Lane, Ledger, State } from '../ledger/ledger.ts';
 import { isRefusal, type Refusal, refuse } from '../refusal.ts';

@@ -1,4 +1,4 @@
-// `crossfade audit`: who moved whom, when and why.
+// `crossfade audit`: who did what to whom, when and why.
 
 import type { Command } from 'commander';
 import type { AuditRow } from '../ledger/ledger.ts';
@@ -12,7 +12,7 @@ type AuditItem = Omit<AuditRow, 'at'> & { at: string };
 export function addAudit(program: Command): void {
   asksGateway(program.command('audit'))
     .summary('who did what and why')
-    .description('Lists who moved whom, when and why, the newest first.')
+    .description('Lists what operators and the gateway did to whom, when and why, the newest first.')
     .option('--user <jid>', 'only about this user')
     .option('--limit <n>', 'at most so many', positive, 100)
     .addHelpText('after', examples(['crossfade audit', 'crossfade audit --user bob@example.com --json']))

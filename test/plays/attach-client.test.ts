@@ -63,6 +63,29 @@ describe.each(ways)('$kind.name, TLS by $security', ({ kind, security }) => {
     expect(app.bodies('alice@example.com')).toEqual(['hi', 'still there?', 'after the restart']);
   });
 
+  test('what was said while the gateway was killed and the server forgot its session comes out of the archive, once', async () => {
+    const from = app.heard.items.length;
+    const back = await stage.contact('alice/third');
+    back.say('bob@example.com', 'the last one before', 'a4');
+    await app.hears('message', { body: 'the last one before' }, { from });
+    await stage.gateway.kill9();
+    await stage.server.restart();
+    // Offline storage gets none of it: his desk is there.
+    const desk = await stage.contact('bob/desk');
+    const writer = await stage.contact('alice/meanwhile');
+    const bodies = Array.from({ length: 5 }, (_, n) => `meanwhile ${n}`);
+    for (const body of bodies) writer.say('bob@example.com', body, body);
+    app.say('alice@example.com', 'while it was away', 'b4');
+    await desk.hears(bodies.at(-1)!);
+    await desk.leave();
+    await stage.gateway.start();
+    await writer.hears('while it was away');
+    writer.say('bob@example.com', 'live again', 'a5');
+    await app.hears('message', { body: 'live again' }, { from });
+    const heard = () => app.bodies('alice@example.com').slice(-7);
+    await expect.poll(heard).toEqual(['the last one before', ...bodies, 'live again']);
+  });
+
   test('a credential that fails ends the move with the reason, and harms nobody else', async () => {
     const answer = await stage.gateway.put('dave@example.com', 'mqtt');
     expect(answer.status).toBeLessThan(300);
