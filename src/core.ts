@@ -204,6 +204,7 @@ export class Core {
     this.#deliver.onEntries = (lane, jid) => {
       if (lane === 'toXmpp') this.#senderChanged(jid);
     };
+    await this.#catchUp.start();
     await this.#deliver.start();
     this.#upkeep.start();
     await this.#wake?.start();

@@ -58,6 +58,11 @@ export class CatchUp {
     this.#parts = parts;
   }
 
+  /** The last run may have died between writing down what may be missing and logging it. */
+  async start(): Promise<void> {
+    for (const { user, missed } of await this.#parts.ledger.do('untoldGaps', {})) this.#report(user, missed);
+  }
+
   stop(): void {
     this.#stopped = true;
     for (const timer of this.#retries.values()) timer.cancel();
@@ -243,13 +248,15 @@ export class CatchUp {
     return 'again';
   }
 
+  /** It is on disk, as untold: after a crash in between it is told twice rather than never. */
   #report(user: string, { from, to, reason }: Missed): void {
-    const { log, metrics } = this.#parts;
+    const { ledger, log, metrics } = this.#parts;
     metrics.gaps.inc({ reason });
     log.warn(
       { event: 'gateway.gap', user, reason, from: new Date(from).toISOString(), to: new Date(to).toISOString() },
       'messages of this time may be missing',
     );
+    ledger.note('gapsTold', { user });
   }
 
   #later(user: string): void {

@@ -141,9 +141,13 @@ export interface Operations extends OwnOperations, SessionOperations {
   gapOpened(args: { user: string; at: number }): void;
   /**
    * All up to `place` is here; `done`: the gap is closed. Nothing happens, and false is answered, where another gap has opened since
-   * `gapAt` (undefined: where there was none).
+   * `gapAt` (undefined: where there was none). What was `missed` is untold from then on.
    */
   caughtUp(args: { user: string; gapAt?: number; place: ArchivePlace; missed?: Missed; done: boolean }): boolean;
+  /** What may be missing and has not been logged, the oldest first. */
+  untoldGaps(args: Record<string, never>): { user: string; missed: Missed }[];
+  /** All of the user's have been. */
+  gapsTold(args: { user: string }): void;
   counts(args: Record<string, never>): Counts;
   /**
    * One piece of a check of the account: `from` null begins it, after that `next` of the piece before. Whatever is written meanwhile is

@@ -3,7 +3,7 @@
 // be a page of its own for nearly every message.
 
 import type { DatabaseSync } from 'node:sqlite';
-import type { ArchivePlace, Mark } from './ledger.ts';
+import type { ArchivePlace, Mark, Missed } from './ledger.ts';
 import type { Operations } from './operations.ts';
 
 /** Written when so many users have moved, or the first of them so long ago. */
@@ -13,7 +13,7 @@ const maxAgeMs = 60_000;
 type Pending = Map<string, ArchivePlace>;
 
 export class Marks {
-  readonly operations: Pick<Operations, 'mark' | 'marksToMend' | 'gapOpened' | 'caughtUp'>;
+  readonly operations: Pick<Operations, 'mark' | 'marksToMend' | 'gapOpened' | 'caughtUp' | 'untoldGaps' | 'gapsTold'>;
   readonly #advance;
   readonly #openAll;
   readonly #begin;
@@ -42,6 +42,9 @@ export class Marks {
       `UPDATE mark SET id = ifnull(?1, id), at = ?2, missed = ifnull(?3, missed), gap_at = iif(?4, NULL, gap_at)
          WHERE user = ?5 AND gap_at IS ?6`,
     );
+    const keepUntold = db.prepare('INSERT INTO untold_gap (user, missed) VALUES (?, ?)');
+    const untold = db.prepare('SELECT user, missed FROM untold_gap ORDER BY id');
+    const told = db.prepare('DELETE FROM untold_gap WHERE user = ?');
     this.operations = {
       mark: ({ user }) => this.#read(one.get(user)),
       marksToMend: ({ after, limit }) => {
@@ -53,16 +56,14 @@ export class Marks {
         openOne.run(at, user);
       },
       caughtUp: ({ user, gapAt, place, missed, done }) => {
-        const { changes } = go.run(
-          place.id ?? null,
-          place.at,
-          missed ? JSON.stringify(missed) : null,
-          done ? 1 : 0,
-          user,
-          gapAt ?? null,
-        );
-        return changes > 0;
+        const text = missed ? JSON.stringify(missed) : null;
+        if (go.run(place.id ?? null, place.at, text, done ? 1 : 0, user, gapAt ?? null).changes === 0) return false;
+        if (text !== null) keepUntold.run(user, text);
+        return true;
       },
+      untoldGaps: () =>
+        untold.all().map(({ user, missed }) => ({ user: String(user), missed: JSON.parse(String(missed)) as Missed })),
+      gapsTold: ({ user }) => void told.run(user),
     };
   }
 

@@ -127,6 +127,21 @@ test('without an archive the time that may be missing is said, once for each gap
   expect(archive.asked).toEqual([]);
 });
 
+test('what may be missing, and was written down when the gateway died, is said by the next one: all of it, and once', async () => {
+  await set({ hasArchive: false, isAttached: false });
+  for (const to of [startsAt + 60 * second, startsAt + 90 * second]) {
+    await stage.ledger.do('gapOpened', { user: bob, at: to });
+    const missed = { from: to - 10 * second, to, reason: 'no-archive' };
+    await stage.ledger.do('caughtUp', { user: bob, gapAt: to, place: { at: to }, missed, done: true });
+  }
+  expect(gaps()).toEqual([]);
+  await stage.crashes();
+  const told = [60, 90].map((s) => ({ user: bob, to: new Date(startsAt + s * second).toISOString() }));
+  expect(gaps()).toMatchObject(told);
+  await stage.crashes();
+  expect(gaps()).toHaveLength(2);
+});
+
 test('an archive that refuses is asked again, and after five times it is said that messages may be missing', async () => {
   await set();
   await said(1, true);

@@ -84,6 +84,24 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
     expect(await mark()).toEqual({ id: 's1', at: 600, missed });
   });
 
+  test('is untold until that has been said: whatever else is missing then, over a restart, and when the mark is gone', async () => {
+    const untold = async () => (await bench.ledger.do('untoldGaps', {})).map(({ missed }) => missed);
+    const [first, second] = [100, 500].map((from) => ({ from, to: from + 50, reason: 'no-archive' }));
+    for (const missed of [first, second]) {
+      await bench.ledger.do('gapOpened', { user: bob, at: missed!.to });
+      const late = { user: bob, place: { at: missed!.to }, missed, done: true };
+      await bench.ledger.do('caughtUp', { ...late, gapAt: missed!.to });
+      expect(await bench.ledger.do('caughtUp', { ...late, gapAt: missed!.to })).toBe(false);
+    }
+    await bench.ledger.do('putUser', { row: row(bob), mark: 'end' });
+    await bench.reopen();
+    expect(await untold()).toEqual([first, second]);
+    await bench.ledger.do('gapsTold', { user: 'carol@example.com' });
+    expect(await untold()).toHaveLength(2);
+    await bench.ledger.do('gapsTold', { user: bob });
+    expect(await untold()).toEqual([]);
+  });
+
   test('those with a gap, or without an id, are to be mended', async () => {
     for (const jid of ['ann@example.com', 'carol@example.com']) {
       await bench.ledger.do('putUser', { row: row(jid), mark: 'begin' });

@@ -62,14 +62,10 @@ export function checkPromised(scene: Scene, user: string, seen: Set<string>): vo
 }
 
 /** What is lost for ever was reported: its time lies in a gap that the gateway has told of. */
-export function checkTold({ world, witness, server, gateway }: Scene): void {
-  const kept = gateway.db.prepare('SELECT missed FROM mark WHERE user = ? AND missed IS NOT NULL');
+export function checkTold({ world, witness, server }: Scene): void {
   for (const { user, name, at } of witness.untold) {
     if (!server.accounts.has(user)) continue;
     const gaps = witness.gaps.filter((gap) => gap.user === user);
-    // A gateway that dies between the two has written it down and not logged it.
-    const row = kept.get(user);
-    if (row) gaps.push({ user, ...JSON.parse(String(row.missed)) });
     if (!gaps.some(({ from, to }) => from <= at && at <= to))
       world.broke(`${name} was lost with the server, and nothing says that ${user} may miss something`);
   }
