@@ -6,10 +6,10 @@ export interface SessionOperations {
   /** Before it is written to the link: this key is the stanza number n of ours. */
   outPlaced(args: { link: string; key: string; n: number }): void;
   /**
-   * The server has processed our stanzas up to h in the link's last epoch; 0 where it does not say. The numbers begin anew. Returns the
-   * keys that it has processed, until they are forgotten.
+   * The server has processed our stanzas up to h (modulo 2^32, as XEP-0198 counts) in the link's last epoch; null where it does not say. The
+   * numbers begin anew. Returns the keys that it has processed, until they are forgotten.
    */
-  outResolved(args: { link: string; h: number }): string[];
+  outResolved(args: { link: string; h: number | null }): string[];
   /** The entries of these keys know it themselves now. */
   outForgotten(args: { link: string; keys: string[] }): void;
 }

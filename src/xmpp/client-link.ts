@@ -5,16 +5,15 @@ import { randomBytes } from 'node:crypto';
 import type { Clock, Timer } from '../clock.ts';
 import { every } from '../clock.ts';
 import type { Log } from '../log.ts';
-import { isRefusal } from '../refusal.ts';
 import { ArchiveWatch } from './archive-watch.ts';
 import type { MissedHandler, SkippedHandler } from './arrivals.ts';
+import { HandBack, type Shown } from './client-hand-back.ts';
 import { type Failure, Logins, type LoginsOptions } from './client-logins.ts';
 import { Lookout } from './client-lookout.ts';
 import { ClientSession, type Opened } from './client-session.ts';
 import type { ClientTarget, Closed } from './client-stream.ts';
 import { prepareBare } from './jid.ts';
 import type { Ability, Attached, AttachRequest, Detached, GiveBackRequest, Link, LinkUp } from './link.ts';
-import { cover } from './returned.ts';
 import type { SendResult, StanzaHandler } from './session.ts';
 import { linkOf, type SessionMemory } from './session-memory.ts';
 import type { ReaderLimits } from './stanza-limits.ts';
@@ -33,24 +32,14 @@ export interface ClientLinkOptions {
   log: Log;
 }
 
-interface Held {
-  session: ClientSession;
+interface Held extends Shown {
   /** It was there already. */
   isResumed: boolean;
-  /** How it was shown last, to be shown so again; null: it has no presence. */
-  presence: string | null;
-  /** It hands back, and is unavailable for so long. */
-  hiding?: Timer;
-  /** Made for handing back only. */
-  isPassing: boolean;
 }
 
 const lookEveryMs = 15_000;
 const silentMs = 60_000;
 const deadMs = 120_000;
-/** After the last stanza that was handed back. */
-const hidingMs = 2_000;
-const unavailable = '<presence type="unavailable"/>';
 /** How the session shows itself: undirected. */
 const ownPresence = /^<presence(?![^>]* to=)/;
 /** Ended by these, a session is not looked for: somebody has decided it. */
@@ -73,6 +62,7 @@ export class ClientLink implements Link {
   readonly #logins: Logins;
   readonly #lookout: Lookout;
   readonly #watch: ArchiveWatch;
+  readonly #handBack: HandBack;
   readonly #held = new Map<string, Held>();
   /** One thing after the other for each user. */
   readonly #turns = new Map<string, Promise<unknown>>();
@@ -102,6 +92,12 @@ export class ClientLink implements Link {
       onStanza: (stanza, arrival, accepted) => this.onStanza(stanza, arrival, accepted),
       onLost: (user) => this.onCopiesLost(user),
     });
+    this.#handBack = new HandBack({
+      clock: options.clock,
+      held: (user) => this.#standing(user),
+      open: (user) => this.#open(user, { resource: options.resource, carbons: false, mustResume: false }),
+      inTurn: (user, act) => this.#inTurn(user, act),
+    });
   }
 
   get up(): boolean {
@@ -126,6 +122,7 @@ export class ClientLink implements Link {
     this.#looking?.cancel();
     this.#lookout.stop();
     this.#watch.stop();
+    await this.#handBack.stop();
     await Promise.all([...this.#held.values()].map(({ session }) => session.suspend()));
   }
 
@@ -161,15 +158,18 @@ export class ClientLink implements Link {
   async send(from: string, stanza: string, key: string): Promise<SendResult> {
     const held = this.#of(from);
     if (!held) return { kind: 'lost' };
-    if (ownPresence.test(stanza)) {
+    const isShown = ownPresence.test(stanza);
+    if (isShown) {
       held.presence = stanza;
       held.session.isAvailable = true;
     }
-    return held.session.send(stanza, key);
+    const result = await held.session.send(stanza, key);
+    if (isShown && result.kind === 'processed') this.#handBack.appeared(held.session.user);
+    return result;
   }
 
   giveBack(request: GiveBackRequest): Promise<SendResult> {
-    return this.#inTurn(request.to, () => this.#giveBack(request));
+    return this.#inTurn(request.to, () => this.#handBack.giveBack(request));
   }
 
   detach(jid: string): Promise<Detached> {
@@ -195,8 +195,13 @@ export class ClientLink implements Link {
   }
 
   #of(jid: string): Held | undefined {
-    const held = this.#held.get(prepareBare(jid) ?? jid);
-    return held?.session.stands && held.session.jid === jid ? held : undefined;
+    const held = this.#standing(prepareBare(jid) ?? jid);
+    return held?.session.jid === jid ? held : undefined;
+  }
+
+  #standing(user: string): Held | undefined {
+    const held = this.#held.get(user);
+    return held?.session.stands ? held : undefined;
   }
 
   #inTurn<T>(user: string, act: () => Promise<T>): Promise<T> {
@@ -208,27 +213,27 @@ export class ClientLink implements Link {
   }
 
   async #attach(user: string, { resource, carbons, presence }: AttachRequest): Promise<Attached> {
-    const there = this.#held.get(user);
-    const isThere = there?.session.stands === true;
-    const opened = isThere ? there : await this.#open(user, { resource, carbons, mustResume: false });
+    const there = this.#standing(user);
+    const opened = there ?? (await this.#open(user, { resource, carbons, mustResume: false }));
     if ('kind' in opened) return opened.kind === 'gone' ? { kind: 'lost' } : opened;
-    const resumed = isThere || opened.isResumed;
-    if (there) there.isPassing = false;
-    opened.hiding?.cancel();
+    const { session } = opened;
+    this.#handBack.taken(user, session);
     opened.presence = presence ?? opened.presence;
     // One that shows itself already is shown otherwise by whoever asked for it.
-    if (presence !== undefined && !opened.session.isAvailable) {
-      if (!(await opened.session.show(presence))) return { kind: 'lost' };
+    const isShown = session.isAvailable && !this.#handBack.isHidden(user);
+    if (opened.presence !== null && !isShown) {
+      if (!(await session.show(opened.presence))) return { kind: 'lost' };
+      this.#handBack.appeared(user);
     }
-    opened.session.isMade();
-    return { kind: 'attached', jid: opened.session.jid, resumed };
+    session.isMade();
+    return { kind: 'attached', jid: session.jid, resumed: there !== undefined || opened.isResumed };
   }
 
   async #detach(user: string): Promise<Detached> {
     const done = { kind: 'detached', h: 0, returned: 0 } as const;
-    let held = this.#held.get(user);
-    held?.hiding?.cancel();
-    if (!held?.session.stands) {
+    let held = this.#standing(user);
+    if (held) this.#handBack.taken(user, held.session);
+    else {
       const { memory, resource } = this.#options;
       const old = await memory.position(linkOf(user));
       if (!old || old.epoch === '') return done;
@@ -240,34 +245,6 @@ export class ClientLink implements Link {
       held = opened;
     }
     return (await held.session.leave()) ? done : { kind: 'lost' };
-  }
-
-  /** The session is unavailable meanwhile: what it sends to the own account goes to the other resources, or to offline storage. */
-  async #giveBack(request: GiveBackRequest): Promise<SendResult> {
-    const covered = cover(request);
-    if (isRefusal(covered)) return { kind: 'refused', condition: covered.condition, text: covered.text };
-    const { to: user, key } = request;
-    let held = this.#held.get(user);
-    if (!held?.session.stands) {
-      const opened = await this.#open(user, { resource: this.#options.resource, carbons: false, mustResume: false });
-      if ('kind' in opened) return opened.kind === 'gone' ? { kind: 'lost' } : opened;
-      opened.isPassing = true;
-      held = opened;
-    }
-    const { session } = held;
-    if (session.isAvailable && !(await session.show(unavailable))) return { kind: 'lost' };
-    held.hiding?.cancel();
-    const result = await session.send(covered, key, true);
-    held.hiding = this.#options.clock.after(hidingMs, () => void this.#inTurn(user, () => this.#appear(user, session)));
-    return result;
-  }
-
-  /** Nothing more has been handed back: as it was. */
-  async #appear(user: string, session: ClientSession): Promise<void> {
-    const held = this.#held.get(user);
-    if (held?.session !== session || !session.stands || session.isAvailable) return;
-    if (held.isPassing) await session.leave();
-    else if (held.presence !== null) await session.show(held.presence);
   }
 
   async #open(
@@ -295,7 +272,7 @@ export class ClientLink implements Link {
   }
 
   #opened(user: string, session: ClientSession, { resumed, hasArchive }: Extract<Opened, { kind: 'open' }>): Held {
-    const held: Held = { session, isResumed: resumed, presence: null, isPassing: false };
+    const held: Held = { session, isResumed: resumed, presence: null };
     this.#held.set(user, held);
     this.#logins.passed(user);
     this.#hasArchive = hasArchive ?? this.#hasArchive;
@@ -312,11 +289,13 @@ export class ClientLink implements Link {
   #closed(user: string, session: ClientSession, { by, condition, text }: Closed): void {
     const held = this.#held.get(user);
     if (held?.session !== session) return;
-    held.hiding?.cancel();
+    const wasLeft = by === 'us' && condition === 'ended';
+    const wasEnded = by === 'stream-error' && ended.includes(condition);
+    this.#handBack.closed(user, session, wasLeft || wasEnded);
     this.#held.delete(user);
-    if (this.#isStopped || (by === 'us' && condition === 'ended')) return;
+    if (this.#isStopped || wasLeft) return;
     this.#options.log.info({ event: 'client.lost', user, jid: session.jid, by, condition, text });
-    if (by === 'stream-error' && ended.includes(condition)) {
+    if (wasEnded) {
       // Whoever took the name keeps it; else both would take it from each other for ever.
       if (condition === 'conflict')
         this.#resources.set(user, `${this.#options.resource}-${randomBytes(3).toString('hex')}`);

@@ -10,6 +10,7 @@ import { NS_BIND, NS_SM } from './namespaces.ts';
 import { epochOf, linkOf, readEpoch, type SessionMemory } from './session-memory.ts';
 import { childOf } from './stanza.ts';
 import { readError } from './stanza-error.ts';
+import { onWire } from './stream-count.ts';
 import { tag, writeElement } from './xml-writer.ts';
 
 /** A session that stands, and where both counts begin. */
@@ -66,7 +67,7 @@ export class ClientNegotiation {
       this.#old = old;
       if (old && old.epoch !== '') {
         this.#stage = 'resuming';
-        write(tag('resume', { xmlns: NS_SM, previd: readEpoch(old.epoch).smId, h: old.h }));
+        write(tag('resume', { xmlns: NS_SM, previd: readEpoch(old.epoch).smId, h: onWire(old.h) }));
       } else if (mustResume) failed(null);
       else this.#bind();
     });
@@ -94,7 +95,7 @@ export class ClientNegotiation {
     log.info({ event: 'client.not-resumed', user, h });
     // Should this connection end now, the next one must not try it again: what it says about h it says once.
     this.#stage = 'binding';
-    const written = Promise.all([memory.resolved(this.#link, h ?? 0), memory.read(this.#link, '', 0)]);
+    const written = Promise.all([memory.resolved(this.#link, h), memory.read(this.#link, '', 0)]);
     this.#once(written, () => (mustResume ? failed(null) : this.#bind()));
   }
 

@@ -17,6 +17,7 @@ import { linkOf, type SessionMemory } from './session-memory.ts';
 import { childOf, elementsOf, isStanza } from './stanza.ts';
 import { readError } from './stanza-error.ts';
 import type { Skipped } from './stanza-limits.ts';
+import { countNear, onWire, readCount } from './stream-count.ts';
 import { forStream, tag } from './xml-writer.ts';
 
 export interface ClientSessionOptions extends Omit<ClientStreamOptions, 'login'> {
@@ -108,6 +109,11 @@ export class ClientSession implements ClientListener {
     this.#stream = new ClientStream(options, this);
   }
 
+  /** Bare JID. */
+  get user(): string {
+    return this.#options.user;
+  }
+
   get stands(): boolean {
     return this.#isOpen && !this.#stream.isClosed;
   }
@@ -197,8 +203,8 @@ export class ClientSession implements ClientListener {
 
   #nonza(element: Element): void {
     const { name, attrs } = element;
-    const h = /^\d{1,10}$/.test(attrs.h ?? '') ? Number(attrs.h) : null;
-    if (name === 'a' && h !== null) this.#heardAck(h);
+    const h = readCount(attrs.h);
+    if (name === 'a' && h !== null) this.#heardAck(countNear(h, this.#out.written));
     else if (name === 'r') this.#asked();
     else this.#negotiation.answered(element, h);
   }
@@ -290,7 +296,7 @@ export class ClientSession implements ClientListener {
   #asked(): void {
     this.#isOwed = this.#acked < this.#received;
     // It has all that it can have now; what is not on disk yet it is told when it is.
-    if (this.#arrivals.h <= this.#acked) this.#stream.write(tag('a', { xmlns: NS_SM, h: this.#acked }));
+    if (this.#arrivals.h <= this.#acked) this.#stream.write(tag('a', { xmlns: NS_SM, h: onWire(this.#acked) }));
     else this.#once(this.#acknowledge(this.#arrivals.h), () => {});
   }
 
@@ -304,7 +310,7 @@ export class ClientSession implements ClientListener {
     if (h <= this.#acked || this.#stream.isClosed) return;
     this.#acked = h;
     if (h === this.#received) this.#isOwed = false;
-    this.#stream.write(tag('a', { xmlns: NS_SM, h }));
+    this.#stream.write(tag('a', { xmlns: NS_SM, h: onWire(h) }));
   }
 
   /** What the ledger cannot keep does not count: another connection begins from what it has. */

@@ -61,7 +61,7 @@ export class ClientStream {
   #reader!: XmlReader;
   #deadline: Timer;
   #mechanism: Mechanism | null = null;
-  #stage: 'features' | 'proceed' | 'sasl' | 'open' = 'features';
+  #stage: 'features' | 'proceed' | 'handshake' | 'sasl' | 'open' = 'features';
   #isSecure = false;
   #isLoggedIn = false;
   #isReached = false;
@@ -206,6 +206,8 @@ export class ClientStream {
 
   #upgrade(name: string): void {
     if (name !== 'proceed') return this.#close('insecure', 'policy-violation', 'the server refuses TLS');
+    // What else came in the clear counts for nothing, another of the same neither.
+    this.#stage = 'handshake';
     const plain = this.#socket;
     plain.removeAllListeners('data');
     this.#socket = connectTls({ socket: plain, ...this.#tls() }, () => this.#encrypted());
@@ -220,7 +222,8 @@ export class ClientStream {
       return this.#close('auth', 'invalid-mechanism', `the server offers no login that fits: ${offered.join(', ')}`);
     this.#mechanism = mechanism;
     this.#stage = 'sasl';
-    this.write(tag('auth', { xmlns: NS_SASL, mechanism: mechanism.name }, encode(mechanism.first())));
+    // An empty one would have to be `=` (RFC 6120 §6.4.2); no mechanism here begins so.
+    this.write(tag('auth', { xmlns: NS_SASL, mechanism: mechanism.name }, base64(mechanism.first())));
   }
 
   #sasl(element: Element): void {
@@ -228,7 +231,7 @@ export class ClientStream {
     const mechanism = this.#mechanism!;
     if (element.name === 'challenge') {
       mechanism.answer(text).then(
-        (response) => this.write(tag('response', { xmlns: NS_SASL }, encode(response))),
+        (response) => this.write(tag('response', { xmlns: NS_SASL }, base64(response))),
         (fault: Error) => this.#close('auth', 'malformed-request', fault.message),
       );
     } else if (element.name === 'success') {
@@ -260,9 +263,7 @@ export class ClientStream {
   }
 }
 
-function encode(text: string): string {
-  return text === '' ? '=' : Buffer.from(text).toString('base64');
-}
+const base64 = (text: string) => Buffer.from(text).toString('base64');
 
 /** Before the handshake is done it is the network; a certificate that does not fit is not. */
 function reasonOf({ code = '' }: NodeJS.ErrnoException, by: Closed['by']): Closed['by'] {

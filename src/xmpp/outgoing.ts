@@ -41,6 +41,11 @@ export class Outgoing {
     this.#parts = parts;
   }
 
+  /** The number of the last stanza that was written. */
+  get written(): number {
+    return this.#written;
+  }
+
   /** A connection begins; in the one before the server had counted up to h. Resolves when it is known what that was. */
   async begin(h: number): Promise<void> {
     this.#n = this.#written = h;

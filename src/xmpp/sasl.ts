@@ -52,6 +52,7 @@ class Scram implements Mechanism {
   readonly #nonce = randomBytes(18).toString('base64');
   readonly #firstBare: string;
   #serverSignature: Buffer | null = null;
+  #isProved = false;
 
   constructor(name: ScramName, user: string, password: string) {
     this.name = name;
@@ -65,6 +66,7 @@ class Scram implements Mechanism {
   }
 
   async answer(challenge: string): Promise<string> {
+    if (this.#serverSignature !== null) return this.#hear(challenge);
     const { r: nonce = '', s: salt = '', i = '', m } = attributesOf(challenge);
     const iterations = Number(i);
     if (m !== undefined) throw new Error('the challenge wants an extension that is not known here');
@@ -85,7 +87,17 @@ class Scram implements Mechanism {
   }
 
   isProved(additional: string): boolean {
-    const given = Buffer.from(attributesOf(additional).v ?? '', 'base64');
+    return additional === '' ? this.#isProved : this.#proves(additional);
+  }
+
+  /** A server may give its proof in a challenge, which asks for nothing more (RFC 6120 §6.3.10); success follows, or failure. */
+  #hear(final: string): string {
+    this.#isProved = this.#proves(final);
+    return '';
+  }
+
+  #proves(final: string): boolean {
+    const given = Buffer.from(attributesOf(final).v ?? '', 'base64');
     const wanted = this.#serverSignature;
     return wanted !== null && given.length === wanted.length && timingSafeEqual(given, wanted);
   }

@@ -7,8 +7,8 @@ export interface SessionMemory {
   read(link: string, epoch: string, h: number): Promise<void>;
   /** Our stanza number n, before it is written to the stream. */
   placed(link: string, key: string, n: number): Promise<void>;
-  /** The server has processed ours up to h. Gives all keys that it has processed. */
-  resolved(link: string, h: number): Promise<string[]>;
+  /** The server has processed ours up to h, modulo 2^32; null: it does not say. Gives all keys that it has processed. */
+  resolved(link: string, h: number | null): Promise<string[]>;
   /** Behind everything that was told before: the entries of these keys know it. */
   forgotten(link: string, keys: string[]): void;
 }

@@ -8,7 +8,7 @@ let bench: Bench;
 const position = (name = link) => bench.ledger.do('position', { link: name });
 const read = (epoch: string, h: number) => bench.ledger.do('linkRead', { link, epoch, h });
 const placed = (key: string, n: number) => bench.ledger.do('outPlaced', { link, key, n });
-const resolved = (h: number) => bench.ledger.do('outResolved', { link, h });
+const resolved = (h: number | null) => bench.ledger.do('outResolved', { link, h });
 
 describe.each(Object.keys(engines))('on %s', (engine) => {
   beforeEach(async () => {
@@ -54,5 +54,15 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
     expect(await resolved(0)).toEqual(['k1', 'k2']);
     await bench.ledger.do('outForgotten', { link, keys: ['k1'] });
     expect(await resolved(0)).toEqual(['k2']);
+  });
+
+  test.each([
+    ['goes on beyond 2^32, as seen from the last before it', 2 ** 32 - 1, ['k1', 'k2']],
+    ['has begun again at 0', 0, ['k1', 'k2', 'k3']],
+    ['is further on than that', 1, ['k1', 'k2', 'k3', 'k4']],
+    ['is not told', null, []],
+  ])('a count that %s', async (_, h, keys) => {
+    for (const at of [1, 2, 3, 4]) await placed(`k${at}`, 2 ** 32 - 3 + at);
+    expect(await resolved(h)).toEqual(keys);
   });
 });

@@ -1,0 +1,122 @@
+// Handing back through client sessions: each is unavailable meanwhile, so that what it sends to the own account goes to the user's
+// other resources, or to offline storage; after that it is as it was.
+
+import type { Clock, Timer } from '../clock.ts';
+import { isRefusal } from '../refusal.ts';
+import type { Failure } from './client-logins.ts';
+import type { ClientSession } from './client-session.ts';
+import type { GiveBackRequest } from './link.ts';
+import { cover } from './returned.ts';
+import type { SendResult } from './session.ts';
+
+/** A session, and how it was shown last, to be shown so again; null: it has no presence. */
+export interface Shown {
+  session: ClientSession;
+  presence: string | null;
+}
+
+export interface HandBackParts {
+  clock: Clock;
+  /** The user's session that stands. */
+  held: (user: string) => Shown | undefined;
+  /** One just for handing back. */
+  open: (user: string) => Promise<Shown | Failure | { kind: 'gone' }>;
+  /** Runs when the user has nothing else to do. */
+  inTurn: (user: string, act: () => Promise<void>) => Promise<void>;
+}
+
+/** After the last stanza that was handed back. */
+const hidingMs = 2_000;
+/** At a stop, for a server that does not answer. */
+const stopMs = 3_000;
+const unavailable = '<presence type="unavailable"/>';
+
+export class HandBack {
+  readonly #parts: HandBackParts;
+  /** Users whose session has been made unavailable, and not been seen to be available again, however it broke since. */
+  readonly #hidden = new Set<string>();
+  /** Until it appears again. */
+  readonly #timers = new Map<string, Timer>();
+  /** Made for handing back only. */
+  readonly #passing = new Set<ClientSession>();
+
+  constructor(parts: HandBackParts) {
+    this.#parts = parts;
+  }
+
+  async giveBack(request: GiveBackRequest): Promise<SendResult> {
+    const covered = cover(request);
+    if (isRefusal(covered)) return { kind: 'refused', condition: covered.condition, text: covered.text };
+    const { to: user, key } = request;
+    const { held, open, clock, inTurn } = this.#parts;
+    let shown = held(user);
+    if (!shown) {
+      const opened = await open(user);
+      if ('kind' in opened) return opened.kind === 'gone' ? { kind: 'lost' } : opened;
+      this.#passing.add(opened.session);
+      shown = opened;
+    }
+    const { session } = shown;
+    if (session.isAvailable) {
+      this.#hidden.add(user);
+      if (!(await session.show(unavailable))) return { kind: 'lost' };
+    }
+    this.#wait(user);
+    const result = await session.send(covered, key, true);
+    this.#wait(
+      user,
+      clock.after(hidingMs, () => void inTurn(user, () => this.#appear(user, session))),
+    );
+    return result;
+  }
+
+  /** Whether a session that was found again has to be shown again. */
+  isHidden(user: string): boolean {
+    return this.#hidden.has(user);
+  }
+
+  /** The session is wanted for more than handing back, and is shown, or ended, by whoever wants it. */
+  taken(user: string, session: ClientSession): void {
+    this.#wait(user);
+    this.#passing.delete(session);
+  }
+
+  /** It is available for sure. */
+  appeared(user: string): void {
+    this.#hidden.delete(user);
+  }
+
+  /** Its connection has ended; `forGood`: the session, too. */
+  closed(user: string, session: ClientSession, forGood: boolean): void {
+    this.#wait(user);
+    this.#passing.delete(session);
+    if (forGood) this.#hidden.delete(user);
+  }
+
+  /** Who is hidden now shows itself before the gateway goes. */
+  async stop(): Promise<void> {
+    const { clock, inTurn, held } = this.#parts;
+    const appearing = [...this.#timers.keys()].map((user) => {
+      this.#wait(user);
+      const session = held(user)?.session;
+      return session && !this.#passing.has(session) && inTurn(user, () => this.#appear(user, session));
+    });
+    if (appearing.length === 0) return;
+    await Promise.race([Promise.all(appearing), new Promise<void>((resolve) => clock.after(stopMs, resolve))]);
+  }
+
+  /** Nothing more has been handed back: as it was. */
+  async #appear(user: string, session: ClientSession): Promise<void> {
+    const shown = this.#parts.held(user);
+    if (shown?.session !== session || session.isAvailable) return;
+    this.#timers.delete(user);
+    if (this.#passing.has(session)) await session.leave();
+    else if (shown.presence !== null && (await session.show(shown.presence))) this.appeared(user);
+  }
+
+  #wait(user: string, timer?: Timer): void {
+    this.#timers.get(user)?.cancel();
+    if (timer) this.#timers.set(user, timer);
+    else this.#timers.delete(user);
+  }
+}

@@ -1,0 +1,132 @@
+// Client sessions (attach: client) against a server that the test turns: what they show after a broken connection, and both counts.
+
+import type { Element } from 'ltx';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
+import { ClientLink } from '../../src/xmpp/client-link.ts';
+import type { SessionMemory } from '../../src/xmpp/session-memory.ts';
+import { account, FakeC2s, type FakeC2sOptions } from './fake-c2s.ts';
+import { recordingLog, until } from './support.ts';
+
+const user = 'bob@example.com';
+const presence = '<presence><priority>0</priority></presence>';
+const attach = { user: account.user, resource: 'mqtt', carbons: false, presence };
+const original =
+  '<message from="alice@example.com/pc" to="bob@example.com" type="chat" id="m1"><body>hi</body></message>';
+const handBack = { to: user, key: 'k1', stamp: '2026-01-02T03:04:05.000Z', stanza: original };
+
+/** What a ledger would keep, in memory. */
+function memory() {
+  const links = new Map<string, { epoch: string; h: number }>();
+  const placed = new Map<string, number>();
+  const kept: SessionMemory = {
+    position: async (link) => links.get(link) ?? null,
+    read: async (link, epoch, h) => {
+      const there = links.get(link);
+      if (there?.epoch !== epoch || h > there.h) links.set(link, { epoch, h });
+    },
+    placed: async (_, key, n) => void placed.set(key, n),
+    resolved: async () => [],
+    forgotten: () => {},
+  };
+  return { kept, links, placed };
+}
+
+async function stage(options: FakeC2sOptions = {}) {
+  const fake = new FakeC2s(options);
+  const port = await fake.listen();
+  const { log, lines } = recordingLog();
+  const disk = memory();
+  const link = new ClientLink({
+    target: { host: '127.0.0.1', port, domain: account.domain, security: 'none' },
+    ...{ resource: 'mqtt', perSecond: 1_000, archiveEveryMs: 60_000, limits: {}, clock: systemClock, log },
+    credentialOf: async () => ({ kind: 'found', credential: { password: account.password } }),
+    memory: disk.kept,
+  });
+  const heard: Element[] = [];
+  const lost: string[] = [];
+  link.onStanza = (stanza, _, accepted) => {
+    heard.push(stanza);
+    accepted();
+  };
+  link.onLost = (jid) => lost.push(jid);
+  const up = new Promise<void>((resolve) => {
+    link.onUp = () => resolve();
+  });
+  link.start();
+  await up;
+  onTestFinished(async () => {
+    await link.stop();
+    await fake.close();
+  });
+  const session = () => [...fake.sessions.values()].at(-1)!;
+  /** Every connection breaks, and the same session is asked for again. */
+  const breakOff = async () => {
+    const before = lost.length;
+    fake.hangUp();
+    await until(() => lost.length > before, 'the loss');
+    return (await link.attach([attach]))[0];
+  };
+  return { fake, link, disk, heard, lost, lines, session, breakOff };
+}
+
+describe('a session that hands back is unavailable meanwhile', () => {
+  test('and shows itself again when its connection breaks before it would have', async () => {
+    const { link, session, breakOff } = await stage();
+    expect((await link.attach([attach]))[0]).toMatchObject({ kind: 'attached', resumed: false });
+    expect(session().shown).toBe('available');
+    expect(await link.giveBack(handBack)).toEqual({ kind: 'processed' });
+    expect(session().shown).toBe('unavailable');
+    expect(await breakOff()).toMatchObject({ kind: 'attached', resumed: true });
+    expect(session().shown).toBe('available');
+  });
+
+  test('and does so before the gateway stops', async () => {
+    const { link, session } = await stage();
+    await link.attach([attach]);
+    await link.giveBack(handBack);
+    await link.stop();
+    expect(session().shown).toBe('available');
+  });
+
+  test('while one that has not handed back is shown once, whatever its connection does', async () => {
+    const { fake, link, breakOff } = await stage();
+    await link.attach([attach]);
+    await breakOff();
+    expect(fake.heard.filter((text) => text.startsWith('<presence'))).toHaveLength(1);
+  });
+});
+
+describe("the server's proof of the password (RFC 5802 §5)", () => {
+  test.each(['success', 'challenge'] as const)('is taken in a %s', async (proofIn) => {
+    const { link } = await stage({ proofIn });
+    expect((await link.attach([attach]))[0]).toMatchObject({ kind: 'attached' });
+  });
+
+  test.each(['success', 'challenge'] as const)('is looked at in a %s', async (proofIn) => {
+    const { link } = await stage({ proofIn, password: 'another' });
+    expect((await link.attach([attach]))[0]).toMatchObject({ kind: 'refused' });
+  });
+});
+
+test('both counts begin again at 0 behind 2^32 - 1 (XEP-0198 §4), and nothing is lost or taken for an error', async () => {
+  const { fake, link, disk, heard, session, breakOff } = await stage();
+  await link.attach([attach]);
+  // As after years.
+  session().counted = 2 ** 32 - 2;
+  session().sent = 2 ** 32 - 2;
+  const known = disk.links.get(`c2s/${user}`)!;
+  disk.links.set(`c2s/${user}`, { ...known, h: 2 ** 32 - 2 });
+  await breakOff();
+  const message = (n: number) => `<message id="m${n}" to="alice@example.com"/>`;
+  for (const n of [1, 2, 3])
+    expect(await link.send(`${user}/mqtt`, message(n), `k${n}`)).toEqual({ kind: 'processed' });
+  expect(session().counted).toBe(1);
+  for (const n of [1, 2, 3]) fake.sendStanza(`<message from='alice@example.com' id='a${n}'><body>x</body></message>`);
+  await until(() => heard.length === 3, 'the messages');
+  await new Promise((resolve) => setImmediate(resolve));
+  fake.send("<r xmlns='urn:xmpp:sm:3'/>");
+  await until(() => fake.heard.some((text) => text.startsWith('<a ') && text.includes('h="1"')), 'the ack');
+  expect(await breakOff()).toMatchObject({ kind: 'attached', resumed: true });
+  expect(fake.heard.filter((text) => text.startsWith('<resume ')).at(-1)).toContain('h="1"');
+});
