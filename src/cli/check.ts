@@ -139,12 +139,12 @@ async function lookAtBroker(
   app: string | undefined,
   examine: typeof import('../gateway-doctor.ts').examineBrokerOf,
 ): Promise<Finding[]> {
-  const { root, username } = config.mqtt;
+  const { url, root, username } = config.mqtt;
   const password = process.env.CROSSFADE_APP_PASSWORD;
   if (app !== undefined && password === undefined)
     throw new CliFault(exitCodes.usage, '--app needs the password of that account in CROSSFADE_APP_PASSWORD');
   const facts = await examine(config, app === undefined ? undefined : { username: app, password: password ?? '' });
-  return brokerFindings(facts, { root, username, maxStanzaBytes: config.xmpp.maxStanzaBytes, app });
+  return brokerFindings(facts, { url, root, username, maxStanzaBytes: config.xmpp.maxStanzaBytes, app });
 }
 
 const marks: Record<Level, string> = { ok: 'ok    ', warning: 'warn  ', fault: 'FAULT ', unknown: '-     ' };

@@ -1,12 +1,14 @@
 // What the facts about the broker mean for an operator. Pure.
 
 import type { AppFacts, BrokerFacts } from '../mqtt/examination.ts';
+import { shownUrl } from '../mqtt/fault.ts';
 import type { QueueTrial } from '../mqtt/queue-trial.ts';
 import { type Finding, ok } from './finding.ts';
 import { weaknessesOf } from './weaknesses.ts';
 
 /** As the configuration has it. */
 export interface BrokerWanted {
+  url: string;
   root: string;
   username: string;
   maxStanzaBytes: number;
@@ -17,8 +19,10 @@ export interface BrokerWanted {
 const printed = 'crossfade check --print-config mosquitto prints the lines';
 
 export function brokerFindings(facts: BrokerFacts, wanted: BrokerWanted): Finding[] {
-  if (facts.fault !== undefined)
-    return [{ id: 'broker.login', level: 'fault', what: facts.fault, why: 'nothing can be published or received' }];
+  if (facts.fault !== undefined) {
+    const what = `the account ${wanted.username} cannot log in at ${shownUrl(wanted.url)}: ${facts.fault}`;
+    return [{ id: 'broker.login', level: 'fault', what, why: 'nothing can be published or received' }];
+  }
   return [
     ok('broker.login', `the account ${wanted.username} is in, over MQTT ${facts.mqtt5 ? '5' : '3.1.1'}`),
     ...version(facts),

@@ -82,6 +82,10 @@ api_permissions:
       - oauth_issue_token
 
 oauth_access: all
+
+# In place of Debian's list, which switches X-OAUTH2 off: that is how tokens log in.
+disable_sasl_mechanisms:
+  - "digest-md5"
 `;
 }
 

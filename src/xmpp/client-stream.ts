@@ -218,8 +218,11 @@ export class ClientStream {
   #logIn(features: Element, { user, credential }: NonNullable<ClientStreamOptions['login']>): void {
     const offered = elementsOf(childOf(features, 'mechanisms', NS_SASL) ?? features).map((one) => one.getText());
     const mechanism = chooseMechanism(offered, user, credential, this.#isSecure);
-    if (!mechanism)
-      return this.#close('auth', 'invalid-mechanism', `the server offers no login that fits: ${offered.join(', ')}`);
+    if (!mechanism) {
+      const wanted = 'token' in credential ? 'a token (X-OAUTH2)' : 'a password';
+      const text = `the server offers no login for ${wanted}, only: ${offered.join(', ') || 'none'}`;
+      return this.#close('auth', 'invalid-mechanism', text);
+    }
     this.#mechanism = mechanism;
     this.#stage = 'sasl';
     // An empty one would have to be `=` (RFC 6120 §6.4.2); no mechanism here begins so.

@@ -29,7 +29,10 @@ const broker: BrokerFacts = {
   gateway: { in: true, out: true, presence: true },
   app: { readsOwn: true, readsOthers: false, writesOwn: true, writesForeign: [] },
 };
-const wantedOfBroker = { root: 'chat', username: 'crossfade', maxStanzaBytes: 262_144, app: 'bob' };
+const wantedOfBroker = {
+  ...{ url: 'mqtt://user:pw@broker.example.com', root: 'chat', username: 'crossfade' },
+  ...{ maxStanzaBytes: 262_144, app: 'bob' },
+};
 const notOk = (findings: { id: string; level: string }[]) =>
   findings.filter(({ level }) => level !== 'ok').map(({ id, level }) => `${level} ${id}`);
 
@@ -112,6 +115,11 @@ test.each([
   const [finding] = queueFindings(trial, { offlineWindow: 500 });
   expect(finding).toMatchObject({ id: 'broker.queue', level });
   if (level === 'warning' || level === 'fault') expect(finding?.todo).toContain('max_queued_messages 100000');
+});
+
+test('who cannot log in is told where, without what stands there of a password', () => {
+  const [finding] = brokerFindings({ ...broker, fault: 'nothing listens there' }, wantedOfBroker);
+  expect(finding?.what).toBe('the account crossfade cannot log in at mqtt://broker.example.com: nothing listens there');
 });
 
 test('whatever is a fault or a warning says why it matters or what to do', () => {

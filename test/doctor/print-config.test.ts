@@ -69,6 +69,7 @@ test('with client sessions the module is in none of the lines; ejabberd is told 
   expect(tokens.append_host_config[xmpp.domain].modules).toHaveProperty('mod_admin_extra');
   expect(tokens).toMatchObject({
     oauth_access: 'all',
+    disable_sasl_mechanisms: ['digest-md5'],
     api_permissions: { 'tokens for Crossfade': { what: ['check_account', 'oauth_issue_token'] } },
   });
 });

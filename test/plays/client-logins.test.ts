@@ -1,6 +1,7 @@
 // Play: the ways in for client sessions, on real servers: TLS from the first byte or later, a password, or a token of ejabberd's.
 
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { credentialSource } from '../../src/credentials.ts';
@@ -77,6 +78,21 @@ describe.each([
       kind: 'absent',
       text: 'ejabberd has no account stranger@example.com',
     });
+  });
+
+  test('where it has the login for tokens switched off, as in Debian’s configuration, that is said', async () => {
+    const off = await startEjabberd({ ...options, tokens: true });
+    try {
+      const file = join(off.dir, 'ejabberd.yml');
+      await writeFile(file, `disable_sasl_mechanisms: [ digest-md5, X-OAUTH2 ]\n${await readFile(file, 'utf8')}`);
+      await off.eval('ok = ejabberd_config:reload()');
+      const text = expect.stringMatching(/no login for a token \(X-OAUTH2\), only: .*SCRAM-SHA-1/);
+      const refused = { kind: 'closed', closed: { by: 'auth', condition: 'invalid-mechanism', text } };
+      expect(await visit(off, { token: 'any' })).toEqual(refused);
+      expect(await visit(off, password)).toEqual(read);
+    } finally {
+      await off.stop();
+    }
   });
 
   test('what its API refuses is said with what to do', async () => {
