@@ -13,11 +13,19 @@ export interface Clock {
   random(): number;
 }
 
+/** What setTimeout is asked to wait beyond this (24.8 days) it does not wait at all. */
+const longestMs = 2 ** 31 - 1;
+
 /** A timer of it keeps no process alive: what has closed its links and files ends at once, whatever was still planned. */
 export const systemClock: Clock = {
   now: Date.now,
   after(delayMs, task) {
-    const handle = setTimeout(task, delayMs).unref();
+    let handle: NodeJS.Timeout;
+    const wait = (leftMs: number) => {
+      const rest = leftMs - longestMs;
+      handle = (rest > 0 ? setTimeout(wait, longestMs, rest) : setTimeout(task, leftMs)).unref();
+    };
+    wait(delayMs);
     return { cancel: () => clearTimeout(handle) };
   },
   random: Math.random,

@@ -45,6 +45,8 @@ export class BatchedLedger implements Ledger {
   #trouble: string | null = null;
   #pump: Promise<void> | undefined;
   #closed: Error | undefined;
+  /** The last try of a batch has failed, so nothing behind it may be written: a link would count as read what is not here. */
+  #givenUp: Error | undefined;
   /** While waiting to try a failed commit again: ends the wait. */
   #retryNow: (() => void) | undefined;
 
@@ -170,6 +172,7 @@ export class BatchedLedger implements Ledger {
 
   /** Tries until it is written; an error only when the ledger is closed before that. */
   async #commit(calls: Call[]): Promise<Result[] | Error> {
+    if (this.#givenUp) return this.#givenUp;
     for (let delayMs = firstRetryMs; ; delayMs = Math.min(delayMs * 2, maxRetryMs)) {
       const lastTry = this.#closed !== undefined;
       try {
@@ -187,7 +190,10 @@ export class BatchedLedger implements Ledger {
         }
         this.#trouble = text;
         if (error instanceof EngineGone) this.#closed ??= error;
-        if (error instanceof EngineGone || lastTry) return new Error(`not written: ${text}`, { cause: error });
+        if (error instanceof EngineGone || lastTry) {
+          this.#givenUp = new Error(`not written: ${text}`, { cause: error });
+          return this.#givenUp;
+        }
         await this.#pause(delayMs);
       }
     }

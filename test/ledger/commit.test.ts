@@ -5,6 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Clock } from '../../src/clock.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
+import type { Gate } from '../../src/ledger/local-engine.ts';
 import { type Log, silentLog } from '../../src/log.ts';
 import { accept, draft, localLedger } from './bench.ts';
 
@@ -197,6 +198,22 @@ describe('a commit that fails', () => {
     expect((await waiting).kind).toBe('new');
     expect(ledger.writable).toBe(true);
     expect((await ledger.do('counts', {})).toMqtt).toMatchObject({ accepted: 1, acked: 1 });
+  });
+
+  test('at closing is not written before one that failed: a link would be read further than what is here', async () => {
+    let tries = 0;
+    const gate: Gate = async (step) => {
+      if (step === 'commit' && ++tries <= 2) throw new Error('database or disk is full');
+    };
+    const ledger = localLedger(db, gate, { clock: new HandClock() });
+    const position = (n: number) => ({ link: 'link', epoch: 'one', n });
+    const first = ledger.accept(() => draft({ position: position(1) }));
+    expect(await isPending(first.outcome)).toBe(true);
+    const second = ledger.accept(() => draft({ position: position(2) }));
+    const outcomes = Promise.allSettled([first.outcome, second.outcome]);
+    await ledger.close();
+    expect((await outcomes).map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect(await localLedger(db).do('position', { link: 'link' })).toBeNull();
   });
 
   test('at closing is tried once more, then what is left rejects', async () => {
