@@ -45,7 +45,9 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
   const closing: (() => Promise<void> | void)[] = [() => ledger.close()];
   let stopped: Stopped = null;
   const stop = async () => {
-    for (const close of closing.splice(0).reverse()) await close();
+    // Whatever one of them cannot do, the others are closed all the same: a link left open would keep the process.
+    const failed = (error: unknown) => log.error({ event: 'gateway.close-failed', error: String(error) });
+    for (const close of closing.splice(0).reverse()) await Promise.resolve().then(close).catch(failed);
     return stopped;
   };
   try {

@@ -2,7 +2,7 @@
 
 import type { Core } from './core.ts';
 import type { Pressure } from './flow/pressure.ts';
-import type { Lane, Ledger } from './ledger/ledger.ts';
+import type { Counts, Lane, Ledger } from './ledger/ledger.ts';
 import type { Log } from './log.ts';
 
 type ByLane = Record<Lane, number>;
@@ -13,8 +13,8 @@ export type Stopped = {
   drained: ByLane;
   /** Out, and not answered in the drain time. */
   unanswered: ByLane;
-  /** What the ledger takes up after the next start, these included. */
-  waiting: ByLane;
+  /** What the ledger takes up after the next start, these included; absent where its thread has ended. */
+  waiting?: ByLane;
   /** Why the last commits could not be made: what they held was acknowledged to nobody. */
   unwritten?: string;
 } | null;
@@ -41,9 +41,11 @@ export async function drain({ core, pressure, ledger, log }: Parts, drainMs: num
     );
   pressure.stop();
   // In line behind all that was taken: it is on disk now, and its acknowledgements go before the links do.
-  const counts = await ledger.do('counts', {});
+  const counts = await ledger.do('counts', {}).catch(() => null);
   await new Promise((resolve) => setImmediate(resolve));
-  const waitingOf = ({ accepted, sent, acked }: (typeof counts)[Lane]) => accepted + sent + acked;
+  const unwritten = ledger.trouble ?? undefined;
+  if (!counts) return { drained, unanswered, unwritten };
+  const waitingOf = ({ accepted, sent, acked }: Counts[Lane]) => accepted + sent + acked;
   const waiting = { toMqtt: waitingOf(counts.toMqtt), toXmpp: waitingOf(counts.toXmpp) };
-  return { drained, unanswered, waiting, ...(ledger.trouble !== null && { unwritten: ledger.trouble }) };
+  return { drained, unanswered, waiting, unwritten };
 }

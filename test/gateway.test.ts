@@ -3,6 +3,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Worker } from 'node:worker_threads';
 import { afterEach, expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { loadConfig } from '../src/config.ts';
@@ -20,7 +21,9 @@ afterEach(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-test('where the server could not queue copies for a user, a gap is opened before that is acknowledged', async () => {
+const { log, lines } = recordingLog();
+
+async function start(): Promise<Gateway> {
   dir = await mkdtemp(join(tmpdir(), 'crossfade-gateway-'));
   const component = { port: await server.listen(), domain: 'gw.example.com', secret: server.secret };
   const file = join(dir, 'crossfade.yaml');
@@ -30,13 +33,19 @@ test('where the server could not queue copies for a user, a gap is opened before
     admin: { listen: '127.0.0.1:0', token },
   };
   await writeFile(file, stringify(config), { mode: 0o600 });
-  const { log, lines } = recordingLog();
-  gateway = await startGateway(loadConfig({ file, env: {} }), { log });
+  lines.length = 0;
+  const started = await startGateway(loadConfig({ file, env: {} }), { log });
+  gateway = started;
   // What is missed is counted from here on: the beginning of an epoch is a gap of its own.
   await vi.waitFor(() => expect(lines).toContainEqual(expect.objectContaining({ event: 'gateway.ready' })), {
     timeout: 10_000,
   });
-  const bob = new URL('/api/v1/users/bob%40example.com', gateway.adminUrl).href;
+  return started;
+}
+
+test('where the server could not queue copies for a user, a gap is opened before that is acknowledged', async () => {
+  const { adminUrl } = await start();
+  const bob = new URL('/api/v1/users/bob%40example.com', adminUrl).href;
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
   const moved = await fetch(`${bob}/phase`, {
     ...{ method: 'PUT', headers },
@@ -50,4 +59,19 @@ test('where the server could not queue copies for a user, a gap is opened before
   await vi.waitFor(() => expect(server.acked).toBe(n), { timeout: 10_000 });
   // The played server has no archive.
   await vi.waitFor(async () => expect(await archive()).toMatchObject({ missed: { reason: 'no-archive' } }));
+});
+
+test('when the thread of the ledger ends, a stop closes every link all the same, and says what was not written', async () => {
+  const threads: Worker[] = [];
+  const isLedgers = (thread: Worker) => void threads.push(thread);
+  process.on('worker', isLedgers);
+  const { stop, failed } = await start();
+  process.off('worker', isLedgers);
+  await threads[0]!.terminate();
+  expect((await failed).message).toContain('the thread of the ledger ended');
+  const stopped = await stop();
+  expect(stopped).toMatchObject({ unwritten: expect.stringContaining('the thread of the ledger ended') });
+  expect(stopped?.waiting).toBeUndefined();
+  expect(server.hangUps).toBe(1);
+  expect(lines).not.toContainEqual(expect.objectContaining({ event: 'gateway.close-failed' }));
 });
