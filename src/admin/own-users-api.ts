@@ -1,6 +1,6 @@
 // The users of the component's own domain on the admin side: added, changed and removed while the gateway runs, and their contacts.
 
-import type { OwnChange } from '../migration/own-users.ts';
+import type { OwnChange, OwnUser } from '../migration/own-users.ts';
 import { changeProfile } from '../migration/profile.ts';
 import { nameOfStanding, type SubscriptionPolicy, subscriptionPolicies } from '../migration/subscription.ts';
 import { isRefusal, type Refusal, refuse } from '../refusal.ts';
@@ -99,16 +99,20 @@ async function put(parts: OwnUsersApiParts, { params, body }: Asked): Promise<An
       'not-acceptable',
       `${jid} would share the gateway's own account at the broker; give the gateway another one (mqtt.username)`,
     );
-  const profile = body.profile === undefined ? undefined : changeProfile(own.get(jid)?.profile ?? {}, body.profile);
-  if (isRefusal(profile)) return profile;
-  const wanted: OwnChange = {
-    ...('subscriptions' in body && {
-      subscriptions: (body.subscriptions ?? undefined) as SubscriptionPolicy | undefined,
-    }),
-    ...(body.listed !== undefined && { listed: body.listed === true }),
-    ...(profile && { profile }),
+  const decide = (now: OwnUser | undefined): OwnChange | Refusal => {
+    const profile = body.profile === undefined ? undefined : changeProfile(now?.profile ?? {}, body.profile);
+    if (isRefusal(profile)) return profile;
+    return {
+      ...('subscriptions' in body && {
+        subscriptions: (body.subscriptions ?? undefined) as SubscriptionPolicy | undefined,
+      }),
+      ...(body.listed !== undefined && { listed: body.listed === true }),
+      ...(profile && { profile }),
+    };
   };
-  const { user, isNew } = await own.put(jid, wanted, { who: operator, reason: String(body.reason) });
+  const changed = await own.put(jid, decide, { who: operator, reason: String(body.reason) });
+  if (isRefusal(changed)) return changed;
+  const { user, isNew } = changed;
   return { status: isNew ? 201 : 200, body: { jid, ...viewOwn(parts, user) } };
 }
 

@@ -1,6 +1,6 @@
 // out/request of the component's own users: their roster and their profile, which no legacy server keeps for them.
 
-import type { OwnUsers } from '../migration/own-users.ts';
+import type { OwnUser, OwnUsers } from '../migration/own-users.ts';
 import { changeProfile } from '../migration/profile.ts';
 import { nameOfStanding } from '../migration/subscription.ts';
 import type { Payload } from '../mqtt/message.ts';
@@ -51,13 +51,16 @@ export class OwnRequests {
   async #profile(jid: string, { set, ...rest }: Payload): Promise<Payload | Refusal> {
     const unknown = unknownField(rest);
     if (unknown) return unknown;
+    const unheard = refuse('item-not-found', `${jid} is not known here`);
     const user = this.#own.get(jid);
-    if (!user) return refuse('item-not-found', `${jid} is not known here`);
+    if (!user) return unheard;
     if (set === undefined) return { request: 'profile', profile: user.profile };
-    const profile = changeProfile(user.profile, set);
-    if (isRefusal(profile)) return profile;
-    await this.#own.put(jid, { profile }, { who: jid, reason: 'by the app' });
-    return { request: 'profile', profile };
+    const decide = (now: OwnUser | undefined) => {
+      const profile = now ? changeProfile(now.profile, set) : unheard;
+      return isRefusal(profile) ? profile : { profile };
+    };
+    const changed = await this.#own.put(jid, decide, { who: jid, reason: 'by the app' });
+    return isRefusal(changed) ? changed : { request: 'profile', profile: changed.user.profile };
   }
 }
 

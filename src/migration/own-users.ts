@@ -4,10 +4,11 @@
 import type { Clock } from '../clock.ts';
 import type { AuditNote, Ledger } from '../ledger/ledger.ts';
 import type { OwnUserRow } from '../ledger/own.ts';
-import { type Refusal, refuse } from '../refusal.ts';
+import { isRefusal, type Refusal, refuse } from '../refusal.ts';
 import { escapeLocal, parseJid, unescapeLocal } from '../xmpp/jid.ts';
 import type { Profile } from './profile.ts';
 import { isNothing, type Standing, type SubscriptionPolicy } from './subscription.ts';
+import { Turns } from './turns.ts';
 import type { Users } from './users.ts';
 
 export interface OwnUser {
@@ -39,13 +40,12 @@ const pageSize = 10_000;
 /** A stranger costs a row by asking, so there is an end to it. */
 const maxAsking = 1_000;
 const maxContacts = 100_000;
-/** Open entries are counted up to here when somebody is to be removed. */
-const maxCounted = 1_000;
 
 export class OwnUsers {
   readonly #parts: OwnUsersParts;
   readonly #users = new Map<string, OwnUser>();
   readonly #contacts = new Map<string, Map<string, Standing>>();
+  readonly #turns = new Turns<string>();
 
   /** A user was added, or something that contacts see, or are told, was changed. */
   onChanged: (jid: string, isNew: boolean) => void = () => {};
@@ -147,26 +147,41 @@ export class OwnUsers {
     return refuse('not-acceptable', `"${jid.slice(0, 200)}" is not an address such as name@${domain}`);
   }
 
-  /** Adds a user, or changes what is set for it. `jid` is prepared, and `refusal` has nothing against it. Answers with whether it is new. */
-  async put(jid: string, change: OwnChange, note: Note): Promise<{ user: OwnUser; isNew: boolean }> {
+  /**
+   * Adds a user, or changes what is set for it, as `decide` says when it is its turn: two changes at once would each be made from what
+   * was before both. `jid` is prepared, and `refusal` has nothing against it. Answers with whether it is new.
+   */
+  put(
+    jid: string,
+    decide: (now: OwnUser | undefined) => OwnChange | Refusal,
+    note: Note,
+  ): Promise<{ user: OwnUser; isNew: boolean } | Refusal> {
+    return this.#turns.take(jid, async () => {
+      const before = this.#users.get(jid);
+      const change = decide(before);
+      return isRefusal(change) ? change : await this.#put(jid, before, change, note);
+    });
+  }
+
+  async #put(jid: string, before: OwnUser | undefined, change: OwnChange, note: Note) {
     const { users, ledger, clock } = this.#parts;
-    const before = this.#users.get(jid);
     const at = clock.now();
-    const next: OwnUser = { ...(before ?? fromRow(jid, undefined, true)), ...change, changedAt: at };
+    const user: OwnUser = { ...(before ?? fromRow(jid, undefined, true)), ...change, changedAt: at };
     const what = before ? 'user.set' : 'user.add';
     const detail = Object.keys(change).join(', ') || undefined;
-    await ledger.do('putOwnUser', { row: toRow(next), audit: { ...note, at, what, user: jid, detail } });
-    // Removed meanwhile: it does not come back by that.
-    if (before && !this.#users.has(jid)) return { user: next, isNew: false };
+    await ledger.do('putOwnUser', { row: toRow(user), audit: { ...note, at, what, user: jid, detail } });
     if (!before) await users.addOwn(jid);
-    this.#users.set(jid, next);
-    // Not while it is being removed.
-    if (users.get(jid)) this.onChanged(jid, before === undefined);
-    return { user: next, isNew: before === undefined };
+    this.#users.set(jid, user);
+    this.onChanged(jid, before === undefined);
+    return { user, isNew: before === undefined };
   }
 
   /** Ends a user that an operator has added. Refused while messages wait: they would wait for ever. */
-  async remove(jid: string, note: Note): Promise<OwnUser | Refusal> {
+  remove(jid: string, note: Note): Promise<OwnUser | Refusal> {
+    return this.#turns.take(jid, () => this.#remove(jid, note));
+  }
+
+  async #remove(jid: string, note: Note): Promise<OwnUser | Refusal> {
     const { users, ledger, clock } = this.#parts;
     const user = this.#users.get(jid);
     if (!user) return refuse('item-not-found', `${jid} is not known here`);
@@ -177,7 +192,7 @@ export class OwnUsers {
       );
     // From here on nothing is accepted for it, so what is counted is all there is.
     const taken = users.takeOut(jid);
-    const { piles } = await ledger.do('piles', { user: jid, limit: maxCounted });
+    const { piles } = await ledger.do('piles', { user: jid, limit: Number.MAX_SAFE_INTEGER });
     const left = piles.reduce((sum, { state, count, sole }) => sum + (state === 'acked' ? sole : count), 0);
     if (left > 0) {
       if (taken) users.putBack(taken);

@@ -4,6 +4,7 @@ import type { AuditRow, Ledger, UserRow } from '../ledger/ledger.ts';
 import { isOpenToApps, type Phase } from './phase.ts';
 import { type Rest, RestingUsers } from './resting.ts';
 import type { Shown } from './shown.ts';
+import { Turns } from './turns.ts';
 import type { LegacyLogin } from './wanted.ts';
 
 /** The steps of a move, in order: those of a rollback, then the one of every move, bringing the server to what is wanted. */
@@ -73,8 +74,7 @@ export class Users {
   readonly #byJid = new Map<string, User>();
   /** Those of whom nothing but that they are known matters; who is asked for by name moves to the others. */
   readonly #resting = new RestingUsers();
-  /** The last change under way of each user that has one: changes of one user go one after the other. */
-  readonly #writing = new Map<User, Promise<unknown>>();
+  readonly #turns = new Turns<User>();
   /** How often the user's session has gone: a change that was asked for before must not bring it back. */
   readonly #losses = new WeakMap<User, number>();
 
@@ -150,22 +150,14 @@ export class Users {
    * The version counts the changes of phase, for those who watch. Resolves to whether anything was changed.
    */
   async change(user: User, decide: (now: User) => Change | null, at: number, audit?: Note): Promise<boolean> {
-    const before = this.#writing.get(user);
     const losses = this.#losses.get(user);
-    const mine = (async () => {
-      await before;
+    return await this.#turns.take(user, async () => {
       const change = decide(user);
       if (change?.phase !== undefined && user.notifiedAt !== undefined) change.notifiedAt = undefined;
       if (change) await this.#write(user, change, at, audit);
       if (this.#losses.get(user) !== losses) forgetSession(user);
       return change !== null;
-    })();
-    this.#writing.set(user, mine);
-    try {
-      return await mine;
-    } finally {
-      if (this.#writing.get(user) === mine) this.#writing.delete(user);
-    }
+    });
   }
 
   async #write(user: User, change: Change, at: number, audit?: Note): Promise<void> {

@@ -80,7 +80,7 @@ test('where requests are accepted the answer is an entry of its own, and a crash
   await set({ ownSubscriptions: 'ask' });
   await comes(presence('subscribe'));
   // Now they are accepted: whoever waits is answered.
-  await stage.core.ownServer.own.put(bot, { subscriptions: 'accept' }, { who: 'admin', reason: 'open' });
+  await stage.core.ownServer.own.put(bot, () => ({ subscriptions: 'accept' }), { who: 'admin', reason: 'open' });
   await vi.waitUntil(() => sent().includes(`subscribed ${alice}`));
   await comes(presence('subscribe', 'carol@example.com'));
   await vi.waitUntil(() => sent().includes('subscribed carol@example.com'));
@@ -275,11 +275,51 @@ test.each([0, 1, 2])(
     const { own } = stage.core.ownServer;
     const note = { who: 'admin', reason: 'a test' };
     const jid = 'help@gw.example.com';
-    await own.put(jid, {}, note);
+    await own.put(jid, () => ({}), note);
     const removed = own.remove(jid, note);
     for (let turn = 0; turn < turns; turn++) await Promise.resolve();
-    await Promise.all([removed, own.get(jid) && own.put(jid, { profile: { name: 'Help' } }, note)]);
+    const change = { request: 'profile', set: { name: 'Help' } };
+    await Promise.all([removed, own.get(jid) && stage.core.ownServer.request(jid, change)]);
     expect([own.get(jid), stage.core.users.get(jid)]).toEqual([undefined, undefined]);
     expect((await stage.ledger.do('ownUsers', {})).map((row) => row.jid)).not.toContain(jid);
   },
 );
+
+test('two changes of a profile that come together both count', async () => {
+  await set();
+  const change = (id: string, fields: object) => publishes('request', { id, request: 'profile', set: fields });
+  await Promise.all([change('q1', { name: 'Bot' }), change('q2', { about: 'answers' })]);
+  const profile = { name: 'Bot', about: 'answers' };
+  expect(stage.core.ownServer.own.get(bot)?.profile).toEqual(profile);
+  expect(JSON.parse(String(stage.published.at(-1)!.payload))).toEqual({ id: 'q2', request: 'profile', profile });
+  expect(await stage.ledger.do('ownUsers', {})).toMatchObject([{ jid: bot, profile: JSON.stringify(profile) }]);
+});
+
+test('a user with thousands of entries is not removed while a single one still waits for its app', async () => {
+  await set();
+  const { own } = stage.core.ownServer;
+  const note = { who: 'admin', reason: 'a test' };
+  const jid = 'help@gw.example.com';
+  await own.put(jid, () => ({}), note);
+  const copy = {
+    lane: 'toMqtt',
+    user: jid,
+    peer: alice,
+    channel: 'message',
+    custody: 'copy',
+    at: 0,
+    payload: '{}',
+  } as const;
+  const taken = Array.from({ length: 1_500 }, () =>
+    stage.ledger.accept(() => ({ ...copy, topic: 'chat/x/in/message' })),
+  );
+  await Promise.all(taken.map(({ outcome }) => outcome));
+  await Promise.all(taken.map(({ seq }) => stage.ledger.do('answered', { seq, at: 1 })));
+  const { seq, outcome } = stage.ledger.accept(() => ({ ...copy, custody: 'sole', topic: 'chat/x/in/message' }));
+  await outcome;
+  await stage.ledger.do('parked', { seq, at: 1 });
+  expect(await own.remove(jid, note)).toMatchObject({
+    name: 'conflict',
+    text: expect.stringContaining('one open entry'),
+  });
+});
