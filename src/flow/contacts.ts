@@ -117,11 +117,7 @@ export class Contacts {
 
   /** The link to the server stands, and all sessions with it. */
   linkResumed(): void {
-    for (const [user, timer] of this.#unanswered) {
-      timer?.cancel();
-      this.#ask(user);
-    }
-    this.#unanswered.clear();
+    for (const user of [...this.#unanswered.keys()]) this.#ask(user);
   }
 
   /** The user has no session any more. */
@@ -163,6 +159,9 @@ export class Contacts {
   }
 
   #ask(user: string): void {
+    // Or a failure of this one would not be tried again.
+    this.#unanswered.get(user)?.cancel();
+    this.#unanswered.delete(user);
     this.#toAsk.add(user);
     this.#next();
   }
@@ -251,7 +250,8 @@ export class Contacts {
     const { clock } = this.#parts;
     const last = this.#sets.get(user);
     if (this.#stopped || last?.next || !this.#isHere(user)) return;
-    const waitMs = (last?.at ?? 0) + betweenSetsMs - clock.now();
+    // A clock that was put back must not make it wait for the time that is gone.
+    const waitMs = last ? betweenSetsMs - Math.abs(clock.now() - last.at) : 0;
     if (last && waitMs > 0) {
       last.next = clock.after(waitMs, () => {
         last.next = undefined;

@@ -73,8 +73,11 @@ export class Wake {
     const call = this.#calls.get(user) ?? this.#add(user);
     if (!call) return;
     if (call.isBusy) call.hasNews = true;
-    else if (!call.timer)
-      this.#later(user, call, Math.max(gatherMs, call.at + this.#parts.everyMs - this.#parts.clock.now()));
+    else if (!call.timer) {
+      // A clock that was put back must not make it wait for the time that is gone.
+      const sinceMs = Math.abs(this.#parts.clock.now() - call.at);
+      this.#later(user, call, Math.max(gatherMs, this.#parts.everyMs - sinceMs));
+    }
   }
 
   /** A device came online: it has, or will get, all that waits. */

@@ -161,6 +161,19 @@ test('a server that does not answer is asked again, more and more rarely', async
   expect([on.asked, on.probed, on.sets]).toEqual([3, ['probe alice@example.com'], [[]]]);
 });
 
+test('a device that came before the session does not keep the server from being asked again when that does not answer', async () => {
+  on.hasSession = false;
+  on.contacts.deviceOnline(bob);
+  await on.settled();
+  on.hasSession = true;
+  on.roster = null;
+  on.contacts.sessionUp(bob);
+  await on.settled();
+  on.roster = '';
+  await on.turn(10_000);
+  expect([on.asked, on.sets, on.planned]).toEqual([2, [[]], 0]);
+});
+
 test('a new session is asked as if none had failed before, and a stop leaves no retry behind', async () => {
   on.roster = null;
   on.contacts.sessionUp(bob);
@@ -216,6 +229,15 @@ test('a device that flaps ten times a second for ten seconds gets three sets, an
   await on.turn(5_000);
   expect(on.sets.length).toBeLessThanOrEqual(4);
   expect(on.sets.at(-1)).toEqual(['alice@example.com/desk']);
+});
+
+test('a clock that was put back by a day keeps no set back', async () => {
+  on.contacts.deviceOnline(bob);
+  await on.settled();
+  on.now -= 86_400_000;
+  on.contacts.deviceOnline(bob);
+  await on.turn(5_000);
+  expect([on.sets.length, on.planned]).toEqual([2, 0]);
 });
 
 test('the session’s own presence, reflected, is no contact’s; that of another resource of the user is', () => {

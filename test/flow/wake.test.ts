@@ -112,6 +112,15 @@ test('many messages are one call; what comes within the time is one more, with t
   expect(on.told).toHaveLength(2);
 });
 
+test('a clock that was put back by a day holds no call back', async () => {
+  await on.message();
+  await on.turn(1_000);
+  on.now -= 86_400_000;
+  await on.message();
+  await on.turn(31_000);
+  expect(on.told).toHaveLength(2);
+});
+
 const noCalls: [string, () => Promise<unknown>][] = [
   [
     'while a device is online',
