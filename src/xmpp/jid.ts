@@ -97,9 +97,10 @@ export function prepareResource(part: string): string | null {
  * through, as servers do.
  */
 export function prepareDomain(part: string): string | null {
-  if (part.length > maxDomainBytes || Buffer.byteLength(part) > maxDomainBytes) return null;
+  if (part.length > maxDomainBytes) return null;
   const ascii = asciiPart(part, domainTable);
   if (ascii !== undefined && plainDomain.test(ascii)) return ascii;
+  if (Buffer.byteLength(part) > maxDomainBytes) return null;
   const simple = ascii !== undefined && !ascii.includes('xn--') ? ascii : undefined;
   const text = simple ?? (ipv6.test(part) ? part.toLowerCase() : idna(part));
   if (text === null) return null;

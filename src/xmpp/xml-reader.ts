@@ -133,6 +133,12 @@ export class XmlReader extends EventEmitter {
       if (known !== null) return this.#take(known);
     }
     const end = isText && !isTag ? this.#less : this.#tagEnd(chunk, at, isTag);
+    if (isText && !isTag && state === TEXT && this.#depth > 0 && this.#nextAnd(chunk, at) >= end) {
+      // In sax's place, which takes it character by character.
+      this.#sax.textNode += chunk.slice(at, end);
+      this.#afterSlice(end);
+      return end;
+    }
     this.#feed(chunk, at, end);
     const form = this.#form;
     if (isTag && form !== null) this.#forms.learn(chunk.slice(at, end), form, form.kind === 'end' ? [] : this.#values);
@@ -150,9 +156,13 @@ export class XmlReader extends EventEmitter {
     return end;
   }
 
-  #known(chunk: string, at: number): Form | null {
+  #nextAnd(chunk: string, at: number): number {
     if (this.#and < at) this.#and = indexOf(chunk, '&', at);
-    const form = this.#forms.find(chunk, at, Math.min(this.#less, this.#and));
+    return this.#and;
+  }
+
+  #known(chunk: string, at: number): Form | null {
+    const form = this.#forms.find(chunk, at, Math.min(this.#less, this.#nextAnd(chunk, at)));
     if (form?.kind !== 'end') return form;
     const open = this.#sax.tags;
     // Wrong end tags and the root's are for sax.
