@@ -53,10 +53,12 @@ async function main(): Promise<void> {
   }
   let sum: Outcome | undefined;
   for (let seed = first, begun = 0; begun < count; seed++, begun += perStage) {
-    const outcome = await play(seed, Math.min(perStage, count - begun), begun);
+    const faultsHere = Math.min(perStage, count - begun);
+    const outcome = await play(seed, faultsHere, begun);
     sum = sum ? add(sum, outcome) : outcome;
     if (!outcome.isKept && !values.json) {
-      print(`a promise was broken; again: npm run test:faults -- --seed ${seed}`);
+      const only = (values.only ?? []).map((name) => ` --only ${JSON.stringify(name)}`).join('');
+      print(`a promise was broken; again: npm run test:faults -- --seed ${seed} --faults ${faultsHere}${only}`);
       showFound(outcome);
     }
   }

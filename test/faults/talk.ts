@@ -1,7 +1,7 @@
 // The load: contacts and apps that talk to each other all the time, and what each said and saw.
 
-import type { Element } from 'ltx';
 import type { App } from '../harness/app.ts';
+import { archivedBodies } from '../harness/archive.ts';
 import type { Contact, Heard as Message } from '../harness/contact.ts';
 import type { Stage } from '../harness/stage.ts';
 import type { Heard, Sight } from './judge.ts';
@@ -11,7 +11,6 @@ export const users = ['bob', 'carol'];
 
 const betweenMs = 20;
 const patienceMs = 90_000;
-const pageSize = 50;
 
 const jid = (name: string) => `${name}@example.com`;
 
@@ -124,7 +123,7 @@ export class Talk {
   /** All conversations, as the judge wants them. */
   async heard(): Promise<Heard[]> {
     const archives = new Map<string, string[]>();
-    for (const name of [...users, ...contacts]) archives.set(name, await this.#archived(name));
+    for (const name of [...users, ...contacts]) archives.set(name, await archivedBodies(this.#stage, name));
     const heard: Heard[] = [];
     for (const user of users) {
       const entries = await this.#stage.gateway.entries(jid(user));
@@ -195,30 +194,4 @@ export class Talk {
         : [],
     );
   }
-
-  /** The bodies in an account's archive (XEP-0313), asked for by a client without presence. */
-  async #archived(name: string): Promise<string[]> {
-    const client = await this.#stage.legacyClient(name, { priority: null, resource: 'archive' });
-    const bodies: string[] = [];
-    try {
-      for (let after = ''; ; ) {
-        const from = client.inbox.all.length;
-        const page = `<set xmlns='http://jabber.org/protocol/rsm'><max>${pageSize}</max>${after && `<after>${after}</after>`}</set>`;
-        const answer = await client.iq(`<iq type='set'><query xmlns='urn:xmpp:mam:2'>${page}</query></iq>`);
-        const results = client.inbox.all
-          .slice(from)
-          .flatMap((stanza) => stanza.getChild('result', 'urn:xmpp:mam:2') ?? []);
-        for (const result of results) bodies.push(bodyOf(result));
-        const next = answer.getChild('fin', 'urn:xmpp:mam:2')?.getChild('set')?.getChildText('last');
-        if (results.length === 0 || !next) return bodies.filter((body) => body !== '');
-        after = next;
-      }
-    } finally {
-      await client.stop();
-    }
-  }
-}
-
-function bodyOf(result: Element): string {
-  return result.getChild('forwarded', 'urn:xmpp:forward:0')?.getChild('message')?.getChildText('body') ?? '';
 }

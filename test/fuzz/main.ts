@@ -2,8 +2,10 @@
 
 import { parseArgs } from 'node:util';
 import fc from 'fast-check';
+import { startAdminSide } from '../admin/admin-side.ts';
 import type { ServerKind } from '../harness/legacy-server.ts';
 import { servers } from '../harness/servers.ts';
+import { askAdmin } from './admin-api.ts';
 import { HostileScene } from './attach-scene.ts';
 import { besideExpat, payloadsBesideExpat } from './beside-expat.ts';
 import { besideProsody } from './beside-prosody.ts';
@@ -14,12 +16,13 @@ interface Fed {
   fault: string | null;
 }
 
-/** What one seed is fed to: the targets by themselves, beside the parsers of servers, and a server's module. */
+/** What one seed is fed to: the targets by themselves, beside the parsers of servers, the admin API, and a server's module. */
 const feeds: Record<string, (seed: number) => Fed | Promise<Fed>> = {
   ...Object.fromEntries(Object.entries(targets).map(([name, make]) => [name, (seed: number) => feed(make(), seed)])),
   'xml beside expat': (seed) => besideExpat(seed, 5_000),
   'payload beside expat': (seed) => payloadsBesideExpat(seed, 10_000),
   'jid beside prosody': (seed) => besideProsody(seed, 10_000),
+  'admin API': feedAdmin,
   ...Object.fromEntries(
     servers.map((kind) => [`attach protocol of ${kind.name}`, (seed: number) => feedServer(kind, seed)]),
   ),
@@ -73,6 +76,17 @@ async function run(): Promise<void> {
 function feed(property: fc.IPropertyWithHooks<unknown>, seed: number): Fed {
   const { numRuns, failed, counterexample, errorInstance } = fc.check(property, { seed, numRuns: 1_000 });
   return { inputs: numRuns, fault: failed ? `${JSON.stringify(counterexample)}\n${errorInstance ?? ''}` : null };
+}
+
+async function feedAdmin(seed: number): Promise<Fed> {
+  const side = await startAdminSide();
+  const count = 500;
+  const fault = await askAdmin(side.url, { seed, count }).then(
+    () => null,
+    (error: unknown) => String(error),
+  );
+  await side.close();
+  return { inputs: count, fault };
 }
 
 /** Each seed has a server of its own, so that it can be repeated. */

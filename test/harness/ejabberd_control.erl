@@ -24,7 +24,8 @@ eval(Text) ->
     {value, Value, _} = erl_eval:exprs(Expressions, []),
     Value.
 
-%% Returns when every session and room has done what was in its mailbox, and what that has sent to others, too; and the module's process.
+%% Returns when every session and room has done what was in its mailbox, and what that has sent to others, too; and the module's process. What
+%% they have stored is on the disk then: Mnesia's log waits in memory else, and a kill loses it.
 settle() ->
     [begin
          [settle(Pid) || Pid <- ejabberd_sm:get_all_pids()],
@@ -32,6 +33,7 @@ settle() ->
          [catch sys:get_status(Pid) || Host <- ejabberd_option:hosts(), {_, _, Pid} <- mod_muc:get_online_rooms(<<"conference.", Host/binary>>)]
      end || _ <- [1, 2, 3]],
     [catch sys:get_status(Pid) || Host <- ejabberd_option:hosts(), Pid <- [whereis(gen_mod:get_module_proc(Host, mod_crossfade_attach_server))], is_pid(Pid)],
+    catch mnesia:sync_log(),
     ok.
 
 settle(Pid) ->

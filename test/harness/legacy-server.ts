@@ -60,7 +60,7 @@ export interface LegacyServer {
   closeClient(jid: string): Promise<void>;
   /** Resolves when the client is known to have lost its connection, and its session waits to be resumed (XEP-0198). */
   untilPending(jid: string): Promise<void>;
-  /** Resolves when all stanzas that are on their way inside the server have arrived at a connection or in storage. */
+  /** Resolves when all stanzas that are on their way inside the server have arrived at a connection or in storage, on its disk. */
   settle(): Promise<void>;
 }
 
