@@ -3,9 +3,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { leaves, variableOf } from '../src/config-keys.ts';
-import type { Schema } from '../src/config-node.ts';
-import { schema } from '../src/config-schema.ts';
+import { leaves, variableOf } from '../src/config/keys.ts';
+import type { Schema } from '../src/config/node.ts';
+import { schema } from '../src/config/schema.ts';
 import { asyncapi } from '../src/mapping/asyncapi.ts';
 import { compile } from '../src/mapping/compile.ts';
 import type { MappingFile, Path } from '../src/mapping/language.ts';

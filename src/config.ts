@@ -3,14 +3,14 @@
 import { findPackageJSON } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { Ajv, type ErrorObject } from 'ajv';
-import { durationMs, leaves, nodeAt } from './config-keys.ts';
-import type { Schema } from './config-node.ts';
-import { schema } from './config-schema.ts';
-import { ConfigFault, ConfigSource, type Env, sectionOf, type Tree } from './config-source.ts';
+import { durationMs, leaves, nodeAt } from './config/keys.ts';
+import type { Schema } from './config/node.ts';
+import { schema } from './config/schema.ts';
+import { ConfigFault, ConfigSource, type Env, sectionOf, type Tree } from './config/source.ts';
 import { encodeUser } from './mqtt/topic.ts';
 import { prepareBare, prepareDomain } from './xmpp/jid.ts';
 
-export { ConfigFault } from './config-source.ts';
+export { ConfigFault } from './config/source.ts';
 
 /** What the keys mean: docs/configuration.md. Durations are milliseconds, paths absolute, `…File:` values read. */
 export interface Config {

@@ -6,8 +6,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
+import { durationMs, leaves, variableOf } from '../src/config/keys.ts';
 import { ConfigFault, loadConfig, loadSections } from '../src/config.ts';
-import { durationMs, leaves, variableOf } from '../src/config-keys.ts';
 
 let folder: string;
 beforeAll(() => {

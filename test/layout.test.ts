@@ -102,7 +102,7 @@ interface Source {
   imports: Import[];
 }
 
-const roomOf = (name: string) => name.replace(/^(config|gateway)-.*$/, '$1').split('/')[0] ?? '';
+const roomOf = (name: string) => name.replace(/^gateway-.*$/, 'gateway').split('/')[0] ?? '';
 
 function sourceOf(name: string, text: string): Source {
   return { name, room: roomOf(name), text, imports: importsOf(text) };

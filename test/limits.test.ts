@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { makeProgram } from '../src/cli/program.ts';
-import { durationMs, leaves } from '../src/config-keys.ts';
+import { durationMs, leaves } from '../src/config/keys.ts';
 import { makeMetrics } from '../src/metrics.ts';
 
 const top = fileURLToPath(new URL('..', import.meta.url));

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { findPackageJSON } from 'node:module';
 import { Command, CommanderError } from 'commander';
-import { ConfigFault } from '../config-source.ts';
+import { ConfigFault } from '../config/source.ts';
 import { MappingFault } from '../mapping/language.ts';
 import { addAudit } from './audit.ts';
 import { addCheck } from './check.ts';

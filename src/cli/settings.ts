@@ -3,8 +3,8 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { readToken, tokenFile } from '../admin-token.ts';
+import { ConfigFault, ConfigSource, type Tree } from '../config/source.ts';
 import type { Config } from '../config.ts';
-import { ConfigFault, ConfigSource, type Tree } from '../config-source.ts';
 import { CliFault, exitCodes } from './exit.ts';
 
 /** Options of every command that asks the gateway. */

@@ -26,23 +26,23 @@ const refused: Failure = { kind: 'retry', reason: 'PUBACK 131' };
 test.each([
   { at: 'the least', of: 0, expected: [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] },
   { at: 'the most', of: 1, expected: [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000] },
-])('refused for now it goes again after a second, then twice as long each time, a minute at most; chance halves that at most ($at)', ({
-  of,
-  expected,
-}) => {
-  chance = of;
-  expect(pauses(refused, expected.length)).toEqual(expected);
-});
+])(
+  'refused for now it goes again after a second, then twice as long each time, a minute at most; chance halves that at most ($at)',
+  ({ of, expected }) => {
+    chance = of;
+    expect(pauses(refused, expected.length)).toEqual(expected);
+  },
+);
 
 test.each([
   { at: 'the least', of: 0, expected: [20, 20, 20, 500, 1_000, 2_000] },
   { at: 'the most', of: 1, expected: [20, 20, 20, 1_000, 2_000, 4_000] },
-])('lost with its connection it goes again at once three times, and then more and more rarely, ten minutes at most ($at)', ({
-  of,
-  expected,
-}) => {
-  chance = of;
-  const all = pauses({ kind: 'lost' }, 20);
-  expect(all.slice(0, expected.length)).toEqual(expected);
-  expect(all.at(-1)).toBe(600_000 * (0.5 + of / 2));
-});
+])(
+  'lost with its connection it goes again at once three times, and then more and more rarely, ten minutes at most ($at)',
+  ({ of, expected }) => {
+    chance = of;
+    const all = pauses({ kind: 'lost' }, 20);
+    expect(all.slice(0, expected.length)).toEqual(expected);
+    expect(all.at(-1)).toBe(600_000 * (0.5 + of / 2));
+  },
+);

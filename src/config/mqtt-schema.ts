@@ -1,6 +1,6 @@
 // The keys of the MQTT side.
 
-import { duration, folder } from './config-node.ts';
+import { duration, folder } from './node.ts';
 
 const topicRoot = '^[^+#/$\\u0000][^+#/\\u0000]*(/[^+#/\\u0000]+)*$';
 

@@ -1,8 +1,8 @@
 // The configuration's one source (JSON Schema): keys, types, defaults and what they mean; docs/configuration.md is made of it.
 
-import { client } from './config-client-schema.ts';
-import { mqtt } from './config-mqtt-schema.ts';
-import { duration, folder, type Schema } from './config-node.ts';
+import { client } from './client-schema.ts';
+import { mqtt } from './mqtt-schema.ts';
+import { duration, folder, type Schema } from './node.ts';
 
 const domain = '^[^\\s@/:]+$';
 /** XML 1.0 §2.2: what may stand in a stanza. */

@@ -1,6 +1,6 @@
 // The keys of client sessions (attach: client).
 
-import { duration, folder } from './config-node.ts';
+import { duration, folder } from './node.ts';
 
 export const client = folder('Only with `attach.kind: client`: the client sessions of moved users.', {
   host: {

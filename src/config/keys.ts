@@ -1,7 +1,7 @@
 // How a key of the configuration is found: its place in the schema, its variable in the environment, its value as the program takes it.
 
-import type { Schema } from './config-node.ts';
-import { schema } from './config-schema.ts';
+import type { Schema } from './node.ts';
+import { schema } from './schema.ts';
 
 /** The variable that overrides a key: `mqtt.brokerHorizon` → `CROSSFADE_MQTT_BROKER_HORIZON`. */
 export function variableOf(path: string[]): string {

@@ -3,9 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { type Document, isMap, isNode, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
-import { leaves, nodeAt, variableOf } from './config-keys.ts';
-import type { Schema } from './config-node.ts';
-import { schema } from './config-schema.ts';
+import { leaves, nodeAt, variableOf } from './keys.ts';
+import type { Schema } from './node.ts';
+import { schema } from './schema.ts';
 
 export interface ConfigFaultRow {
   /** `crossfade.yaml:7`, or the environment variable it comes from. */
