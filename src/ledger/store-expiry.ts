@@ -18,12 +18,12 @@ export function expiryOperations(
       iif(lane = ${toMqtt} AND custody = ${sole} AND late = 0, original, NULL) AS original`;
   const isDue = `expires_at IS NOT NULL AND state <= 3 AND (app_has = 0 OR state <> ${acked})`;
   const all = db.prepare(
-    `SELECT ${columns} FROM entry JOIN body USING (seq) WHERE expires_at <= ? AND ${isDue} ORDER BY expires_at LIMIT ?`,
+    `SELECT ${columns} FROM entry JOIN body USING (seq) WHERE expires_at <= ? AND ${isDue} ORDER BY expires_at LIMIT ? + 0`,
   );
   // `+`: by number, and not through all that is due.
   const among = db.prepare(
     `SELECT ${columns} FROM entry JOIN body USING (seq)
-       WHERE seq IN (SELECT value FROM json_each(?3)) AND +expires_at <= ?1 AND ${isDue} ORDER BY expires_at LIMIT ?2`,
+       WHERE seq IN (SELECT value FROM json_each(?3)) AND +expires_at <= ?1 AND ${isDue} ORDER BY expires_at LIMIT ?2 + 0`,
   );
   const standing = db.prepare(
     `SELECT seq, user, lane, state, app_has FROM entry WHERE seq = ? AND expires_at <= ? AND state BETWEEN ${accepted} AND ${parked}`,

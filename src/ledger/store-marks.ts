@@ -36,7 +36,7 @@ export class Marks {
     const openOne = db.prepare(`${opened} WHERE user = ?2`);
     const one = db.prepare('SELECT * FROM mark WHERE user = ?');
     const some = db.prepare(
-      'SELECT * FROM mark WHERE user > ? AND (gap_at IS NOT NULL OR id IS NULL) ORDER BY user LIMIT ?',
+      'SELECT * FROM mark WHERE user > ? AND (gap_at IS NOT NULL OR id IS NULL) ORDER BY user LIMIT ? + 0',
     );
     const go = db.prepare(
       `UPDATE mark SET id = ifnull(?1, id), at = ?2, missed = ifnull(?3, missed), gap_at = iif(?4, NULL, gap_at)

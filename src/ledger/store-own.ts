@@ -13,7 +13,7 @@ export function ownOperations(db: DatabaseSync, record: (note: AuditNote | undef
   const removeUser = db.prepare('DELETE FROM own_user WHERE jid = ?');
   const removeContacts = db.prepare('DELETE FROM own_contact WHERE user = ?');
   const contacts = db.prepare(
-    'SELECT * FROM own_contact WHERE (user, contact) > (?, ?) ORDER BY user, contact LIMIT ?',
+    'SELECT * FROM own_contact WHERE (user, contact) > (?, ?) ORDER BY user, contact LIMIT ? + 0',
   );
   const putContact = db.prepare(
     'INSERT OR REPLACE INTO own_contact (user, contact, sees, seen, changed_at) VALUES (?, ?, ?, ?, ?)',

@@ -46,7 +46,7 @@ function deliveryQueries(
   const conversations = db.prepare('SELECT DISTINCT lane, user, peer FROM entry WHERE state <= 1');
   const toSend = db.prepare(
     `SELECT seq, channel, id, topic, payload, expires_at FROM entry JOIN body USING (seq)
-       WHERE state <= 1 AND lane = ? AND user = ? AND peer = ? AND seq > ? ORDER BY seq LIMIT ?`,
+       WHERE state <= 1 AND lane = ? AND user = ? AND peer = ? AND seq > ? ORDER BY seq LIMIT ? + 0`,
   );
   const toXmppWaiting = db.prepare(
     `SELECT count(*) AS n FROM entry WHERE state <= 1 AND lane = ${toXmpp} AND user = ?`,
@@ -54,7 +54,7 @@ function deliveryQueries(
   const toReturn = db.prepare(
     `SELECT seq, at, link, n, original FROM entry JOIN body USING (seq)
        WHERE entry.seq IN (SELECT value FROM json_each(open_of(?))) AND lane = ${toMqtt} AND custody = ${sole} AND app_acked_at IS NULL
-         AND original IS NOT NULL AND entry.seq > ? ORDER BY seq LIMIT ?`,
+         AND original IS NOT NULL AND entry.seq > ? ORDER BY seq LIMIT ? + 0`,
   );
   const withBroker = db.prepare(
     `SELECT user, count(*) AS n FROM entry
@@ -140,7 +140,7 @@ function viewQueries(db: DatabaseSync, space: KeySpace): Pick<Read, 'entries' | 
         where.push('accepted_at < ?');
         values.push(before);
       }
-      const query = `${columns} WHERE ${where.join(' AND ')} ORDER BY entry.seq LIMIT ?`;
+      const query = `${columns} WHERE ${where.join(' AND ')} ORDER BY entry.seq LIMIT ? + 0`;
       return db
         .prepare(query)
         .all(...values, limit)

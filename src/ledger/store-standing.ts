@@ -12,7 +12,7 @@ export function standingOperations(db: DatabaseSync): Standing {
 }
 
 function pilesOperation(db: DatabaseSync): Standing['piles'] {
-  const oldest = 'SELECT value FROM json_each(open_of(?)) ORDER BY value LIMIT ?';
+  const oldest = 'SELECT value FROM json_each(open_of(?)) ORDER BY value LIMIT ? + 0';
   const counted = db.prepare(
     `SELECT lane, peer, state, count(*) AS n, sum(custody = ${sole} AND app_acked_at IS NULL) AS sole,
          min(accepted_at) AS since, iif(state = ${dead}, condition, NULL) AS condition, max(seq) AS newest
@@ -54,7 +54,7 @@ function remaindersOperation(db: DatabaseSync): Standing['remainders'] {
     `SELECT user, sum(${isOurs}) AS to_return, sum(lane = ${toMqtt} AND NOT (${isOurs})) AS to_discard,
          sum(lane = ${toXmpp} AND state IN (${accepted}, ${sent})) AS to_send,
          sum(lane = ${toXmpp} AND state = ${dead} AND body.seq IS NOT NULL) AS dead
-       FROM entry LEFT JOIN body USING (seq) WHERE state <= ${dead} AND user > ? GROUP BY user ORDER BY user LIMIT ?`,
+       FROM entry LEFT JOIN body USING (seq) WHERE state <= ${dead} AND user > ? GROUP BY user ORDER BY user LIMIT ? + 0`,
   );
   return ({ after, limit }) =>
     byUser.all(after, limit).map((row) => ({

@@ -27,7 +27,7 @@ const clockSkewMs = 60_000;
 function settleOperation(db: DatabaseSync, tally: Tally, derived: Derived): Sweep['settle'] {
   // Both conditions are in the index, so those that wait for the app or the horizon cost nothing.
   const ripe = db.prepare(
-    'SELECT seq, user FROM entry WHERE state = 2 AND app_has = 1 AND acked_at <= ? ORDER BY acked_at LIMIT ?',
+    'SELECT seq, user FROM entry WHERE state = 2 AND app_has = 1 AND acked_at <= ? ORDER BY acked_at LIMIT ? + 0',
   );
   // The clock was put back since: these would wait for the time that is gone. They count as answered just now.
   const ahead = db.prepare(
@@ -49,10 +49,10 @@ function settleOperation(db: DatabaseSync, tally: Tally, derived: Derived): Swee
 }
 
 function forgetOperation(db: DatabaseSync, tally: Tally, derived: Derived): Sweep['forget'] {
-  const old = db.prepare('SELECT seq FROM entry WHERE state >= 5 AND ended_at < ? ORDER BY ended_at LIMIT ?');
+  const old = db.prepare('SELECT seq FROM entry WHERE state >= 5 AND ended_at < ? ORDER BY ended_at LIMIT ? + 0');
   const refused = db.prepare(
     `SELECT seq, user, lane FROM entry WHERE state = 4 AND ended_at < ? AND NOT EXISTS (SELECT 1 FROM body WHERE body.seq = entry.seq)
-       ORDER BY ended_at LIMIT ?`,
+       ORDER BY ended_at LIMIT ? + 0`,
   );
   const remove = db.prepare(
     'DELETE FROM entry WHERE seq = ? RETURNING lane, state, archive_key, content_key, request_key',

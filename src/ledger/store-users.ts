@@ -30,7 +30,7 @@ function userRows(db: DatabaseSync, marks: Marks): Pick<Users, 'acks' | 'users' 
   const users = db.prepare(
     `SELECT jid, phase, version, moving, attached, observed, locked, legacy_login, notified_at, changed_at,
        EXISTS (SELECT 1 FROM acking WHERE acking.user = jid)
-     FROM user WHERE jid > ? ORDER BY jid LIMIT ?`,
+     FROM user WHERE jid > ? ORDER BY jid LIMIT ? + 0`,
   );
   // A million of them are read at the start: as arrays in half the time that objects take.
   users.setReturnArrays(true);
@@ -45,8 +45,8 @@ function userRows(db: DatabaseSync, marks: Marks): Pick<Users, 'acks' | 'users' 
   const record = (row: Omit<AuditRow, 'id'> | undefined) => {
     if (row) note.run(row.at, row.who, row.what, row.user ?? null, row.reason ?? null, row.detail ?? null);
   };
-  const audit = db.prepare('SELECT * FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?');
-  const auditOf = db.prepare('SELECT * FROM audit WHERE user = ? AND id < ? ORDER BY id DESC LIMIT ?');
+  const audit = db.prepare('SELECT * FROM audit WHERE id < ? ORDER BY id DESC LIMIT ? + 0');
+  const auditOf = db.prepare('SELECT * FROM audit WHERE user = ? AND id < ? ORDER BY id DESC LIMIT ? + 0');
   return {
     acks: ({ user }) => acks.get(user) !== undefined,
     users: ({ after, limit }) => (users.all(after, limit) as unknown as SQLOutputValue[][]).map(userRow),

@@ -125,6 +125,19 @@ test('no statement reads more entries than it concerns, but the few that are for
   expect(wide.filter((sql) => sql.includes('user = ?'))).toEqual([]);
 });
 
+test('no statement is compiled anew at each execution, as SQLite does where a limit is a mere parameter', () => {
+  const prepare = vi.spyOn(DatabaseSync.prototype, 'prepare');
+  const db = new DatabaseSync(':memory:');
+  const ledger = new Store(db, 'the ledger');
+  // Composed when it is asked.
+  ledger.operations.entries({ user: 'bob@example.com' });
+  const limited = prepare.mock.calls.map(([sql]) => sql).filter((sql) => sql.includes('LIMIT'));
+  prepare.mockRestore();
+  db.close();
+  expect(limited.length).toBeGreaterThan(10);
+  expect(limited.filter((sql) => /LIMIT \?(?!\d* \+ 0)/.test(sql))).toEqual([]);
+});
+
 test('when the thread ends by itself the ledger says so, and nothing is acknowledged any more', async () => {
   const threads: Worker[] = [];
   const post = vi.spyOn(Worker.prototype, 'postMessage').mockImplementation(function (this: Worker) {
