@@ -1,11 +1,9 @@
 // The gateway's process: the real core on an in-memory ledger and modelled links; it may die at any step and starts anew on what was committed.
 
-import { DatabaseSync } from 'node:sqlite';
 import { Core, type Outside } from '../../src/core.ts';
 import { BatchedLedger } from '../../src/ledger/batch.ts';
 import type { Engine } from '../../src/ledger/engine.ts';
 import { LocalEngine } from '../../src/ledger/local-engine.ts';
-import { migrate } from '../../src/ledger/schema.ts';
 import type { Log } from '../../src/log.ts';
 import { compile } from '../../src/mapping/compile.ts';
 import { load } from '../../src/mapping/load.ts';
@@ -13,6 +11,7 @@ import type { Metrics } from '../../src/metrics.ts';
 import type { LegacyLogin } from '../../src/migration/wanted.ts';
 import { AttachLink } from './attach-link.ts';
 import { BrokerLink } from './broker-link.ts';
+import { Disk } from './disk.ts';
 import type { Frame } from './frame.ts';
 import type { LegacyServer } from './legacy-server.ts';
 import { Life, type Told } from './life.ts';
@@ -65,7 +64,7 @@ const questions = [
 const expectedErrors = ['ledger.unwritable', 'return.impossible'];
 
 export class Gateway {
-  readonly db = new DatabaseSync(':memory:');
+  readonly db = Disk.take();
   core!: Core;
   link!: AttachLink;
   brokerLink!: BrokerLink;
@@ -77,9 +76,6 @@ export class Gateway {
 
   constructor(parts: GatewayParts) {
     this.#parts = parts;
-    migrate(this.db, 'the ledger');
-    // The same seed tells the same story, keys included.
-    this.db.exec("UPDATE file SET space = 'k'");
     this.#begin();
   }
 

@@ -20,7 +20,7 @@ import { LegacyServer } from './legacy-server.ts';
 import { MqttBroker } from './mqtt-broker.ts';
 import { finishByHand, move, plan, type Scene } from './scenario.ts';
 import { Witness } from './witness.ts';
-import { Violation, World } from './world.ts';
+import { settled, Violation, World } from './world.ts';
 
 export interface Options {
   /** Keep the lines of the story. */
@@ -67,7 +67,9 @@ export async function runSeed(seed: number, options: Options = {}): Promise<Stor
     fault = error instanceof Violation ? error.message : String((error as Error).stack);
   } finally {
     process.off('unhandledRejection', unhandled);
-    scene.gateway.db.close();
+    // What is still under way of it comes to where nothing goes on.
+    await settled();
+    scene.gateway.db.giveBack();
   }
   return { seed, lines: world.story, fault, messages: scene.witness.messages.size, lives: scene.gateway.lives };
 }
