@@ -15,13 +15,16 @@ const ways = [
   { kind: ejabberd, security: 'direct' },
 ] as const;
 
+const text = 'You have moved: get the new app.';
+
 describe.each(ways)('$kind.name, TLS by $security', ({ kind, security }) => {
   let stage: Stage;
   let alice: Contact;
   let app: App;
 
   beforeAll(async () => {
-    stage = await setStage({ kind, accounts, attach: 'client', security, legacy: { tls: true } });
+    const config = { migration: { legacyLoginText: text } };
+    stage = await setStage({ kind, accounts, attach: 'client', security, legacy: { tls: true }, config });
     alice = await stage.contact('alice', { carbons: true });
     app = await stage.app('bob', 'phone');
     await stage.gateway.move('bob@example.com', 'mqtt');
@@ -37,6 +40,24 @@ describe.each(ways)('$kind.name, TLS by $security', ({ kind, security }) => {
       attached: { jid: 'bob@example.com/mqtt', shown: 'available' },
       work: { state: 'idle' },
     });
+  });
+
+  test('with notify a legacy client is told once; deny is refused, since only the module could do it', async () => {
+    const jid = 'erin@example.com';
+    const steer = (legacyLogin: string) =>
+      stage.gateway.api('PUT', `/api/v1/users/${jid}/legacy-login`, { legacyLogin, reason: 'a play' });
+    const refused = await steer('deny');
+    expect(refused.status).toBe(422);
+    expect(refused.body.detail).toMatch(/only the server module/);
+    expect(await steer('notify')).toMatchObject({ status: 200 });
+    await stage.gateway.move(jid, 'mqtt');
+    const desk = await stage.contact('erin/desk', { carbons: true });
+    expect(await desk.hears(text)).toMatchObject({ from: 'gw.example.com', to: `${jid}/desk` });
+    const tablet = await stage.contact('erin/tablet', { carbons: true });
+    alice.say(jid, 'to all of erin', 'n1');
+    await tablet.hears('to all of erin');
+    expect([desk, tablet].map((one) => one.bodies('gw.example.com').length)).toEqual([1, 0]);
+    await stage.gateway.move(jid, 'legacy');
   });
 
   test('a client that takes the resource keeps it: the session gets another name, and messages go on', async () => {
