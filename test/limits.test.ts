@@ -137,7 +137,6 @@ const inside: Record<string, string> = {
   'shadow maxName': 'a view',
   'shadow maxNamespace': 'a view',
   'shadow maxPath': 'a view',
-  'migration maxCounted': 'a view',
   'migration maxRounds': 'rounds before the session ends anyway',
 };
 
