@@ -3,6 +3,8 @@
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { healthRoutes } from '../../src/admin/health-api.ts';
+import { makeMetrics } from '../../src/metrics.ts';
 import { type AdminSide, ask, move, startAdminSide } from './admin-side.ts';
 
 let side: AdminSide;
@@ -88,6 +90,24 @@ test('users and ledger entries are counted at the scrape', async () => {
   const { text } = await ask(side.url, '/metrics');
   expect(text).toContain('crossfade_users{phase="legacy"} 2');
   expect(text).toContain('crossfade_ledger_entries{lane="toMqtt",state="accepted"} 2');
+});
+
+test('what the last check of the whole ledger has found is in the metrics, with its time', async () => {
+  const faults = [
+    { kind: 'no-body' as const, lane: 'toMqtt' as const, count: 2, keys: [] },
+    { kind: 'body-alone' as const, count: 3 },
+  ];
+  const lanes = await side.ledger.do('verify', { from: null, limit: 1_000 });
+  if (!('account' in lanes)) throw new Error('one piece is all there is');
+  const last = { ...lanes.account, faults, at: 1_700_000_000_000, tookMs: 5 };
+  const { users, ledger, health } = side;
+  const parts = { users, ledger, metrics: makeMetrics(), health: () => health, version: '0', verifier: { last } };
+  const scrape = healthRoutes({ ...parts, workOn: () => ({ kind: 'idle' }) }).find(({ path }) => path === '/metrics')!;
+  const answer = await scrape.handle({} as never);
+  const body = 'body' in answer ? answer.body : undefined;
+  expect(body).toContain('crossfade_ledger_imbalance{lane="toMqtt"} 5');
+  expect(body).toContain('crossfade_ledger_imbalance{lane="toXmpp"} 3');
+  expect(body).toContain('crossfade_ledger_verified_timestamp_seconds 1700000000');
 });
 
 const routes = [

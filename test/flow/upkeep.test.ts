@@ -12,11 +12,12 @@ import type { Devices } from '../../src/migration/devices.ts';
 import type { Users } from '../../src/migration/users.ts';
 import { makeTopics } from '../../src/mqtt/topic.ts';
 import { prepareBare } from '../../src/xmpp/jid.ts';
-import { localLedger } from '../ledger/bench.ts';
+import { accept, localLedger } from '../ledger/bench.ts';
 import { TurnedClock } from '../migration/stage.ts';
 
 const minute = 60_000;
 const people = ['bob@example.com', 'carol@example.com'];
+const away = 'dave@example.com';
 
 let clock: TurnedClock;
 let ledger: Ledger;
@@ -44,22 +45,22 @@ beforeEach(() => {
     apart: async () => null,
   };
   const users = {
-    all: () => people.map((jid) => ({ jid })),
+    all: () => [...people, away].map((jid) => ({ jid })),
     get: (jid: string) => ({ jid, acks: true }),
     isPublished: () => true,
   };
   upkeep = new Upkeep({
-    ...{ ledger, clock, metrics: makeMetrics(), log: silentLog, horizonMs: 10_000, historyMs: 7 * 1440 * minute },
+    ...{ ledger, clock, metrics: makeMetrics(), log: silentLog, horizonMs: 10_000, historyMs: 10 * minute },
     deliver: deliver as unknown as Deliver,
     users: users as unknown as Users,
-    devices: { online: () => 1, brokerRestarted: () => {} } as unknown as Devices,
+    devices: { online: (jid: string) => (jid === away ? 0 : 1), brokerRestarted: () => {} } as unknown as Devices,
     road: Object.assign(road, { restore: () => {}, deviceOnline: () => {} }) as unknown as MqttRoad,
     topics: makeTopics({ root: 'chat', domain: 'example.com', prepare: prepareBare }),
     fault: (error) => faults.push(error),
   });
 });
 
-test('after dropped messages everybody who is there is published to again: at once, and once more a minute later for all that were dropped since', async () => {
+test('after dropped messages everybody who is there, and nobody else, is published to again: at once, and once more a minute later for all that were dropped since', async () => {
   for (let count = 0; count < 3; count++) upkeep.brokerDropped();
   await clock.turn(minute - 1);
   expect(republished).toEqual(people);
@@ -106,6 +107,18 @@ test('stopped, it begins nothing more, whatever is heard of the broker and of de
   expect(republished).toEqual([people[0], people[0]]);
   expect(faults).toEqual([]);
   expect(clock.planned).toBe(0);
+});
+
+test('the line of a message that has ended goes when the time of the history is over, and no sooner', async () => {
+  upkeep.start();
+  const { seq } = await accept(ledger);
+  await ledger.do('discard', { seqs: [seq], at: clock.now(), reason: 'a test' });
+  const lines = async () => (await ledger.do('entries', {})).length;
+  await clock.turn(9 * minute);
+  expect(await lines()).toBe(1);
+  await clock.turn(2 * minute);
+  expect(await lines()).toBe(0);
+  upkeep.stop();
 });
 
 test('what comes up before a broker has told its start has that start awaited once', async () => {

@@ -6,6 +6,8 @@ import { systemClock } from '../../src/clock.ts';
 import { explainFault, type Piece } from '../../src/ledger/account.ts';
 import type { BatchedLedger } from '../../src/ledger/batch.ts';
 import { Verifier } from '../../src/ledger/verifier.ts';
+import { makeLog } from '../../src/log.ts';
+import { TurnedClock } from '../migration/stage.ts';
 import { accept, localLedger } from './bench.ts';
 
 const bob = 'bob@example.com';
@@ -187,4 +189,26 @@ test('two at once take turns', async () => {
   const both = await Promise.all([verifier.verify(), verifier.verify({ user: bob }), verifier.verify()]);
   expect(both.map(({ faults }) => faults)).toEqual([[], [], []]);
   expect(verifier.last?.lanes.toMqtt.accepted).toBe(8);
+});
+
+test('by itself it looks a minute after the start and then once an hour; what it finds is in the log, with its key, and in what is scraped', async () => {
+  const { sent } = await fill();
+  const clock = new TurnedClock();
+  const verifier = new Verifier({ ledger, clock });
+  const lines: Record<string, unknown>[] = [];
+  const log = makeLog('info', { write: (line) => void lines.push(JSON.parse(line)) });
+  const timer = verifier.start(log);
+  await clock.turn(59_000);
+  expect(lines).toEqual([]);
+  await clock.turn(2_000);
+  expect(lines).toMatchObject([{ event: 'ledger.verified', checked: 8 }]);
+  db.exec(`DELETE FROM body WHERE seq = ${sent}`);
+  await clock.turn(58 * 60_000);
+  expect(lines).toHaveLength(1);
+  await clock.turn(2 * 60_000);
+  expect(lines[1]).toMatchObject({ event: 'ledger.imbalance', faults: [{ kind: 'no-body', count: 1 }] });
+  expect(verifier.last?.faults).toMatchObject([{ lane: 'toMqtt', count: 1 }]);
+  timer.cancel();
+  await clock.turn(3 * 3_600_000);
+  expect(lines).toHaveLength(2);
 });

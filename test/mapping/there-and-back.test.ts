@@ -4,8 +4,10 @@ import fc from 'fast-check';
 import type { Element } from 'ltx';
 import { describe, expect, it } from 'vitest';
 import { canonical, forApp } from '../../src/mapping/examples.ts';
+import { parseXml } from '../../src/mapping/xml.ts';
 import { isRefusal, type Refusal } from '../../src/refusal.ts';
 import { writeStanza } from '../../src/xmpp/xml-writer.ts';
+import { message as payload } from '../fuzz/generators.ts';
 import { mappings, stanzaOf } from './mappings.ts';
 import { attribute, message, presence } from './random-stanzas.ts';
 
@@ -23,6 +25,22 @@ describe('there and back', () => {
       }),
       { numRuns: 1_500 },
     );
+  });
+
+  it('nothing is lost of what an app says: another app gets the same fields', () => {
+    let said = 0;
+    const property = fc.property(payload, (fields) => {
+      const stanza = mappings.toStanza('message', overMqtt({ id: 'm1', to: 'alice@example.com', ...fields }));
+      if (isRefusal(stanza) || isRefusal(writeStanza(stanza))) return;
+      said++;
+      const back = mappings.toPayload(written(stanza));
+      expect(back.channel).toBe('message');
+      expect(asMeant(overMqtt(back.fields))).toEqual(
+        asMeant(overMqtt({ id: 'm1', to: 'alice@example.com', ...fields })),
+      );
+    });
+    fc.assert(property, { numRuns: 1_500 });
+    expect(said).toBeGreaterThan(500);
   });
 
   it('nothing is lost of a presence but what only servers state', () => {
@@ -95,6 +113,12 @@ describe('there and back', () => {
     );
   });
 });
+
+/** A flag that is false is as good as none, and XML is its elements, however they are written. */
+function asMeant({ xml = '', ...fields }: Record<string, unknown>): object {
+  const flags = Object.entries(fields).filter(([, value]) => value !== false);
+  return { ...Object.fromEntries(flags), elements: parseXml(String(xml))?.map(String) };
+}
 
 /** As the app gets it. */
 function overMqtt(fields: Record<string, unknown>): Record<string, unknown> {
