@@ -47,11 +47,18 @@ function linesOf(text: string): Map<string, string> {
   return new Map(lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]));
 }
 
-/** Its last argument is the JID; its first line of output the password, or `token:` and a token. SIGTERM it could ignore. */
+/**
+ * Its last argument is the JID; its first line of output the password, or `token:` and a token. SIGTERM it could ignore. A JID that looks
+ * like an option is passed behind `--` only, and whether the program knows that, the operator says by writing it.
+ */
 function fromCommand([program = '', ...args]: string[], timeout: number): CredentialSource {
   const call = promisify(execFile);
   const options = { timeout, killSignal: 'SIGKILL', maxBuffer: 64 * 1024 } as const;
   return async (user) => {
+    if (user.startsWith('-') && args.at(-1) !== '--')
+      return absent(
+        `${program} could take ${user} for an option: end xmpp.client.credentials.command with -- if it knows that`,
+      );
     try {
       const { stdout } = await call(program, [...args, user], options);
       const [line = ''] = stdout.split(/\r?\n/);

@@ -73,6 +73,17 @@ test.each(commands)('a command is called with the JID: %s', async (_, script, an
   expect(await source(bob)).toMatchObject(answer);
 });
 
+test('a JID that looks like an option is given to a command only behind --, and else said to be none of its users', async () => {
+  const user = '-rf@example.com';
+  const script = ['/bin/sh', '-c', 'echo "$@"', 'sh'];
+  expect(await credentialSource({ ...base, command: script })(user)).toMatchObject({
+    kind: 'absent',
+    text: expect.stringMatching(/could take -rf@example.com for an option.*credentials.command/),
+  });
+  const answer = await credentialSource({ ...base, command: [...script, '--'] })(user);
+  expect(answer).toEqual({ kind: 'found', credential: { password: '-- -rf@example.com' } });
+});
+
 test('a command that hangs is given up', async () => {
   const source = credentialSource({ timeout: 50, command: ['/bin/sh', '-c', 'exec sleep 30', 'sh'] });
   expect(await source(bob)).toMatchObject({ kind: 'later', text: '/bin/sh failed (timeout)' });

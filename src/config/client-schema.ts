@@ -40,7 +40,7 @@ export const client = folder('Only with `attach.kind: client`: the client sessio
     command: {
       type: 'array',
       description:
-        'A program and its arguments, called with the JID behind them. Its first line is the password, or `token:` and a token; code 67: no such user.',
+        'A program and its arguments, called with the JID behind them. Its first line is the password, or `token:` and a token; code 67: no such user. A JID that begins with `-` is passed only if the last argument is `--`.',
       items: { type: 'string' },
       default: [],
       hint: 'a list such as [/usr/local/bin/password-of, --chat]',

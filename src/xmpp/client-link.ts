@@ -218,6 +218,7 @@ export class ClientLink implements Link {
     if ('kind' in opened) return opened.kind === 'gone' ? { kind: 'lost' } : opened;
     const { session } = opened;
     this.#handBack.taken(user, session);
+    if (carbons) session.wantCarbons();
     opened.presence = presence ?? opened.presence;
     // One that shows itself already is shown otherwise by whoever asked for it.
     const isShown = session.isAvailable && !this.#handBack.isHidden(user);
@@ -262,7 +263,6 @@ export class ClientLink implements Link {
       ...{ mustResume: how.mustResume, hasArchive: this.#hasArchive, events: this },
       onClosed: (closed) => this.#closed(user, session, closed),
     });
-    if (this.#isPaused) session.pause();
     const opened = await session.opened;
     if (opened.kind === 'failed') return this.#failed(user, opened.closed);
     if (opened.kind === 'gone') return opened;
@@ -274,6 +274,8 @@ export class ClientLink implements Link {
   #opened(user: string, session: ClientSession, { resumed, hasArchive }: Extract<Opened, { kind: 'open' }>): Held {
     const held: Held = { session, isResumed: resumed, presence: null };
     this.#held.set(user, held);
+    // Not before: what it has to be told while it is made is little, and a server that is not read does not answer.
+    if (this.#isPaused) session.pause();
     this.#logins.passed(user);
     this.#hasArchive = hasArchive ?? this.#hasArchive;
     this.#options.log.debug({ event: 'client.open', user, jid: held.session.jid, resumed });

@@ -8,7 +8,7 @@ import { type Begun, ClientNegotiation } from './client-negotiation.ts';
 import { ClientQuestions } from './client-questions.ts';
 import { type ClientListener, ClientStream, type ClientStreamOptions, type Closed } from './client-stream.ts';
 import type { Link } from './link.ts';
-import { NS_CARBONS, NS_DISCO_INFO, NS_MAM, NS_SID, NS_SM } from './namespaces.ts';
+import { NS_CARBONS, NS_DISCO_INFO, NS_MAM, NS_PING, NS_SID, NS_SM } from './namespaces.ts';
 import { OtherResources } from './other-resources.ts';
 import { Outgoing } from './outgoing.ts';
 import { uncover } from './returned.ts';
@@ -68,10 +68,13 @@ export class ClientSession implements ClientListener {
   #epoch = '';
   #isNew = true;
   #hasArchive: boolean | null;
+  #hasCarbons = false;
   #received = 0;
   /** Up to here the server was told; and it waits for more. */
   #acked = 0;
   #isOwed = false;
+  #isPaused = false;
+  #pauses = 0;
 
   constructor(options: ClientSessionOptions) {
     const { user, resource, mustResume, memory, events, log, clock } = options;
@@ -99,7 +102,7 @@ export class ClientSession implements ClientListener {
     this.#others = new OtherResources(user);
     const write = (text: string) => this.#stream.write(text);
     this.#questions = new ClientQuestions(user);
-    this.#out = new Outgoing({ link: this.#link, memory, write });
+    this.#out = new Outgoing({ link: this.#link, memory, write, confirm: (done) => this.#confirm(done) });
     this.#negotiation = new ClientNegotiation({
       ...{ user, resource, mustResume, memory, log, write, questions: this.#questions },
       begun: (begun) => this.#begun(begun),
@@ -162,10 +165,13 @@ export class ClientSession implements ClientListener {
   }
 
   pause(): void {
+    this.#pauses += 1;
+    this.#isPaused = true;
     this.#stream.pause();
   }
 
   resume(): void {
+    this.#isPaused = false;
     this.#stream.resume();
   }
 
@@ -226,25 +232,30 @@ export class ClientSession implements ClientListener {
   /** What the server has for this account, and copies of what others of the user's resources send and get. */
   #equip(): void {
     if (this.#stream.isClosed) return;
-    const { user, carbons } = this.#options;
-    const ask = (...[type, payload, done]: ['get' | 'set', string, (answer: Element) => void]) =>
-      this.#out.tell(this.#questions.ask(type, type === 'get' ? user : undefined, payload, done));
     if (this.#hasArchive === null)
-      ask('get', tag('query', { xmlns: NS_DISCO_INFO }), (answer) => {
+      this.#ask('get', tag('query', { xmlns: NS_DISCO_INFO }), (answer) => {
         const features = elementsOf(childOf(answer, 'query', NS_DISCO_INFO) ?? answer).map(({ attrs }) => attrs.var);
         this.#hasArchive = features.includes(NS_MAM) && features.includes(NS_SID);
       });
-    if (carbons && this.#isNew)
-      ask('set', tag('enable', { xmlns: NS_CARBONS }), (answer) => {
-        if (answer.attrs.type === 'result') return;
-        const { condition, text } = readError(answer);
-        this.#options.log.warn({ event: 'client.no-carbons', user, condition, text });
-      });
+    // One that was resumed has them.
+    this.#hasCarbons = this.#options.carbons && !this.#isNew;
+    if (this.#options.carbons) this.wantCarbons();
     void this.#fence().then((isThere) => {
       if (!isThere) return this.#stream.drop('no answer while the session was made');
       this.#isOpen = true;
       this.#stream.settle();
       this.#told({ kind: 'open', resumed: !this.#isNew, hasArchive: this.#hasArchive });
+    });
+  }
+
+  /** Copies of what the user's other resources send and get. */
+  wantCarbons(): void {
+    if (this.#hasCarbons) return;
+    this.#hasCarbons = true;
+    this.#ask('set', tag('enable', { xmlns: NS_CARBONS }), (answer) => {
+      if (answer.attrs.type === 'result') return;
+      const { condition, text } = readError(answer);
+      this.#options.log.warn({ event: 'client.no-carbons', user: this.user, condition, text });
     });
   }
 
@@ -285,11 +296,38 @@ export class ClientSession implements ClientListener {
       (n) =>
         new Promise((done) => {
           if (this.#stream.isClosed) return done(false);
-          const limit = this.#options.clock.after(fenceMs, () => this.#stream.drop('an ack was not answered'));
+          const limit = this.#limit('an ack was not answered');
           this.#fences.push({ n, done, limit });
           this.ping();
         }),
     );
+  }
+
+  /** A server sends what it has to a session in order: its answer to a question, whatever it says, comes behind the errors before it. */
+  #confirm(done: () => void): void {
+    const limit = this.#limit('a ping was not answered');
+    this.#ask('get', tag('ping', { xmlns: NS_PING }), () => {
+      limit.cancel();
+      done();
+    });
+  }
+
+  /** Time in which we did not read does not count against the server. */
+  #limit(fault: string): Timer {
+    const { clock } = this.#options;
+    const start = (): Timer => {
+      const pauses = this.#pauses;
+      return clock.after(fenceMs, () => {
+        if (this.#isPaused || pauses !== this.#pauses) timer = start();
+        else this.#stream.drop(fault);
+      });
+    };
+    let timer = start();
+    return { cancel: () => timer.cancel() };
+  }
+
+  #ask(type: 'get' | 'set', payload: string, done: (answer: Element) => void): void {
+    this.#out.tell(this.#questions.ask(type, type === 'get' ? this.#options.user : undefined, payload, done));
   }
 
   /** The server wants to know. */

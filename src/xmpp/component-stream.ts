@@ -47,6 +47,7 @@ export class ComponentStream {
   #online = false;
   #paused = false;
   #deadline: Timer;
+  #gone: Promise<void> | null = null;
   #whenGone = () => {};
 
   /** `openMs`: for connecting and the server's header; `handshakeMs`: for its answer to the handshake; `goodbyeMs`: of silence, before its end. */
@@ -121,6 +122,11 @@ export class ComponentStream {
    * when the end of the connection comes with that of the stream. A server that does not close is left after a time of silence.
    */
   end(): Promise<void> {
+    this.#gone ??= this.#end();
+    return this.#gone;
+  }
+
+  #end(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#closed) {
         resolve();

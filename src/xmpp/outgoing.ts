@@ -10,12 +10,17 @@ export interface OutgoingParts {
   link: string;
   memory: Pick<SessionMemory, 'placed' | 'resolved' | 'forgotten'>;
   write: (text: string) => void;
+  /** Calls back when all has come that the server had to say about what it has counted. */
+  confirm: (done: () => void) => void;
 }
 
 interface Item {
   n: number;
   key: string;
-  /** An error stanza with the key as id is the answer to it. */
+  /**
+   * An error stanza with the key as id is the answer to it. A server may count it before it sends that (ejabberd 23.01, whose sessions are
+   * processes), so to be counted is no answer yet.
+   */
   isReturn: boolean;
   done: (result: SendResult) => void;
 }
@@ -27,6 +32,8 @@ export class Outgoing {
   #n = 0;
   /** Written or to be written, and not counted by the server. */
   #items: Item[] = [];
+  /** Counted, and perhaps refused yet. */
+  readonly #returns = new Set<Item>();
   /** In order; what is not on disk yet holds back what is behind it. */
   #queue: { n: number; text: string; isReady: boolean }[] = [];
   /** The last that was written. */
@@ -88,8 +95,9 @@ export class Outgoing {
     if (h > this.#written) return false;
     const at = this.#items.findIndex(({ n }) => n > h);
     const items = this.#items.splice(0, at < 0 ? this.#items.length : at);
-    for (const { done } of items) done({ kind: 'processed' });
-    if (items.length > 0) this.#forgetSoon(items.map(({ key }) => key));
+    const returns = items.filter(({ isReturn }) => isReturn);
+    this.#processedAll(items.filter(({ isReturn }) => !isReturn));
+    if (returns.length > 0) this.#confirm(returns);
     const before = this.#askedAt;
     this.#askedAt = null;
     if (before !== null && before < this.#written && this.#items.length > 0) this.#ask();
@@ -98,7 +106,7 @@ export class Outgoing {
 
   /** True if an error with this id answers something that was handed back: the server does not take it. */
   refused(id: string, error: StanzaError): boolean {
-    const item = this.#items.find(({ key, isReturn }) => isReturn && key === id);
+    const item = [...this.#returns, ...this.#items].find(({ key, isReturn }) => isReturn && key === id);
     item?.done(refusalOf(error));
     return item !== undefined;
   }
@@ -106,7 +114,22 @@ export class Outgoing {
   /** The connection is gone. */
   lost(): void {
     this.#queue = [];
-    for (const { done } of this.#items.splice(0)) done({ kind: 'lost' });
+    for (const { done } of [...this.#returns, ...this.#items.splice(0)]) done({ kind: 'lost' });
+    this.#returns.clear();
+  }
+
+  #confirm(returns: Item[]): void {
+    for (const item of returns) this.#returns.add(item);
+    this.#parts.confirm(() => {
+      for (const item of returns) this.#returns.delete(item);
+      this.#processedAll(returns);
+    });
+  }
+
+  /** One that was refused has its answer already. */
+  #processedAll(items: Item[]): void {
+    for (const { done } of items) done({ kind: 'processed' });
+    if (items.length > 0) this.#forgetSoon(items.map(({ key }) => key));
   }
 
   #flush(): void {

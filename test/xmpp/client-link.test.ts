@@ -2,7 +2,7 @@
 
 import type { Element } from 'ltx';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { systemClock } from '../../src/clock.ts';
+import { type Clock, systemClock } from '../../src/clock.ts';
 import { ClientLink } from '../../src/xmpp/client-link.ts';
 import type { SessionMemory } from '../../src/xmpp/session-memory.ts';
 import { account, FakeC2s, type FakeC2sOptions } from './fake-c2s.ts';
@@ -32,14 +32,14 @@ function memory() {
   return { kept, links, placed };
 }
 
-async function stage(options: FakeC2sOptions = {}) {
+async function stage(options: FakeC2sOptions = {}, clock: Clock = systemClock) {
   const fake = new FakeC2s(options);
   const port = await fake.listen();
   const { log, lines } = recordingLog();
   const disk = memory();
   const link = new ClientLink({
     target: { host: '127.0.0.1', port, domain: account.domain, security: 'none' },
-    ...{ resource: 'mqtt', perSecond: 1_000, archiveEveryMs: 60_000, limits: {}, clock: systemClock, log },
+    ...{ resource: 'mqtt', perSecond: 1_000, archiveEveryMs: 60_000, limits: {}, clock, log },
     credentialOf: async () => ({ kind: 'found', credential: { password: account.password } }),
     memory: disk.kept,
   });
@@ -95,6 +95,38 @@ describe('a session that hands back is unavailable meanwhile', () => {
     await breakOff();
     expect(fake.heard.filter((text) => text.startsWith('<presence'))).toHaveLength(1);
   });
+});
+
+test('what is handed back and comes back as an error was not handed back, even if the server counts it first', async () => {
+  const { fake, link } = await stage();
+  await link.attach([attach]);
+  const full = "<resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>";
+  fake.refuses = `<error type='wait'>${full}</error>`;
+  expect(await link.giveBack(handBack)).toMatchObject({ kind: 'wait', condition: 'resource-constraint' });
+  fake.refuses = undefined;
+  expect(await link.giveBack({ ...handBack, key: 'k2' })).toEqual({ kind: 'processed' });
+});
+
+test('a session that was made for handing back only has carbons once it is wanted for more', async () => {
+  const { fake, link } = await stage();
+  await link.giveBack(handBack);
+  expect((await link.attach([{ ...attach, carbons: true }]))[0]).toMatchObject({ kind: 'attached' });
+  expect(fake.heard.filter((text) => text.includes('urn:xmpp:carbons:2') && text.includes('<enable'))).toHaveLength(1);
+  await link.attach([{ ...attach, carbons: true }]);
+  expect(fake.heard.filter((text) => text.includes('urn:xmpp:carbons:2') && text.includes('<enable'))).toHaveLength(1);
+});
+
+test('what takes longer because nothing is read meanwhile is not held against the server', async () => {
+  const quick: Clock = { ...systemClock, after: (delayMs, task) => systemClock.after(delayMs / 100, task) };
+  const { fake, link, lines } = await stage({}, quick);
+  link.pauseReading();
+  const attached = link.attach([attach]);
+  await until(() => fake.heard.some((text) => text.startsWith('<presence')), 'the presence');
+  // As half a minute and more.
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  link.resumeReading();
+  expect((await attached)[0]).toMatchObject({ kind: 'attached' });
+  expect(lines.filter(({ event }) => event === 'attach.down' || event === 'client.lost')).toEqual([]);
 });
 
 describe("the server's proof of the password (RFC 5802 §5)", () => {

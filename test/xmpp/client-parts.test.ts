@@ -135,6 +135,7 @@ describe('what a session sends', () => {
     const written: string[] = [];
     const onDisk: (() => void)[] = [];
     const forgotten: string[] = [];
+    const confirmed: (() => void)[] = [];
     const out = new Outgoing({
       link: 'c2s/bob',
       memory: {
@@ -143,9 +144,10 @@ describe('what a session sends', () => {
         forgotten: (_, keys) => void forgotten.push(...keys),
       },
       write: (text) => void written.push(text),
+      confirm: (done) => void confirmed.push(done),
     });
     const turn = () => new Promise((resolve) => setImmediate(resolve));
-    return { out, written, onDisk, forgotten, turn };
+    return { out, written, onDisk, forgotten, confirmed, turn };
   }
 
   test.each([
@@ -210,6 +212,21 @@ describe('what a session sends', () => {
     const error = { type: 'wait', condition: 'resource-constraint', text: 'full' };
     expect([out.refused('k2', error), out.refused('k1', error)]).toEqual([false, true]);
     expect(await result).toEqual({ kind: 'wait', condition: 'resource-constraint', text: 'full' });
+  });
+
+  test('what was handed back is processed, and its key forgotten, when no error has come behind the count', async () => {
+    const { out, onDisk, forgotten, confirmed, turn } = stage();
+    await out.begin(0);
+    let result: unknown;
+    void out.send(stanza(1), 'k1', true).then((answer) => (result = answer));
+    onDisk[0]!();
+    await turn();
+    expect(out.acknowledged(1)).toBe(true);
+    await turn();
+    expect([result, forgotten]).toEqual([undefined, []]);
+    confirmed[0]!();
+    await turn();
+    expect([result, forgotten]).toEqual([{ kind: 'processed' }, ['k1']]);
   });
 });
 

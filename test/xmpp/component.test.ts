@@ -244,3 +244,16 @@ test('pauses double from a quarter of a second to thirty, of which at least a ha
   expect(at(0)).toEqual(at(1).map((pause) => pause / 2));
   expect(pauseBefore(10_000, timing, 1)).toBe(30_000);
 });
+
+test('stop comes back to everybody who asks for it, and says goodbye once', async () => {
+  const { fake, gateway } = await stage();
+  let ends = 0;
+  fake.onEnd = (socket) => {
+    ends += 1;
+    socket.end('</stream:stream>');
+  };
+  gateway.start();
+  await until(() => gateway.online);
+  await Promise.all([gateway.stop(), gateway.stop()]);
+  expect(ends).toBe(1);
+});

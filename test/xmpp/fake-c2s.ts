@@ -34,8 +34,8 @@ export class FakeC2s {
   readonly sessions = new Map<string, FakeSession>();
   /** Every element the client has sent, written down. */
   readonly heard: string[] = [];
-  /** Stanzas are counted, and asked questions answered. */
-  answers = true;
+  /** Set: what is sent to the own account comes back with this error, once the ack has gone that was asked for with it (as from ejabberd). */
+  refuses?: string;
   readonly #options: FakeC2sOptions;
   readonly #sockets = new Set<Socket>();
   readonly #server = createServer((socket) => this.#serve(socket));
@@ -136,10 +136,15 @@ export class FakeC2s {
       );
     }
     const session = this.#session;
-    if (!session || !this.answers) return;
+    if (!session) return;
     session.counted = (session.counted + 1) % 2 ** 32;
     if (name === 'presence' && !attrs.to) session.shown = attrs.type === 'unavailable' ? 'unavailable' : 'available';
     if (name === 'iq') this.sendStanza(`<iq type='result' id='${attrs.id}'/>`);
+    const { refuses } = this;
+    if (refuses !== undefined && name === 'message')
+      setImmediate(() =>
+        this.sendStanza(`<message type='error' from='${attrs.to}' id='${attrs.id}'>${refuses}</message>`),
+      );
   }
 
   #manage({ name, attrs }: Element, write: (text: string) => void): void {
@@ -154,6 +159,6 @@ export class FakeC2s {
       this.#session = session;
       this.#write = write;
       write(`<resumed ${sm} previd='${attrs.previd}' h='${session.counted}'/>`);
-    } else if (name === 'r' && this.answers) write(`<a ${sm} h='${this.#session!.counted}'/>`);
+    } else if (name === 'r') write(`<a ${sm} h='${this.#session!.counted}'/>`);
   }
 }
