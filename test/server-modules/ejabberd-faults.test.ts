@@ -85,3 +85,10 @@ test('what is stored while somebody flushes is not deleted with what was flushed
   await ejabberd.eval(`${begin}, {offlined, _} = ${stored('beside', 'carol@example.com')}, receive flushed -> ok end`);
   await ejabberd.eval(`[_] = mod_offline_mnesia:read_all_messages(<<"carol">>, <<"example.com">>)`);
 });
+
+test('what is given back to a user with one stamp has rising times, and of users beyond the last 10,000 nothing is kept for that', async () => {
+  const rising = 'R = fun(U) -> mod_crossfade_attach_back:rising(U, {1, 2, 999998}) end';
+  const first = '{1, 2, 999998} = R(<<"u">>), {1, 2, 999999} = R(<<"u">>), {1, 3, 0} = R(<<"u">>)';
+  const others = '[R(integer_to_binary(N)) || N <- lists:seq(1, 10000)]';
+  await ejabberd.eval(`${rising}, ${first}, ${others}, {1, 2, 999998} = R(<<"u">>)`);
+});

@@ -1,10 +1,13 @@
 %% Gives a stanza that no app got back to its user: other resources first, else offline storage with the original time. Neither
 %% archive nor carbons see it a second time. What no resource gets is treated as RFC 6121 §8.5 says.
 -module(mod_crossfade_attach_back).
--export([give_back/5, reroute/4, reroute_all/3, is_copy/2]).
+-export([give_back/5, reroute/4, reroute_all/3, is_copy/2, rising/2]).
 -include("logger.hrl").
 -include("xmpp.hrl").
 -include("mod_offline.hrl").
+
+%% Users of whom it is remembered up to when they were given something back.
+-define(MAX_STAMPS, 10000).
 
 %% Copies of what is kept elsewhere: carbons and archive results, which only the own account can send (XEP-0280 §11, XEP-0313).
 is_copy(#xmlel{name = <<"message">>} = El, BareJid) ->
@@ -81,7 +84,7 @@ store(Host, User, #message{from = From, to = To} = Message, At) ->
     case gen_mod:is_loaded(Host, mod_offline) of
         false -> {error, cancel, 'service-unavailable', <<"there is no offline storage here">>};
         true ->
-            Offline = #offline_msg{us = {User, Host}, timestamp = mod_crossfade_attach_table:rising(Host, User, At), expire = never,
+            Offline = #offline_msg{us = {User, Host}, timestamp = rising(User, At), expire = never,
                                    from = From, to = To, packet = Message},
             case mod_crossfade_attach_offline:locked(Host, User, fun() -> mod_offline:store_offline_msg(Offline) end) of
                 ok -> ok;
@@ -90,6 +93,24 @@ store(Host, User, #message{from = From, to = To} = Message, At) ->
                     {error, wait, 'resource-constraint', <<"offline storage did not take the message">>}
             end
     end.
+
+%% Offline storage sorts by time: what is given back with one stamp after the other keeps its order by rising microseconds. All of it is given
+%% back by one process, that of the host, which remembers.
+rising(User, At) ->
+    Stamps = case get(crossfade_stamps) of
+                 undefined -> mod_crossfade_attach_cache:new(?MAX_STAMPS);
+                 Known -> Known
+             end,
+    Time = case mod_crossfade_attach_cache:get(User, Stamps) of
+               {ok, {At, Used}} -> add_microsecond(Used);
+               _ -> At
+           end,
+    put(crossfade_stamps, mod_crossfade_attach_cache:put(User, {At, Time}, Stamps)),
+    Time.
+
+add_microsecond({Mega, Secs, Micro}) when Micro < 999999 -> {Mega, Secs, Micro + 1};
+add_microsecond({Mega, Secs, _}) when Secs < 999999 -> {Mega, Secs + 1, 0};
+add_microsecond({Mega, _, _}) -> {Mega + 1, 0, 0}.
 
 %% The same for a stanza on its way to an attached session; when nobody can take it, its sender is told.
 reroute(Host, {User, El, At}, OnlyOffline, When) ->

@@ -2,7 +2,7 @@
 %% for `pending`.
 -module(mod_crossfade_attach_table).
 -export([new/1, attach/4, leaving/2, is_leaving/2, detach/3, attached/2, legacy/2, observe/2, unobserve/2, is_observed/2, lock/3, unlock/2, lock_of/2]).
--export([forget_all/1, pending/2, not_pending/2, rising/3]).
+-export([forget_all/1, pending/2, not_pending/2]).
 
 name(Host) -> gen_mod:get_module_proc(Host, mod_crossfade_attach).
 
@@ -63,16 +63,3 @@ forget_all(Host) ->
 %% Sessions without a connection that wait for their resumption.
 pending(Host, Pid) -> catch put(Host, {pending, Pid}, true).
 not_pending(Host, Pid) -> delete(Host, {pending, Pid}).
-
-%% Offline storage sorts by time: what is given back with one stamp after the other keeps its order by rising microseconds.
-rising(Host, User, At) ->
-    Time = case lookup(Host, {stamp, User}) of
-               {ok, {At, Used}} -> add_microsecond(Used);
-               _ -> At
-           end,
-    put(Host, {stamp, User}, {At, Time}),
-    Time.
-
-add_microsecond({Mega, Secs, Micro}) when Micro < 999999 -> {Mega, Secs, Micro + 1};
-add_microsecond({Mega, Secs, _}) when Secs < 999999 -> {Mega, Secs + 1, 0};
-add_microsecond({Mega, _, _}) -> {Mega + 1, 0, 0}.
