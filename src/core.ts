@@ -352,7 +352,7 @@ export class Core {
     const { ledger } = this.#outside;
     for (const state of ['accepted', 'sent'] as const) {
       for (;;) {
-        const entries = await ledger.do('entries', { lane: 'toXmpp', user, state, limit: 100 });
+        const entries = await ledger.do('entries', { lane: 'toXmpp', user, state, limit: 1_000 });
         if (entries.length === 0) break;
         const at = this.#common.clock.now();
         await Promise.all(entries.map(({ seq }) => ledger.do('refused', { seq, at, condition, text })));

@@ -98,6 +98,7 @@ const told: Record<string, string[]> = {
   'xmpp maxDepth': ['of an app: levels of a stanza'],
   'mapping maxIdBytes': ['of an app: `id`'],
   'mapping maxXmlBytes': ['of an app: the field `xml`'],
+  'ledger maxWords': ['of anybody: id'],
   'shadow maxNames': ['shadow report'],
   'shadow maxUsers': ['shadow report'],
   'shadow maxSamples': ['shadow report'],

@@ -1,4 +1,4 @@
-// How states, lanes and custody stand in the file, and how a key is made from a number.
+// How states, lanes, custody and the words of others stand in the file, and how a key is made from a number.
 
 import type { Custody, Lane, State } from './ledger.ts';
 
@@ -29,6 +29,13 @@ export const dead = 4;
 export const settled = 5;
 export const returned = 6;
 export const discarded = 7;
+
+const maxWords = 1_024;
+
+/** An id or a text that others have chosen, as it stands in an entry's line, which outlives the body by days: its beginning. */
+export function words(text: string): string {
+  return text.length > maxWords ? text.slice(0, maxWords) : text;
+}
 
 /**
  * What the keys of a file begin with. A ledger that was restored has a space of its own for what comes since; what is older

@@ -40,7 +40,7 @@ export interface Draft {
   /** The other side's bare JID; with lane and user it names the conversation, inside which order is kept. */
   peer: string;
   channel: string;
-  /** The sender's id. */
+  /** The sender's id; of a long one the entry keeps the beginning. */
   id?: string;
   custody: Custody;
   /** The message's own time: delay stamp of the own server, else arrival; ms since 1970. */

@@ -1,7 +1,7 @@
 // The store's first verb: accept. Decides "repeat or new?" and writes the entry, in one commit (DESIGN §8).
 
 import type { DatabaseSync } from 'node:sqlite';
-import { accepted, custodies, dead, lanes, sole } from './codes.ts';
+import { accepted, custodies, dead, lanes, sole, words } from './codes.ts';
 import type { Derived } from './derived.ts';
 import type { AcceptArgs } from './engine.ts';
 import type { Draft, Outcome } from './ledger.ts';
@@ -122,10 +122,10 @@ function inserter(db: DatabaseSync, tally: Tally, derived: Derived) {
       draft.user,
       draft.peer,
       draft.channel,
-      draft.id ?? null,
+      draft.id === undefined ? null : words(draft.id),
       draft.mapping ?? null,
       refused?.condition ?? null,
-      refused?.text ?? null,
+      refused ? words(refused.text) : null,
       key(draft.archiveKey),
       key(draft.contentKey),
       key(draft.requestKey),

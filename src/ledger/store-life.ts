@@ -16,6 +16,7 @@ import {
   sole,
   toMqtt,
   toXmpp,
+  words,
 } from './codes.ts';
 import type { Derived } from './derived.ts';
 import type { Operations } from './operations.ts';
@@ -186,7 +187,7 @@ function answerOperations(
       const row = find(seq);
       if (!row || row.state > parked) return;
       derived.forgot(seq, { request_key: row.request_key });
-      refuse.run(at, condition, text, seq);
+      refuse.run(at, condition, words(text), seq);
       tally.move(row.lane, row.state, dead);
     },
     parked({ seq, at }) {

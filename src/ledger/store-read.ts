@@ -3,6 +3,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import {
   custodies,
+  dead,
   type KeySpace,
   keyOf,
   lanes,
@@ -13,6 +14,7 @@ import {
   states,
   toMqtt,
   toXmpp,
+  words,
 } from './codes.ts';
 import type { EntryView } from './ledger.ts';
 import type { Operations } from './operations.ts';
@@ -131,10 +133,15 @@ function viewQueries(db: DatabaseSync, space: KeySpace): Pick<Read, 'entries' | 
       if (user !== undefined) {
         where.push('user = ?');
         values.push(user);
+        // Found by their numbers: of what has ended there is no index by user.
+        if (state === 'waiting' || (state && states.indexOf(state) <= dead)) {
+          where.push('entry.seq IN (SELECT value FROM json_each(open_of(?)))');
+          values.push(user);
+        }
       }
       if (id !== undefined) {
         where.push('entry.id = ?');
-        values.push(id);
+        values.push(words(id));
       }
       if (before !== undefined) {
         where.push('accepted_at < ?');
@@ -150,7 +157,7 @@ function viewQueries(db: DatabaseSync, space: KeySpace): Pick<Read, 'entries' | 
       const rows: Row[] = [];
       const seq = key === undefined ? undefined : seqOf(space, key);
       if (seq !== undefined) rows.push(...bySeq.all(seq));
-      if (id !== undefined) rows.push(...byId.all(id));
+      if (id !== undefined) rows.push(...byId.all(words(id)));
       return rows.map(view);
     },
   };

@@ -73,7 +73,7 @@ export class Users {
   readonly #ledger: Ledger;
   readonly #byJid = new Map<string, User>();
   /** Those of whom nothing but that they are known matters; who is asked for by name moves to the others. */
-  readonly #resting = new RestingUsers();
+  #resting = new RestingUsers();
   readonly #turns = new Turns<User>();
   /** How often the user's session has gone: a change that was asked for before must not bring it back. */
   readonly #losses = new WeakMap<User, number>();
@@ -82,8 +82,10 @@ export class Users {
     this.#ledger = ledger;
   }
 
-  /** Reads every row; `own`: the component's own domain, and the bare JIDs that the configuration declares on it. */
+  /** Reads every row, and forgets what was read before; `own`: the component's own domain, and the bare JIDs that the configuration declares on it. */
   async load(own: { domain: string; declared: readonly string[] }): Promise<void> {
+    this.#byJid.clear();
+    this.#resting = new RestingUsers();
     for (let after = ''; ; ) {
       const rows = await this.#ledger.do('users', { after, limit: pageSize });
       for (const row of rows) if (!isResting(row)) this.#byJid.set(row.jid, fromRow(row));

@@ -138,6 +138,22 @@ test('no statement is compiled anew at each execution, as SQLite does where a li
   expect(limited.filter((sql) => /LIMIT \?(?!\d* \+ 0)/.test(sql))).toEqual([]);
 });
 
+test.each(['waiting', 'accepted', 'sent', 'acked', 'parked', 'dead'] as const)(
+  'what is %s of one user is listed without a look at all others',
+  (state) => {
+    const db = new DatabaseSync(':memory:');
+    const { operations } = new Store(db, 'the ledger');
+    const prepare = vi.spyOn(db, 'prepare');
+    operations.entries({ user: 'bob@example.com', lane: 'toXmpp', state });
+    const [[sql = ''] = []] = prepare.mock.calls;
+    prepare.mockRestore();
+    const values = Array.from(sql.matchAll(/\?/g), () => 1);
+    const plan = db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(...values);
+    expect(plan[0]?.detail).toMatch(/^SEARCH entry USING (INTEGER PRIMARY KEY \(rowid=|INDEX entry_parked \(user=)/);
+    db.close();
+  },
+);
+
 test('when the thread ends by itself the ledger says so, and nothing is acknowledged any more', async () => {
   const threads: Worker[] = [];
   const post = vi.spyOn(Worker.prototype, 'postMessage').mockImplementation(function (this: Worker) {

@@ -44,6 +44,19 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
     expect(await bench.ledger.do('conversations', {})).toEqual([talk]);
   });
 
+  test('of an id or a reason that is very long its line keeps the beginning, by which it is found', async () => {
+    const long = 'x'.repeat(1_000_000);
+    const { seq, key } = await accept(bench.ledger, { id: long });
+    await bench.ledger.do('refused', { seq, at: 1, condition: 'not-acceptable', text: long });
+    await accept(bench.ledger, { id: long, refused: { condition: 'policy-violation', text: long } });
+    const found = await bench.ledger.do('entry', { id: long });
+    expect(found.map(({ id, text }) => [id?.length, text?.length])).toEqual([
+      [1_024, 1_024],
+      [1_024, 1_024],
+    ]);
+    expect(await bench.ledger.do('entries', { id: long, limit: 1 })).toMatchObject([{ key }]);
+  });
+
   test('an entry that is refused at accept is dead, is not delivered, and says why', async () => {
     const { key } = await accept(bench.ledger, { refused: { condition: 'jid-malformed', text: 'no' } });
     expect((await bench.ledger.do('entry', { key }))[0]).toMatchObject({

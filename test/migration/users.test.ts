@@ -68,6 +68,17 @@ test('all are counted and gone through once, whoever is asked for meanwhile', ()
   expect(users.size).toBe(jids.length);
 });
 
+test('read a second time, each is there once', async () => {
+  users.get('known@example.com');
+  await users.load(noOwn);
+  expect([...users.all()].map(({ jid }) => jid).sort()).toEqual(
+    Object.values(rows)
+      .map(({ jid }) => jid)
+      .sort(),
+  );
+  expect(users.size).toBe(Object.keys(rows).length);
+});
+
 test('an address of our own that has a row, too, is there once', async () => {
   const again = new Users(ledger);
   await again.load({ domain: 'example.com', declared: ['known@example.com'] });
