@@ -211,7 +211,6 @@ function makeCore(ledger: OpenLedger, told: (text: string) => void): Core {
       return done(processed);
     },
     ownSession: () => undefined,
-    sendOwn: () => {},
   };
   const fault = (error: unknown) => {
     throw error;

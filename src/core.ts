@@ -115,7 +115,7 @@ export class Core {
     const answers = new Answers({ version, clock, features: mappings.features });
     const ownParts = { settings, outside, users, devices, topics, answers, ledger };
     const ownServer = new OwnServer({ ...ownParts, clock, metrics, fault });
-    const sessions = new Sessions({ domain, users, server, metrics, kinds: ownServer.kinds });
+    const sessions = new Sessions({ users, server, metrics, kinds: ownServer.kinds });
     const notices = new AppNotices({ broker, topics, clock });
 
     const toMqttRoad = new MqttRoad({ broker, users, devices, clock, offlineWindow });

@@ -15,7 +15,7 @@ import type { Link } from './xmpp/link.ts';
 import { OwnDomain } from './xmpp/own-domain.ts';
 import type { SessionMemory } from './xmpp/session-memory.ts';
 
-export type Xmpp = Pick<Outside, 'server' | 'sendAttached' | 'ownSession' | 'sendOwn'> & {
+export type Xmpp = Pick<Outside, 'server' | 'sendAttached' | 'ownSession'> & {
   component: Component;
   link: Link;
   sources: Source[];
@@ -39,7 +39,6 @@ export async function openXmpp(config: Pick<Config, 'xmpp'>, ledger: Ledger, log
     server: legacyServer(link, xmpp.attach.resource),
     sendAttached: (jid, stanza, key) => link.send(jid, stanza, key),
     ownSession: (jid) => (component.online ? own.session(jid) : undefined),
-    sendOwn: (stanza) => void component.send(stanza),
     start() {
       component.start();
       clients?.start();

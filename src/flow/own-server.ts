@@ -79,7 +79,7 @@ export class OwnServer {
     };
     this.own = own;
     this.presence = presence;
-    this.kinds = { sendAttached: outside.sendAttached, sendOwn: outside.sendOwn, ownSession };
+    this.kinds = { sendAttached: outside.sendAttached, ownSession };
     this.#outbox = outbox;
     this.#subscriptions = subscriptions;
     this.#answers = new OwnAnswers(parts);
@@ -103,7 +103,7 @@ export class OwnServer {
   /** Sends an answer back; nobody waits for it, and somebody who asks too much gets none. */
   reply(from: string, answer: Element): void {
     const { to = '', id = '' } = answer.attrs;
-    this.#outbox.offer(`${answer.name} ${to} ${id}`, from, () => answer);
+    this.#outbox.offer(`${answer.name} ${from} ${to} ${id}`, from, () => answer);
   }
 
   /** out/request of one of the domain's users. */

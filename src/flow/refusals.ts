@@ -9,6 +9,7 @@ import { prepareBare } from '../xmpp/jid.ts';
 import type { Arrival } from '../xmpp/session.ts';
 import { delayOf } from '../xmpp/stanza.ts';
 import { errorReply } from '../xmpp/stanza-error.ts';
+import type { OwnServer } from './own-server.ts';
 import type { Sessions } from './sessions.ts';
 
 export interface RefusalsParts {
@@ -16,6 +17,7 @@ export interface RefusalsParts {
   domain: string;
   ledger: Ledger;
   sessions: Sessions;
+  ownServer: OwnServer;
   clock: Clock;
   metrics: Metrics;
   fault: (error: unknown) => void;
@@ -30,13 +32,13 @@ export class Refusals {
 
   /** No bad stanza blocks the link. `isCopy`: somebody else has it, and is the one who answers. */
   refuse(stanza: Element, arrival: Arrival, refusal: Refusal, accepted: () => void, isCopy = false): void {
-    const { ledger, metrics, clock, sessions, fault } = this.#parts;
+    const { ledger, metrics, clock, fault } = this.#parts;
     metrics.refused.inc({ lane: 'toMqtt', reason: refusal.name });
     const { from = '', id } = stanza.attrs;
     const answer = !isCopy && this.#isAnswered(stanza, arrival) ? errorReply(stanza, refusal) : null;
     if (!arrival.position) {
       // No link acknowledges it, so there is nothing to record it for.
-      if (answer) sessions.reply(arrival.user, answer);
+      if (answer) this.#reply(arrival.user, answer);
       return accepted();
     }
     const { outcome } = ledger.accept(() => ({
@@ -52,9 +54,14 @@ export class Refusals {
       refused: { condition: refusal.name, text: refusal.text },
     }));
     outcome.then(({ kind }) => {
-      if (answer && kind === 'new') sessions.reply(arrival.user, answer);
+      if (answer && kind === 'new') this.#reply(arrival.user, answer);
       accepted();
     }, fault);
+  }
+
+  #reply(user: string, answer: Element): void {
+    const { sessions, ownServer } = this.#parts;
+    (ownServer.isOwn(user) ? ownServer : sessions).reply(user, answer);
   }
 
   /** Only what is live, direct, and no presence, error or room's (DESIGN §2). What comes from the own account is a copy that cannot be read. */

@@ -13,13 +13,9 @@ export interface SessionKinds {
   sendAttached(jid: string, stanza: string, key: string): Promise<SendResult>;
   /** The session of an address on the component's own domain, if the link stands. */
   ownSession(jid: string): Session | undefined;
-  /** Sends a finished stanza from an own-domain address of which there is no user: refusals only. */
-  sendOwn(stanza: string): void;
 }
 
 export interface SessionsParts {
-  /** The users' domain. */
-  domain: string;
   users: Users;
   server: LegacyServer;
   metrics: Metrics;
@@ -63,11 +59,8 @@ export class Sessions {
 
   /** Sends a stanza back in the user's name: an error, or the answer to a request. Nobody waits for it. */
   reply(jid: string, stanza: Element): void {
-    const { domain, kinds } = this.#parts;
     const text = writeStanza(stanza);
-    if (typeof text !== 'string') return;
-    if (this.of(jid)) this.whisper(jid, text);
-    else if (!jid.endsWith(`@${domain}`)) kinds.sendOwn(text);
+    if (typeof text === 'string' && this.of(jid)) this.whisper(jid, text);
   }
 
   /** Sends what is no entry and nobody waits for. False where it was dropped: no session, or too much is under way. */

@@ -125,7 +125,6 @@ export async function setCoreStage(options: CoreStageOptions = {}): Promise<Core
         return stage.ownResult(text);
       },
     }),
-    sendOwn: () => {},
   };
   const row = { jid: bob, phase, version: 1, acks: false, changedAt: startsAt };
   const isOpen = phase === 'mqtt' || phase === 'dual';

@@ -323,3 +323,22 @@ test('a user with thousands of entries is not removed while a single one still w
     text: expect.stringContaining('one open entry'),
   });
 });
+
+test('messages to addresses that nobody has are refused one by one, and no flood of them fills the memory', async () => {
+  await set();
+  const answers: (() => void)[] = [];
+  stage.ownResult = () => new Promise((resolve) => answers.push(() => resolve({ kind: 'processed' })));
+  const writes = (to: string, id: string) =>
+    comes(`<message from='${alice}' to='${to}' type='chat' id='${id}'><body>hi</body></message>`, to);
+  for (let n = 0; n < 500; n++) await writes('no@gw.example.com', `m${n}`);
+  // The same id to two addresses is answered by both.
+  for (const to of ['no@gw.example.com', 'none@gw.example.com']) await writes(to, 'same');
+  for (let n = 500; n < 21_000; n++) await writes('no@gw.example.com', `m${n}`);
+  expect(stage.ownSent).toHaveLength(500);
+  while (answers.length > 0) await Promise.resolve(answers.shift()!());
+  expect(stage.ownSent).toHaveLength(20_500);
+  const from = stage.ownSent.flatMap((text) =>
+    text.includes('"same"') || text.includes("'same'") ? parseStanza(text)!.attrs.from : [],
+  );
+  expect(from).toEqual(['no@gw.example.com', 'none@gw.example.com']);
+});

@@ -111,7 +111,6 @@ export class Gateway {
       ...{ ledger, broker: this.brokerLink, server: this.link },
       sendAttached: (jid, stanza, key) => this.link.sendAttached(jid, stanza, key),
       ownSession: () => undefined,
-      sendOwn: () => {},
     };
     const core: Core = new Core(this.#settings(), this.#parts.sabotage?.(outside, () => core) ?? outside, {
       ...{ mappings, clock: life.clock, metrics: nothing, log: this.#log() },
