@@ -13,7 +13,7 @@ export interface Identity {
 }
 
 /** That of an ordinary client: contacts shall not notice. */
-const client: Identity = { category: 'client', type: 'phone', name: 'Crossfade' };
+export const client: Identity = { category: 'client', type: 'phone', name: 'Crossfade' };
 
 export class Answers {
   readonly #version: string;

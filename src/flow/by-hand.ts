@@ -91,12 +91,12 @@ export class ByHand {
 
   /** Each answers with why not, or null. */
   async #retry(entry: EntryView, order: Order): Promise<string | null> {
-    const { ledger, users, clock } = this.#parts;
+    const { ledger, users } = this.#parts;
     // Nobody would ever send it: with the rollback the conversation has gone to the legacy side.
     if (!users.isOpen(entry.user))
       return `${entry.user} is not open to apps in its phase; move the user, or discard it`;
     const note = this.#note(entry, order);
-    const retried = await ledger.do('retry', { seq: entry.seq, at: clock.now(), note });
+    const retried = await ledger.do('retry', { seq: entry.seq, note });
     return retried === 'done' ? null : whyNotRetried[retried];
   }
 

@@ -3,10 +3,8 @@
 import { Element } from 'ltx';
 import { capabilitiesHash } from '../xmpp/capabilities.ts';
 import { NS_CAPS, NS_DISCO_INFO, NS_VCARD } from '../xmpp/namespaces.ts';
-import type { Answers, Identity } from './answers.ts';
+import { type Answers, client } from './answers.ts';
 
-/** Of the software; a name of its own would give each user a hash of its own. */
-const identity: Identity = { category: 'client', type: 'phone', name: 'Crossfade' };
 const software = 'urn:crossfade:gateway';
 
 /** Features of these users beside those that all of ours have. */
@@ -36,6 +34,7 @@ export class OwnCapabilities {
   }
 
   #info(): Element {
-    return this.#answers.info(identity, ownFeatures);
+    // A name of its own would give each user a hash of its own.
+    return this.#answers.info(client, ownFeatures);
   }
 }

@@ -68,6 +68,7 @@ export class PresenceIn {
     const brought = bring(stanza, 'direct', arrival);
     entries.accept(user, brought, arrival, { ...mappings.toPayload(stanza), archiveKey }, accepted);
   }
+
   /** No server keeps the roster of such a user: what the contact says counts here, and what changes nothing is no news. */
   #ofOwn(user: User, stanza: Element, arrival: Arrival, accepted: () => void): void {
     const { mappings, entries, ownServer } = this.#parts;

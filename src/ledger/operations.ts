@@ -107,7 +107,7 @@ export interface Operations extends OwnOperations, SessionOperations {
    * An operator's word. parked or dead → accepted; a request's id gets its key back, so that the app's repeat is known. Not where the
    * app has used the id again meanwhile.
    */
-  retry(args: { seq: number; at: number; note?: AuditNote }): Retried;
+  retry(args: { seq: number; note?: AuditNote }): Retried;
   /**
    * Before `<return>`: it is set aside as dead (`returning`), so that neither a crash nor an operator can publish what was handed back.
    * Only `sole` entries that no app and no broker has.

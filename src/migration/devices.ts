@@ -58,8 +58,8 @@ export class Devices {
 
   /** A user's status changed; `null`: that of every user may have. */
   onStatus: (user: string | null) => void = () => {};
-  /** A device came online, what waits for it can go; `isFirst`: no other device of the user is online. */
-  onOnline: (user: string, isFirst: boolean) => void = () => {};
+  /** A device came online, what waits for it can go. */
+  onOnline: (user: string) => void = () => {};
   /** The last known device of the user was forgotten. */
   onForgotten: (user: string) => void = () => {};
 
@@ -122,7 +122,7 @@ export class Devices {
       owner.leaving = undefined;
     }
     this.#changed(user, owner, wasOnline);
-    if (online && !wasOnline) this.onOnline(user, this.online(user) === 1);
+    if (online && !wasOnline) this.onOnline(user);
     return written;
   }
 
@@ -147,7 +147,7 @@ export class Devices {
       if (device.heard) return;
       device.heard = true;
       this.#changed(user, owner, false);
-      if (device.online) this.onOnline(user, this.online(user) === 1);
+      if (device.online) this.onOnline(user);
     } else {
       owner.devices.set(client, { online: false, seenAt, statedAt: seenAt, heard: true });
       this.#limit(user, owner);

@@ -63,13 +63,19 @@ class Counts<Row extends { stanzas: number }> {
     if (known) return known;
     if (this.rows.size >= this.#max) {
       this.beyond++;
-      const single = [...this.rows].find(([, { stanzas }]) => stanzas <= 1);
-      if (!single) return null;
-      this.rows.delete(single[0]);
+      const single = this.#single();
+      if (single === undefined) return null;
+      this.rows.delete(single);
     }
     const made = make();
     this.rows.set(key, made);
     return made;
+  }
+
+  /** One that was seen only once. Not by a copy of the table: a stanza may bring thousands of new names. */
+  #single(): string | undefined {
+    for (const [key, { stanzas }] of this.rows) if (stanzas <= 1) return key;
+    return undefined;
   }
 
   sorted(): Row[] {

@@ -39,7 +39,7 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
   test.each(['parked', 'dead'] as const)('what is %s and retried is to be sent again, in its place', async (state) => {
     const first = await entryIn(state);
     const second = await entryIn('accepted');
-    expect(await bench.ledger.do('retry', { seq: first.seq, at, note: note('entry.retry') })).toBe('done');
+    expect(await bench.ledger.do('retry', { seq: first.seq, note: note('entry.retry') })).toBe('done');
     const entry = await view(first.key);
     expect(entry.state).toBe('accepted');
     expect([entry.condition, entry.text, entry.endedAt]).toEqual([undefined, undefined, undefined]);
@@ -59,14 +59,14 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
   test.each(notRetried)('what is %s is not retried, and no word of it stands in the audit', async (state, why) => {
     const { seq } = await entryIn(state);
     const before = await bench.ledger.do('counts', {});
-    expect(await bench.ledger.do('retry', { seq, at, note: note('entry.retry') })).toBe(why);
+    expect(await bench.ledger.do('retry', { seq, note: note('entry.retry') })).toBe(why);
     expect(await bench.ledger.do('counts', {})).toEqual(before);
     expect(await audit()).toEqual([]);
   });
 
   test("a retried request has its id again: the app's repeat is known, other content is a conflict", async () => {
     const { seq } = await entryIn('dead', request());
-    expect(await bench.ledger.do('retry', { seq, at })).toBe('done');
+    expect(await bench.ledger.do('retry', { seq })).toBe('done');
     expect((await accept(bench.ledger, request())).kind).toBe('repeat');
     expect((await accept(bench.ledger, request('other'))).kind).toBe('conflict');
     await bench.reopen();
@@ -81,7 +81,7 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
       const { seq, key } = await entryIn(state);
       const before = await view(key);
       const taken = await bench.ledger.do('takeOut', { seq, at });
-      expect(await bench.ledger.do('retry', { seq, at, note: note('entry.retry') })).toBe('returning');
+      expect(await bench.ledger.do('retry', { seq, note: note('entry.retry') })).toBe('returning');
       expect(await audit()).toEqual([]);
       await bench.ledger.do('notTaken', { seq, at, fault: taken.kind === 'taken' ? taken.fault : undefined });
       if (state === 'dead') expect(await view(key)).toEqual({ ...before, endedAt: at });
@@ -100,7 +100,7 @@ describe.each(Object.keys(engines))('on %s', (engine) => {
   test('a request that the app has sent again meanwhile is not sent twice', async () => {
     const { seq } = await entryIn('dead', request());
     expect((await accept(bench.ledger, request())).kind).toBe('new');
-    expect(await bench.ledger.do('retry', { seq, at, note: note('entry.retry') })).toBe('repeated');
+    expect(await bench.ledger.do('retry', { seq, note: note('entry.retry') })).toBe('repeated');
     expect(await audit()).toEqual([]);
   });
 

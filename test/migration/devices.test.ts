@@ -92,17 +92,14 @@ test('while a device has not spoken the word of another, that it is offline, doe
   expect(devices.statusOf(bob)).toBe('unknown');
 });
 
-test('a device is the first one when no other is online', async () => {
+test('each device is told of once when it comes online', async () => {
   const { devices } = await known();
-  const came: [string, boolean][] = [];
-  devices.onOnline = (user, isFirst) => came.push([user, isFirst]);
+  const came: string[] = [];
+  devices.onOnline = (user) => void came.push(user);
   await devices.heard(bob, 'phone', { online: true });
   await devices.heard(bob, 'phone', { online: true });
   await devices.heard(bob, 'tablet', { online: true });
-  expect(came).toEqual([
-    [bob, true],
-    [bob, false],
-  ]);
+  expect(came).toEqual([bob, bob]);
 });
 
 test('out/ack makes a device known, offline', async () => {
