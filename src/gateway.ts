@@ -95,7 +95,7 @@ export async function startGateway(config: Config, { log }: { log: Log }): Promi
     });
     closing.push(() => broker.close());
     closing.push(async () => {
-      broker.pauseReading();
+      pressure.end(broker);
       stopped = await drain({ core, pressure, ledger, log }, config.shutdown.drainTime);
     });
     opened.catch(failWith);

@@ -16,14 +16,14 @@ export interface Source {
 export class Pressure {
   readonly #ledger: Ledger;
   readonly #clock: Clock;
-  readonly #sources: Source[];
+  readonly #sources: Set<Source>;
   #paused = false;
   #looking: Timer | undefined;
 
   constructor(parts: { ledger: Ledger; clock: Clock; sources: Source[] }) {
     this.#ledger = parts.ledger;
     this.#clock = parts.clock;
-    this.#sources = parts.sources;
+    this.#sources = new Set(parts.sources);
   }
 
   /** To be called after whatever was handed to the ledger. */
@@ -32,6 +32,12 @@ export class Pressure {
     this.#paused = true;
     for (const source of this.#sources) source.pauseReading();
     this.#look();
+  }
+
+  /** From this source nothing is read any more, whatever becomes of the others. */
+  end(source: Source): void {
+    this.#sources.delete(source);
+    source.pauseReading();
   }
 
   /** Reading never goes on again. */

@@ -1,7 +1,7 @@
 // Back-pressure: reading stops while too much waits for the disk, and goes on by itself.
 
 import { beforeEach, expect, test } from 'vitest';
-import { Pressure } from '../../src/flow/pressure.ts';
+import { Pressure, type Source } from '../../src/flow/pressure.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { TurnedClock } from '../migration/stage.ts';
 
@@ -9,6 +9,7 @@ const mib = 1024 ** 2;
 let clock: TurnedClock;
 let ledger: { uncommittedBytes: number };
 let pressure: Pressure;
+let broker: Source;
 /** What each side was told, in order. */
 let told: string[];
 
@@ -18,7 +19,8 @@ beforeEach(() => {
     pauseReading: () => void told.push(`${name} stops`),
     resumeReading: () => void told.push(`${name} reads`),
   });
-  pressure = new Pressure({ ledger: ledger as Ledger, clock, sources: [side('broker'), side('server')] });
+  broker = side('broker');
+  pressure = new Pressure({ ledger: ledger as Ledger, clock, sources: [broker, side('server')] });
 });
 
 /** So many bytes wait for the disk, and a message was handed to the ledger. */
@@ -45,6 +47,15 @@ test('reading goes on by itself, once, when no more than 1 MiB is left; between 
   expect(clock.planned).toBe(0);
   told = [];
   expect(waits(2 * mib)).toEqual(['broker stops', 'server stops']);
+});
+
+test('a side that is ended is not read again with the other', async () => {
+  waits(2 * mib);
+  pressure.end(broker);
+  told = [];
+  ledger.uncommittedBytes = 0;
+  await clock.turn(1_000);
+  expect(told).toEqual(['server reads']);
 });
 
 test('stopped, it lets nobody read again, however little waits', async () => {
