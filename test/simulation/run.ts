@@ -1,30 +1,23 @@
 // Command line of the simulation: npm run simulate -- --count 200000 --record FILE (resumable), or --story SEED for one seed step by step.
 
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { playerBeside, playHere, progress } from './player.ts';
+import { type Piece, type Range, rangesLeft, readRecord, writeDown } from './record.ts';
 import { runSeed } from './run-seed.ts';
 
 const help = `Plays simulated stories, one per seed, and looks whether a promise was broken.
 
-  npm run simulate -- [--from 0] [--count 1000] [--until-broken] [--record FILE]
+  npm run simulate -- [--from 0] [--count 1000] [--until-broken] [--record FILE] [--jobs 1]
   npm run simulate -- --story SEED
 
   --from N, --count M  the seeds N to N + M - 1
   --until-broken       stops at the first broken seed
-  --record FILE        writes a line for every 1000 seeds; started again with the same file, it goes on behind the last line
+  --record FILE        writes a line for every 1000 seeds; started again with the same file, it plays what has no line yet
+  --jobs N             plays in N processes, one for each core; with --until-broken the others come to the end of their line first
   --story SEED         tells one seed step by step
 
-Exit code 1 when a seed is broken. A run may be shared out by seed range; seeds know nothing of each other.`;
+Exit code 1 when a seed is broken. Seeds know nothing of each other, so a run may also be shared out by seed range.`;
 
-/** What is known of one piece of the run: a line of the record. */
-interface Piece {
-  from: number;
-  to: number;
-  messages: number;
-  lives: number;
-  seconds: number;
-  broken: number[];
-}
 const seedsPerPiece = 1000;
 
 const { values } = parseArgs({
@@ -34,14 +27,22 @@ const { values } = parseArgs({
     story: { type: 'string' },
     'until-broken': { type: 'boolean', default: false },
     record: { type: 'string' },
+    jobs: { type: 'string', default: '1' },
     help: { type: 'boolean', short: 'h', default: false },
   },
 });
 const print = (line: string) => process.stdout.write(`${line}\n`);
 
 if (values.help) print(help);
-else if (values.story !== undefined) await tell(Number(values.story));
-else await play(Number(values.from), Number(values.count));
+else if (values.story !== undefined) await tell(whole('story', 0));
+else await play(whole('from', 0), whole('count', 1), whole('jobs', 1));
+
+function whole(name: 'story' | 'from' | 'count' | 'jobs', least: number): number {
+  const number = Number(values[name]);
+  if (Number.isSafeInteger(number) && number >= least) return number;
+  print(`--${name} takes a whole number from ${least} on, not "${values[name]}".`);
+  process.exit(2);
+}
 
 async function tell(seed: number): Promise<void> {
   const { lines, fault, messages, lives } = await runSeed(seed, { tellsStory: true });
@@ -50,77 +51,47 @@ async function tell(seed: number): Promise<void> {
   process.exitCode = fault === null ? 0 : 1;
 }
 
-async function play(from: number, count: number): Promise<void> {
-  const end = from + count;
-  const pieces = recorded(from, end);
-  for (let next = pieces.at(-1)?.to ?? from; next < end; ) {
-    const piece = await playPiece(next, Math.min(next + seedsPerPiece, end));
-    pieces.push(piece);
-    next = piece.to;
-    if (values.record !== undefined) appendFileSync(values.record, `${JSON.stringify(piece)}\n`);
-    const sum = totals(pieces);
-    if (next < end) progress(`seeds ${from} to ${next - 1} of ${end - 1}, ${sum.broken} broken, ${sum.perMinute}/min`);
-    if (values['until-broken'] && piece.broken.length > 0) break;
-  }
-  const sum = totals(pieces);
-  progress('');
-  print(
-    `${sum.seeds} seeds, ${sum.messages} messages, ${sum.lives} lives, ${sum.perMinute} seeds/min, ${sum.broken} broken`,
-  );
-  process.exitCode = sum.broken === 0 ? 0 : 1;
-}
-
-async function playPiece(from: number, end: number): Promise<Piece> {
+async function play(from: number, count: number, jobs: number): Promise<void> {
+  const { record, 'until-broken': untilBroken } = values;
+  const pieces = record === undefined ? [] : readRecord(record);
+  const left = rangesLeft({ from, to: from + count }, pieces, Math.min(seedsPerPiece, Math.ceil(count / jobs)));
+  if ('strange' in left) return refuse(left.strange);
   const begun = performance.now();
-  const piece: Piece = { from, to: from, messages: 0, lives: 0, seconds: 0, broken: [] };
-  while (piece.to < end) {
-    const seed = piece.to++;
-    const story = await runSeed(seed);
-    piece.messages += story.messages;
-    piece.lives += story.lives;
-    if (story.fault === null) continue;
-    piece.broken.push(seed);
-    progress('');
-    print(`seed ${seed}: ${story.fault}`);
-    if (values['until-broken']) break;
-  }
-  piece.seconds = Math.round((performance.now() - begun) / 100) / 10;
-  return piece;
-}
-
-/** The pieces of this range that a run before has written down; another range in the same file is a mistake. */
-function recorded(from: number, end: number): Piece[] {
-  if (values.record === undefined || !existsSync(values.record)) return [];
-  const lines = readFileSync(values.record, 'utf8').split('\n').filter(Boolean);
-  const pieces = lines.map((line) => JSON.parse(line) as Piece);
-  const strange = pieces.find((piece, at) => piece.from !== (pieces[at - 1]?.to ?? from) || piece.to > end);
-  if (strange === undefined) return pieces;
-  print(
-    `${values.record} has seeds ${strange.from} to ${strange.to - 1}, which do not go on from ${from}: take another file.`,
-  );
-  process.exit(2);
-}
-
-function totals(pieces: Piece[]) {
-  const sum = (of: (piece: Piece) => number) => pieces.reduce((total, piece) => total + of(piece), 0);
-  const seeds = sum((piece) => piece.to - piece.from);
-  return {
-    seeds,
-    messages: sum((piece) => piece.messages),
-    lives: sum((piece) => piece.lives),
-    broken: sum((piece) => piece.broken.length),
-    perMinute: Math.round(
-      (seeds /
-        Math.max(
-          0.1,
-          sum((piece) => piece.seconds),
-        )) *
-        60,
-    ),
+  const playedBefore = totals(pieces).seeds;
+  const told = () => {
+    const { seeds, messages, lives, broken } = totals(pieces);
+    const perMinute = Math.round(((seeds - playedBefore) / (performance.now() - begun)) * 60_000);
+    return `${seeds} seeds, ${messages} messages, ${lives} lives, ${perMinute} seeds/min now, ${broken} broken`;
   };
+  const players = jobs === 1 ? [playHere] : Array.from({ length: jobs }, playerBeside);
+  await Promise.all(
+    players.map(async (player) => {
+      for (let range = left.shift(); range; range = left.shift()) {
+        const piece = await player(range, untilBroken);
+        pieces.push(piece);
+        if (record !== undefined) writeDown(record, piece);
+        if (untilBroken && piece.broken.length > 0) left.length = 0;
+        progress(`of ${count} from ${from}: ${told()}`);
+      }
+    }),
+  );
+  progress('');
+  print(told());
+  process.exitCode = totals(pieces).broken === 0 ? 0 : 1;
 }
 
-/** One line that is written over; a pipe gets none. */
-function progress(line: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${line}`);
+/** Another run in the same file is a mistake. */
+function refuse({ from, to }: Range): void {
+  print(`${values.record} has seeds ${from} to ${to - 1}, which are not of this run: take another file.`);
+  process.exitCode = 2;
+}
+
+function totals(pieces: readonly Piece[]) {
+  const sum = (of: (piece: Piece) => number) => pieces.reduce((total, piece) => total + of(piece), 0);
+  return {
+    seeds: sum(({ from, to }) => to - from),
+    messages: sum(({ messages }) => messages),
+    lives: sum(({ lives }) => lives),
+    broken: sum(({ broken }) => broken.length),
+  };
 }
