@@ -45,6 +45,8 @@ export type Opened =
 /** So many stanzas are read without being acknowledged, if the server does not ask. */
 const maxUnasked = 32;
 const fenceMs = 30_000;
+/** Its start tag says so; a text may say anything. */
+const goingPresence = /^<presence[^>]* type="unavailable"/;
 
 export class ClientSession implements ClientListener {
   /** Full JID, once it is bound. */
@@ -129,9 +131,12 @@ export class ClientSession implements ClientListener {
 
   /** Shows itself, or goes (unavailable); resolves when the server has processed it, and sent all that it causes. */
   async show(presence: string): Promise<boolean> {
-    this.isAvailable = !presence.includes('type="unavailable"');
+    const goes = goingPresence.test(presence);
+    this.isAvailable = !goes;
     this.#out.tell(forStream(presence));
-    return this.#fence();
+    const isDone = await this.#fence();
+    if (goes) this.#others.forget();
+    return isDone;
   }
 
   /** Ends the session in order: all that the server has sent is accepted and acknowledged before. False where that did not come about. */

@@ -14,6 +14,11 @@ export class OtherResources {
     this.#user = user;
   }
 
+  /** We are told nothing of them from now on, and of who is there once we are available again. */
+  forget(): void {
+    this.#priorities.clear();
+  }
+
   /** `own`: the session's full JID. */
   heard(presence: Element, own: string): void {
     const { from = '', type } = presence.attrs;

@@ -45,8 +45,10 @@ async function stage(options: FakeC2sOptions = {}, clock: Clock = systemClock) {
   });
   const heard: Element[] = [];
   const lost: string[] = [];
-  link.onStanza = (stanza, _, accepted) => {
+  const seen = new Map<string | undefined, boolean | undefined>();
+  link.onStanza = (stanza, arrival, accepted) => {
     heard.push(stanza);
+    seen.set(stanza.attrs.id, arrival.seen);
     accepted();
   };
   link.onLost = (jid) => lost.push(jid);
@@ -67,7 +69,7 @@ async function stage(options: FakeC2sOptions = {}, clock: Clock = systemClock) {
     await until(() => lost.length > before, 'the loss');
     return (await link.attach([attach]))[0];
   };
-  return { fake, link, disk, heard, lost, lines, session, breakOff };
+  return { fake, link, disk, heard, seen, lost, lines, session, breakOff };
 }
 
 describe('a session that hands back is unavailable meanwhile', () => {
@@ -87,6 +89,14 @@ describe('a session that hands back is unavailable meanwhile', () => {
     await link.giveBack(handBack);
     await link.stop();
     expect(session().shown).toBe('available');
+  });
+
+  test('even if the text of its presence reads like one that is', async () => {
+    const { link, session } = await stage();
+    const status = '<presence><status>type="unavailable"</status></presence>';
+    await link.attach([{ ...attach, presence: status }]);
+    await link.giveBack(handBack);
+    expect(session().shown).toBe('unavailable');
   });
 
   test('while one that has not handed back is shown once, whatever its connection does', async () => {
@@ -127,6 +137,22 @@ test('what takes longer because nothing is read meanwhile is not held against th
   link.resumeReading();
   expect((await attached)[0]).toMatchObject({ kind: 'attached' });
   expect(lines.filter(({ event }) => event === 'attach.down' || event === 'client.lost')).toEqual([]);
+});
+
+test('who has gone while the session was unavailable is not taken for somebody who was given a message, too', async () => {
+  const quick: Clock = { ...systemClock, after: (delayMs, task) => systemClock.after(delayMs / 100, task) };
+  const { fake, link, session, heard, seen } = await stage({}, quick);
+  await link.attach([attach]);
+  const say = (id: string) =>
+    fake.sendStanza(`<message from='alice@example.com/a' to='${user}' id='${id}'><body>x</body></message>`);
+  fake.sendStanza(`<presence from='${user}/desk'/>`);
+  say('a1');
+  await link.giveBack(handBack);
+  // Of the desk's end nobody tells a resource that is unavailable.
+  await until(() => session().shown === 'available', 'the session');
+  say('a2');
+  await until(() => heard.some(({ attrs }) => attrs.id === 'a2'), 'the message');
+  expect([seen.get('a1'), seen.get('a2')]).toEqual([true, false]);
 });
 
 describe("the server's proof of the password (RFC 5802 §5)", () => {
