@@ -54,8 +54,9 @@ export async function examineUser({ xmpp }: Pick<Config, 'xmpp'>, jid: string | 
   const answer = await credentialSource(xmpp.client.credentials)(user);
   if (answer.kind !== 'found') return accountFindings(user, { fault: answer.text });
   const facts = await examineAccount({ ...streamOf(xmpp), login: { user: name, credential: answer.credential } });
-  const { condition = '', text = '' } = 'closed' in facts ? facts.closed : {};
-  return accountFindings(user, 'closed' in facts ? { fault: `${condition} ${text}`.trim() } : facts);
+  if (!('closed' in facts)) return accountFindings(user, facts);
+  const { by, condition, text } = facts.closed;
+  return accountFindings(user, { fault: `${condition} ${text}`.trim(), isRefused: by === 'auth' });
 }
 
 async function examineClients(xmpp: Config['xmpp']): Promise<ClientFacts> {

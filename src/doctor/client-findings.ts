@@ -35,8 +35,11 @@ export function clientFindings(facts: ClientFacts): Finding[] {
 
 export type ClientFacts = { address: string } & ({ mechanisms: string[] } | { text: string });
 
-/** `fault`: the credential or the login failed. Absent: nobody was named. */
-export function accountFindings(user: string | undefined, facts?: AccountFacts | { fault: string }): Finding[] {
+/** `fault`: the credential or the login failed; `isRefused`: by the server's word. Absent: nobody was named. */
+export function accountFindings(
+  user: string | undefined,
+  facts?: AccountFacts | { fault: string; isRefused?: boolean },
+): Finding[] {
   const id = 'server.account';
   if (user === undefined || facts === undefined)
     return [
@@ -51,7 +54,7 @@ export function accountFindings(user: string | undefined, facts?: AccountFacts |
       {
         ...{ id, level: 'fault', what: `${user} cannot log in: ${facts.fault}` },
         why: 'the user cannot be moved, or held where it is moved already',
-        todo: 'xmpp.client.credentials: is it the password of this account?',
+        ...(facts.isRefused && { todo: 'xmpp.client.credentials: is it the password of this account?' }),
       },
     ];
   return [ok(id, `${user} logs in`), resumption(facts), archive(user, facts)];

@@ -53,6 +53,9 @@ const openMs = 15_000;
 /** Of all client streams: they speak with one server, and what each would remember by itself is as large as the rest of it. */
 const forms = new TagForms();
 
+/** About options of its own, where `caFile` is the one. */
+const nodesAdvice = /; if the root CA is installed locally.*/;
+
 /** Opens when made. Never throws; everything is told to the listener. */
 export class ClientStream {
   readonly #options: ClientStreamOptions;
@@ -129,7 +132,7 @@ export class ClientStream {
       this.#close(
         this.#isReached && (by !== 'insecure' || this.#isSecure) ? 'connection' : reasonOf(error, by),
         error.code ?? 'error',
-        error.message,
+        error.message.replace(nodesAdvice, ''),
       ),
     );
     socket.on('close', () => {

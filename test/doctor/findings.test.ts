@@ -104,6 +104,12 @@ test.each([
   expect(notOk(accountFindings('bob@example.com', facts))).toEqual(found);
 });
 
+test('only where the server refused the login it is asked whether the password is right', () => {
+  const todo = (facts: { fault: string; isRefused?: boolean }) => accountFindings('bob@example.com', facts)[0]?.todo;
+  expect(todo({ fault: 'not-authorized', isRefused: true })).toContain('password');
+  expect(todo({ fault: 'self-signed certificate' })).toBeUndefined();
+});
+
 test.each([
   [{ taken: 5000, kept: 5000 }, 'ok'],
   [{ taken: 5000, kept: 1000 }, 'warning'],

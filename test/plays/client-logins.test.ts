@@ -48,7 +48,9 @@ describe.each([
   test.each(['starttls', 'direct'] as const)(
     'with a certificate of an unknown authority no password is sent (%s)',
     async (security) => {
-      expect(await visit(server, password, { security, ca: undefined })).toEqual(closed('insecure'));
+      const refused = await visit(server, password, { security, ca: undefined });
+      expect(refused).toEqual(closed('insecure'));
+      expect(refused).toMatchObject({ closed: { text: 'self-signed certificate' } });
     },
   );
 
