@@ -36,7 +36,7 @@ export class Deliver {
   readonly #parts: DeliverParts;
   readonly #lanes: Record<Lane, Outboxes>;
   readonly #timers: Timer[] = [];
-  #landed: (() => void)[] = [];
+  #awaited: (() => void)[] = [];
   #stopped = false;
   /** Answered since it was stopped. */
   readonly #drained: Record<Lane, number> = { toMqtt: 0, toXmpp: 0 };
@@ -204,9 +204,9 @@ export class Deliver {
     }
   }
 
-  /** Expiry ends it, and then the next one goes. */
-  #isExpired({ expiresAt }: Entry): boolean {
-    return expiresAt !== undefined && expiresAt <= this.#parts.clock.now();
+  /** Expiry ends it, and then the next one goes. What the legacy server may have does not expire: it is sent until the answer is known. */
+  #isExpired({ expiresAt, isSent }: Entry): boolean {
+    return expiresAt !== undefined && !isSent && expiresAt <= this.#parts.clock.now();
   }
 
   async #turnPage(outbox: Outbox): Promise<void> {
@@ -219,12 +219,35 @@ export class Deliver {
     }
     outbox.busy = false;
     this.#pump(outbox);
-    if (this.#landed.length > 0) this.#tellLanded();
+    if (this.#awaited.length > 0) this.#tellLanded();
   }
 
   #send(outboxes: Outboxes, outbox: Outbox, entry: Entry): void {
     outbox.busy = true;
     outboxes.flies(outbox, entry, this.#parts.clock.now());
+    if (isRecordedFirst(entry)) void this.#record(outboxes, outbox, entry);
+    else this.#handOver(outboxes, outbox, entry);
+  }
+
+  /** On disk as sent, and sent then: whatever happens in between and after it, the ledger knows that the server may have it. */
+  async #record(outboxes: Outboxes, outbox: Outbox, entry: Entry): Promise<void> {
+    const { ledger, clock, roads, log } = this.#parts;
+    const { seq, lane, user } = entry;
+    try {
+      const isThere = (await ledger.do('sent', { seqs: [seq], at: clock.now() })) > 0;
+      if (outbox.flight) outbox.flight.marked = true;
+      if (isThere && !this.#stopped && !this.#isExpired(entry) && roads[lane].mayGo(user))
+        return this.#handOver(outboxes, outbox, entry);
+      if (isThere) ledger.note('notSent', { seq });
+      else outbox.reread();
+    } catch (error) {
+      log.error({ event: 'ledger.failed', error: String(error) });
+      this.#after(outbox, readRetryMs, 'the ledger does not answer');
+    }
+    this.#landed(outboxes, outbox);
+  }
+
+  #handOver(outboxes: Outboxes, outbox: Outbox, entry: Entry): void {
     const answered = (answer: Answer) => this.#answered(outboxes, outbox, entry, answer);
     const road = this.#parts.roads[entry.lane];
     try {
@@ -241,8 +264,8 @@ export class Deliver {
 
   #answered(outboxes: Outboxes, outbox: Outbox, entry: Entry, answer: Answer): void {
     const verdict = outboxes.failing.judge(outbox, answer);
-    outboxes.landed(outbox);
     if (verdict?.kind === 'again') {
+      this.#learn(entry, answer);
       this.#parts.metrics.answered.inc({ lane: entry.lane, result: answer.kind });
       if (answer.kind === 'retry') this.#tellRetry(entry, verdict);
       this.#after(outbox, verdict.delayMs, verdict.reason);
@@ -253,19 +276,32 @@ export class Deliver {
       if (this.#stopped) this.#drained[entry.lane]++;
       this.#writeDown(outbox, entry, final);
     }
+    this.#landed(outboxes, outbox);
+  }
+
+  /** A no says nothing of the time before, which may have been another session of the server's. */
+  #learn(entry: Entry, answer: Answer): void {
+    if (!isRecordedFirst(entry)) return;
+    if (answer.kind === 'lost') entry.isSent = true;
+    else this.#parts.ledger.note('notSent', { seq: entry.seq });
+  }
+
+  /** Nothing of the conversation is out any more. */
+  #landed(outboxes: Outboxes, outbox: Outbox): void {
+    outboxes.landed(outbox);
     outbox.busy = false;
     this.#pump(outbox);
-    this.#nextInLine(entry.lane);
-    if (this.#landed.length > 0) this.#tellLanded();
+    this.#nextInLine(outbox.conversation.lane);
+    if (this.#awaited.length > 0) this.#tellLanded();
   }
 
   /** Resolves when the next answer has come. */
   #landing(): Promise<void> {
-    return new Promise((resolve) => this.#landed.push(resolve));
+    return new Promise((resolve) => this.#awaited.push(resolve));
   }
 
   #tellLanded(): void {
-    for (const resolve of this.#landed.splice(0)) resolve();
+    for (const resolve of this.#awaited.splice(0)) resolve();
   }
 
   #nextInLine(lane: Lane): void {
@@ -353,4 +389,9 @@ export class Deliver {
     }
     for (const user of users) await this.unpark(user);
   }
+}
+
+/** What may expire on its way to the legacy server. */
+function isRecordedFirst({ lane, expiresAt, isSent }: Entry): boolean {
+  return lane === 'toXmpp' && expiresAt !== undefined && !isSent;
 }

@@ -4,7 +4,10 @@ import type { Operations } from './operations.ts';
 
 export type Lane = 'toMqtt' | 'toXmpp';
 
-/** `sent` is written only for what stays unanswered for a second; the rest goes from accepted to acked in one step. */
+/**
+ * `sent` is written for what stays unanswered for a second, and beforehand for what may expire on its way to the legacy server; the rest
+ * goes from accepted to acked in one step.
+ */
 export type State = 'accepted' | 'sent' | 'acked' | 'settled' | 'parked' | 'dead' | 'returned' | 'discarded';
 
 /** `sole`: came to our session alone, so it must be handed back if no app ever takes it. `copy`: somebody else has it, too. */
@@ -82,8 +85,10 @@ export interface Entry {
   id?: string;
   topic?: string;
   payload: string;
-  /** Not to be sent from then on (ms). */
+  /** Not to be sent from then on (ms), unless `isSent`. */
   expiresAt?: number;
+  /** toXmpp: it was handed over, and nobody knows whether the server has it. */
+  isSent?: boolean;
 }
 
 /** An entry that waits beyond its time. */

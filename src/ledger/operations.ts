@@ -35,8 +35,10 @@ export interface Operations extends OwnOperations, SessionOperations {
    * saves a look at the entry.
    */
   answered(args: { seq: number; at: number; sender?: string }): void;
-  /** Sent, and still unanswered: raises attempts. */
-  sent(args: { seqs: number[]; at: number }): void;
+  /** Sent, and still unanswered: raises attempts. Returns how many of them are still to be sent. */
+  sent(args: { seqs: number[]; at: number }): number;
+  /** What was sent the receiving side surely has not got: sent → accepted. */
+  notSent(args: { seq: number }): void;
   /** Refused for good by the receiving side → dead; kept until an operator decides. */
   refused(args: { seq: number; at: number; condition: string; text: string }): void;
   parked(args: { seq: number; at: number }): void;
@@ -80,7 +82,7 @@ export interface Operations extends OwnOperations, SessionOperations {
    */
   forget(args: { before: number; limit: number }): number;
 
-  /** What waits, or is parked, beyond its time, the oldest first; not what an app has and only the broker's horizon is awaited for. `among`: of these. */
+  /** What waits, or is parked, beyond its time, the oldest first; not what the legacy server may have, nor what an app has and only the broker's horizon is awaited for. `among`: of these. */
   expired(args: { now: number; limit: number; among?: number[] }): Expired[];
   /** Ends those of them: as `discarded` (`expired`), or, what an app has, as `settled`. */
   expire(args: { seqs: number[]; at: number }): void;

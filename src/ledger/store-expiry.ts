@@ -1,7 +1,7 @@
 // The store's verbs on expiry: what waits beyond the time that its sender or the operator has set, and its end.
 
 import type { DatabaseSync } from 'node:sqlite';
-import { accepted, acked, discarded, lanes, parked, settled, sole, toMqtt } from './codes.ts';
+import { accepted, acked, discarded, lanes, parked, sent, settled, sole, toMqtt, toXmpp } from './codes.ts';
 import type { Derived } from './derived.ts';
 import type { Operations } from './operations.ts';
 import { ender, type Standing } from './store-life.ts';
@@ -16,7 +16,8 @@ export function expiryOperations(
   // What an app has is there, whatever the broker's horizon still says; it is over only where it would have to go to the broker once more.
   const columns = `seq, lane, user, peer, channel, id, app_has,
       iif(lane = ${toMqtt} AND custody = ${sole} AND late = 0, original, NULL) AS original`;
-  const isDue = `expires_at IS NOT NULL AND state <= 3 AND (app_has = 0 OR state <> ${acked})`;
+  // What the legacy server may have is not called expired before that is known.
+  const isDue = `expires_at IS NOT NULL AND state <= 3 AND (app_has = 0 OR state <> ${acked}) AND NOT (lane = ${toXmpp} AND state = ${sent})`;
   const all = db.prepare(
     `SELECT ${columns} FROM entry JOIN body USING (seq) WHERE expires_at <= ? AND ${isDue} ORDER BY expires_at LIMIT ? + 0`,
   );

@@ -26,6 +26,7 @@ type Life = Pick<
   Operations,
   | 'answered'
   | 'sent'
+  | 'notSent'
   | 'refused'
   | 'parked'
   | 'discard'
@@ -138,7 +139,7 @@ function answerOperations(
   tally: Tally,
   derived: Derived,
   end: ReturnType<typeof ender>,
-): Pick<Life, 'answered' | 'sent' | 'refused' | 'parked'> {
+): Pick<Life, 'answered' | 'sent' | 'notSent' | 'refused' | 'parked'> {
   const standing = db.prepare('SELECT seq, user, lane, state, request_key FROM entry WHERE seq = ?');
   const find = (seq: number) => standing.get(seq) as unknown as (Standing & { request_key: string | null }) | undefined;
   // Apps that never acknowledge: a device that is online at, or was online after, the PUBACK stands for their word.
@@ -154,6 +155,7 @@ function answerOperations(
   );
   const dropBody = db.prepare('DELETE FROM body WHERE seq = ?');
   const sending = db.prepare(`UPDATE entry SET state = ${sent}, sent_at = ?, attempts = attempts + 1 WHERE seq = ?`);
+  const unsend = db.prepare(`UPDATE entry SET state = ${accepted} WHERE seq = ?`);
   const park = db.prepare(`UPDATE entry SET state = ${parked}, sent_at = ?, attempts = attempts + ? WHERE seq = ?`);
   // A refused id leaves no key: the app may use it again once the cause is mended. The digest stays for an operator's retry.
   const refuse = db.prepare(
@@ -176,12 +178,21 @@ function answerOperations(
       tally.move(toMqtt, row.state, acked);
     },
     sent({ seqs, at }) {
+      let count = 0;
       for (const seq of seqs) {
         const row = find(seq);
         if (!row || row.state > sent) continue;
         sending.run(at, seq);
         tally.move(row.lane, row.state, sent);
+        count++;
       }
+      return count;
+    },
+    notSent({ seq }) {
+      const row = find(seq);
+      if (row?.state !== sent) return;
+      unsend.run(seq);
+      tally.move(row.lane, sent, accepted);
     },
     refused({ seq, at, condition, text }) {
       const row = find(seq);

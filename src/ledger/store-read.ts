@@ -9,6 +9,7 @@ import {
   lanes,
   type Place,
   returnKeyOf,
+  sent,
   seqOf,
   sole,
   states,
@@ -47,7 +48,7 @@ function deliveryQueries(
 ): Pick<Read, 'conversations' | 'toSend' | 'toXmppWaiting' | 'toReturn' | 'withBroker'> {
   const conversations = db.prepare('SELECT DISTINCT lane, user, peer FROM entry WHERE state <= 1');
   const toSend = db.prepare(
-    `SELECT seq, channel, id, topic, payload, expires_at FROM entry JOIN body USING (seq)
+    `SELECT seq, channel, id, topic, payload, expires_at, lane = ${toXmpp} AND state = ${sent} AS is_sent FROM entry JOIN body USING (seq)
        WHERE state <= 1 AND lane = ? AND user = ? AND peer = ? AND seq > ? ORDER BY seq LIMIT ? + 0`,
   );
   const toXmppWaiting = db.prepare(
@@ -78,6 +79,7 @@ function deliveryQueries(
         topic: optional<string>(row.topic),
         payload: String(row.payload),
         expiresAt: optional<number>(row.expires_at),
+        ...(row.is_sent === 1 && { isSent: true }),
       })),
     toXmppWaiting: ({ user }) => Number(toXmppWaiting.get(user)?.n),
     toReturn: ({ user, after = 0, limit }) =>

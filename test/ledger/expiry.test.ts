@@ -48,6 +48,32 @@ describe.each(Object.entries(engines))('%s', (_, open) => {
     expect(await due(100)).toEqual(['p', 'a']);
   });
 
+  test('what was sent to the legacy server is not due before it is known whether it is there; what was sent to the broker is', async () => {
+    const { ledger } = bench;
+    const app = await accept(ledger, { id: 'app', lane: 'toXmpp', expiresAt: 100 });
+    const contact = await accept(ledger, { id: 'contact', custody: 'copy', expiresAt: 100 });
+    expect(await ledger.do('sent', { seqs: [app.seq, contact.seq], at: 1 })).toBe(2);
+    expect(await due(100)).toEqual(['contact']);
+    expect(await ledger.do('expired', { now: 100, limit: 9, among: [app.seq] })).toEqual([]);
+    const conversation = { lane: 'toXmpp', user, peer: 'alice@example.com', after: 0, limit: 9 } as const;
+    expect(await ledger.do('toSend', conversation)).toMatchObject([{ id: 'app', isSent: true }]);
+    await bench.reopen();
+    expect(await due(100)).toEqual(['contact']);
+    await bench.ledger.do('notSent', { seq: app.seq });
+    expect((await bench.ledger.do('toSend', conversation))[0]).not.toHaveProperty('isSent');
+    expect(await due(100)).toEqual(['app', 'contact']);
+    expect((await new Verifier({ ledger: bench.ledger, clock: systemClock }).verify()).faults).toEqual([]);
+  });
+
+  test('what has ended is not sent any more, and was not', async () => {
+    const { ledger } = bench;
+    const { seq, key } = await accept(ledger, { id: 'app', lane: 'toXmpp', expiresAt: 100 });
+    await ledger.do('discard', { seqs: [seq], at: 1, reason: 'test' });
+    expect(await ledger.do('sent', { seqs: [seq], at: 2 })).toBe(0);
+    await ledger.do('notSent', { seq });
+    expect(await ledger.do('entry', { key })).toMatchObject([{ state: 'discarded', attempts: 0 }]);
+  });
+
   test('what a device was there for, of apps that never acknowledge, has not expired', async () => {
     const { ledger } = bench;
     const { seq } = await accept(ledger, { id: 'm1', expiresAt: 100 });

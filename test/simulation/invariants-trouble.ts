@@ -23,11 +23,14 @@ export function isGivenUp({ gateway }: Scene, user: string, name: string): boole
   return row.get(user, name) !== undefined;
 }
 
-/** Nothing is sent beyond its time. */
+/** Nothing is sent beyond its time, unless the server may have it since before. */
 export function checkInTime({ world, gateway }: Scene, key: string): void {
   const seq = Number.parseInt(key.slice(2), 36);
-  const row = gateway.db.prepare('SELECT id, expires_at FROM entry WHERE seq = ?').get(seq);
-  if (row?.expires_at && Number(row.expires_at) <= world.now) world.broke(`${row.id} was sent after it had expired`);
+  const row = gateway.db.prepare('SELECT * FROM entry WHERE seq = ?').get(seq);
+  if (!row?.expires_at || Number(row.expires_at) > world.now) return;
+  const wasSent =
+    row.lane === 1 && row.state === 1 && (Number(row.attempts) > 1 || Number(row.sent_at) < Number(row.expires_at));
+  if (!wasSent) world.broke(`${row.id} was sent after it had expired`);
 }
 
 /** A stanza that can become no entry for the apps is acknowledged only with a dead one in its place. */
@@ -45,12 +48,13 @@ export function checkTrouble(scene: Scene): void {
   const { world, gateway, witness, server } = scene;
   const find = gateway.db.prepare('SELECT 1 FROM entry WHERE lane = ? AND user = ? AND id = ? AND channel = ?');
   const expired = gateway.db.prepare(
-    "SELECT id, lane, user FROM entry WHERE condition = 'expired' AND channel = 'message' AND (lane = 1 OR (custody = 0 AND late = 0))",
+    "SELECT seq, id, lane, user FROM entry WHERE condition = 'expired' AND channel = 'message' AND (lane = 1 OR (custody = 0 AND late = 0))",
   );
   // Whoever waits for an answer is told by an entry, which stands whether it was heard or not.
-  for (const { id, lane, user } of expired.all())
-    if (!find.get(1 - Number(lane), user!, id!, 'error'))
-      world.broke(`${id} has expired, and its sender was told nothing`);
+  for (const { seq, id, lane, user } of expired.all() as unknown as (Row & { seq: number })[]) {
+    if (!find.get(1 - lane, user, id, 'error')) world.broke(`${id} has expired, and its sender was told nothing`);
+    if (lane === 1 && witness.processed.has(seq)) world.broke(`${id} is called expired, and the server had it`);
+  }
   const rows = gateway.db.prepare("SELECT id, lane, user, state, condition FROM entry WHERE channel = 'message'").all();
   const hasBody = gateway.db.prepare(
     'SELECT 1 FROM entry JOIN body USING (seq) WHERE lane = ? AND id = ? AND state = 4',

@@ -6,6 +6,7 @@ import type { SendResult } from '../../src/xmpp/session.ts';
 import type { ArchiveQuery } from './archive.ts';
 import { type Chat, toSeconds } from './chat.ts';
 import { type Fin, type LinkEnd, type Load, type Noise, nameOf } from './frame.ts';
+import { seqOf } from './invariants-archive.ts';
 import type { Account } from './legacy-server.ts';
 import { isCopy, LinkQueue, type Queued } from './link-queue.ts';
 import type { Connection } from './pipe.ts';
@@ -190,8 +191,10 @@ export class Link {
       return { kind: 'refused', condition: 'not-acceptable', text: 'carol sends no third message' };
     }
     this.#keys.add(key);
-    if (chat && 'message' in chat) this.#say(session, chat);
-    else if (chat) this.#answer(session, chat);
+    if (chat && 'message' in chat) {
+      this.#server.witness.processed.add(seqOf(key));
+      this.#say(session, chat);
+    } else if (chat) this.#answer(session, chat);
     return { kind: 'processed' };
   }
 

@@ -43,6 +43,7 @@ describe('faults that were found here stay mended', () => {
     [14293, 'what an app writes to its own user comes twice, as the archive has it'],
     [1000070, 'what the broker drops as expired, of an app that has never acknowledged, is taken for its own'],
     [30099979, 'what may be missing is on disk when the gateway dies, and told nowhere once there is more of it'],
+    [32001090, 'what an app sent, and the server has unproved when the gateway dies, is called expired'],
   ])('seed %i: %s', async (seed) => {
     await expectAllWell(seed);
   });

@@ -68,6 +68,8 @@ export class Witness {
   readonly lastReturned = new Map<string, string>();
   /** Keys of entries that an operator wanted to be handed back, and the names of those that were. */
   readonly byHand = new Set<string>();
+  /** Numbers of the entries towards XMPP that the server has processed. */
+  readonly processed = new Set<number>();
   readonly #world: World;
   readonly #counters = new Map<string, number>();
 
