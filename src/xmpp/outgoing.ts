@@ -18,8 +18,8 @@ interface Item {
   n: number;
   key: string;
   /**
-   * An error stanza with the key as id is the answer to it. A server may count it before it sends that (ejabberd 23.01, whose sessions are
-   * processes), so to be counted is no answer yet.
+   * An error stanza with the key as id is the answer to it. A server may count it before it sends that (XEP-0198 puts
+   * nothing in their order), so to be counted is no answer yet.
    */
   isReturn: boolean;
   done: (result: SendResult) => void;

@@ -34,7 +34,7 @@ export class FakeC2s {
   readonly sessions = new Map<string, FakeSession>();
   /** Every element the client has sent, written down. */
   readonly heard: string[] = [];
-  /** Set: what is sent to the own account comes back with this error, once the ack has gone that was asked for with it (as from ejabberd). */
+  /** Set: what is sent to the own account comes back with this error, once the ack has gone that was asked for with it. */
   refuses?: string;
   readonly #options: FakeC2sOptions;
   readonly #sockets = new Set<Socket>();
