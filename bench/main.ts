@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { missingPackages } from '../scripts/system-packages.mjs';
 import { table } from '../src/cli/table.ts';
 import { servers } from '../test/harness/servers.ts';
+import { account } from './account.ts';
 import { attachStorm } from './attach-storm.ts';
 import { type Benchmark, type Figure, isReached, type Options, type Result } from './benchmark.ts';
 import { clientSessions } from './client-sessions.ts';
@@ -33,6 +34,7 @@ const benchmarks: Benchmark[] = [
   memory,
   fairness,
   pressure,
+  account,
   start,
   python,
   prosody,

@@ -8,10 +8,10 @@ import type { App, Payload } from '../harness/app.ts';
 import type { Contact } from '../harness/contact.ts';
 import type { GatewayProcess } from '../harness/gateway-process.ts';
 import { servers } from '../harness/servers.ts';
-import { type Stage, setStage, userLevel } from '../harness/stage.ts';
+import { type Stage, userLevel } from '../harness/stage.ts';
+import { bot, setBotStage } from './bot.ts';
 
 describe.each(servers)('$name:', (server) => {
-  const bot = 'bot@gw.example.com';
   const service = 'weather\\20service@gw.example.com';
   const pngBase64 = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==';
 
@@ -21,12 +21,8 @@ describe.each(servers)('$name:', (server) => {
   let program: App;
 
   beforeAll(async () => {
-    stage = await setStage({
-      ...{ kind: server, accounts: ['alice', 'carol', 'dave'], ownUsers: [bot], mqttAccounts: [userLevel(service)] },
-      legacy: { attach: false },
-    });
-    gateway = stage.gateway;
-    [alice, program] = await Promise.all([stage.contact('alice'), stage.app(userLevel(bot), 'program')]);
+    const accounts = { accounts: ['carol', 'dave'], mqttAccounts: [userLevel(service)] };
+    ({ stage, gateway, alice, program } = await setBotStage({ kind: server, ...accounts }));
   });
   afterAll(() => stage?.strike());
 

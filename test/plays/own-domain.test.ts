@@ -5,11 +5,10 @@ import type { App } from '../harness/app.ts';
 import type { Contact } from '../harness/contact.ts';
 import type { GatewayProcess } from '../harness/gateway-process.ts';
 import { servers } from '../harness/servers.ts';
-import { type Stage, setStage, userLevel } from '../harness/stage.ts';
+import { type Stage, userLevel } from '../harness/stage.ts';
+import { bot, setBotStage } from './bot.ts';
 
 describe.each(servers)('$name:', (server) => {
-  const bot = 'bot@gw.example.com';
-
   let stage: Stage;
   let gateway: GatewayProcess;
   let alice: Contact;
@@ -17,12 +16,12 @@ describe.each(servers)('$name:', (server) => {
   let program: App;
 
   beforeAll(async () => {
-    stage = await setStage({
-      ...{ kind: server, accounts: ['alice'], ownUsers: [bot, 'ärger@gw.example.com'], legacy: { attach: false } },
-      config: { mqtt: { messagesBurst: 100_000 } },
-    });
-    gateway = stage.gateway;
-    [alice, program] = await Promise.all([stage.contact('alice'), stage.app('bot%40gw%2Eexample%2Ecom', 'program')]);
+    const config = { mqtt: { messagesBurst: 100_000 } };
+    ({ stage, gateway, alice, program } = await setBotStage({
+      kind: server,
+      ownUsers: ['ärger@gw.example.com'],
+      config,
+    }));
   });
   afterAll(() => stage?.strike());
 
