@@ -2,9 +2,10 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { configureAlone, crossfade, runGateway } from './command.ts';
 
@@ -68,4 +69,34 @@ test('a second signal ends it at once, and the log says so', async () => {
   expect([code, signal]).toEqual([null, expect.stringMatching(/^SIG(INT|TERM)$/)]);
   expect(events).toContain('gateway.ended');
   expect(events).not.toContain('gateway.stopped');
+});
+
+const unusable = [
+  {
+    ledger: 'is damaged',
+    make: (file: string) =>
+      writeFileSync(file, Buffer.concat([Buffer.from('SQLite format 3\0'), Buffer.alloc(8_000, 0xa5)])),
+    says: /crossfade ledger restore FILE/,
+  },
+  {
+    ledger: 'was written by a newer Crossfade',
+    make(file: string) {
+      const db = new DatabaseSync(file);
+      db.exec('PRAGMA user_version = 99; PRAGMA application_id = 0x58464144; CREATE TABLE entry (x)');
+      db.close();
+    },
+    says: /newer Crossfade .*Install that version again/,
+  },
+];
+test.each(unusable)('a ledger that $ledger ends it, with what to do, and stays as it is', async ({ make, says }) => {
+  const file = join(dir, 'crossfade.sqlite');
+  make(file);
+  // SQLite's header, with its counters, stands before that.
+  const content = () => readFileSync(file).subarray(100);
+  const before = content();
+  const { code, err } = await crossfade(['run'], { cwd: dir });
+  expect(code).toBe(1);
+  expect(err).toMatch(says);
+  expect(err).not.toMatch(/^\s+at /m);
+  expect(content().equals(before)).toBe(true);
 });

@@ -206,6 +206,23 @@ test('stop takes what the server had written before it read of the end, though r
   expect(heard).toEqual(ids);
 });
 
+test('while reading is paused nothing of what comes is handed over; when it goes on, all of it, in order', async () => {
+  const { fake, gateway } = await stage();
+  const heard: string[] = [];
+  gateway.onStanza = ({ attrs }) => heard.push(attrs.id ?? '');
+  gateway.start();
+  await until(() => gateway.online);
+  gateway.pauseReading();
+  const ids = Array.from({ length: 1_000 }, (_, n) => String(n));
+  for (const id of ids) fake.raw(`<message from='alice@example.com' to='bot@gw.example.com' id='${id}'/>`);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(heard).toEqual([]);
+  gateway.resumeReading();
+  await until(() => heard.length === ids.length);
+  expect(heard).toEqual(ids);
+  await gateway.stop();
+});
+
 test('stop leaves it to the server to close the connection, and waits as long as it still has something to say', async () => {
   const { fake, gateway } = await stage({}, { timing: { goodbyeMs: 300 } });
   const heard: string[] = [];
