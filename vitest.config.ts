@@ -1,11 +1,14 @@
 // How the tests run: few at a time, as many of them start real servers; times are for slow machines, tests wait for events.
 
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     environment: 'node',
+    // Hundreds of processes are started; without it each would compile all of src/ for itself, which takes half of a command's time.
+    env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('./node_modules/.cache/compiled', import.meta.url)) },
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 30_000,

@@ -1,4 +1,4 @@
-// Runs `crossfade` as an operator does: a process of its own, in a folder of its own, with the environment given and no more.
+// Runs `crossfade` as an operator does: a process of its own, in a folder of its own, with the environment given and no more (but where what Node compiles is kept).
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -23,7 +23,8 @@ export interface Surroundings {
 }
 
 export function start(args: string[], { cwd, env = {} }: Surroundings): ChildProcess {
-  return spawn(process.execPath, [main, ...args], { cwd, env: { PATH: process.env.PATH, ...env } });
+  const { PATH, NODE_COMPILE_CACHE } = process.env;
+  return spawn(process.execPath, [main, ...args], { cwd, env: { PATH, NODE_COMPILE_CACHE, ...env } });
 }
 
 /** Resolves at the end of the command, with all it said. */
