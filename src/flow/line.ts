@@ -1,9 +1,12 @@
 // Who waits for a free place in a window: users take turns, so that one with a thousand conversations is no longer before the others than one with one.
 
+import { Line as Turns } from '../migration/line.ts';
 import type { Outbox } from './outbox.ts';
 
 export class Line {
-  /** In the order of their turns; first come, first served within a user. */
+  /** In the order of their turns. */
+  readonly #users = new Turns<string>();
+  /** First come, first served within a user. */
   readonly #byUser = new Map<string, Outbox[]>();
 
   /** Does nothing for one that stands there already. */
@@ -14,17 +17,18 @@ export class Line {
     const ofUser = this.#byUser.get(user);
     if (ofUser) ofUser.push(outbox);
     else this.#byUser.set(user, [outbox]);
+    this.#users.add(user);
   }
 
   /** Whose turn it is; its user goes to the end. */
   next(): Outbox | undefined {
-    const [first] = this.#byUser;
-    if (!first) return undefined;
-    const [user, ofUser] = first;
+    const user = this.#users.take();
+    const ofUser = user === undefined ? undefined : this.#byUser.get(user);
+    if (user === undefined || !ofUser) return undefined;
     const outbox = ofUser.shift()!;
     outbox.queued = false;
-    this.#byUser.delete(user);
-    if (ofUser.length > 0) this.#byUser.set(user, ofUser);
+    if (ofUser.length > 0) this.#users.add(user);
+    else this.#byUser.delete(user);
     return outbox;
   }
 }

@@ -35,3 +35,12 @@ test('who stands there already does not stand there twice, and may come again af
   line.add(one);
   expect(line.next()).toBe(one);
 });
+
+test('four hundred thousand users have their turns before the time of a test is over', () => {
+  const line = new Line();
+  // A turn that begins at the places of all that had theirs took 49 s in all.
+  for (let n = 0; n < 400_000; n++) line.add({ queued: false, conversation: { user: `u${n}` } } as Outbox);
+  let turns = 0;
+  while (line.next()) turns++;
+  expect(turns).toBe(400_000);
+});
