@@ -4,6 +4,7 @@ import type { Clock, Timer } from '../clock.ts';
 import type { Ledger, Mark, Missed } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import { Line } from '../migration/line.ts';
 import type { LegacyServer } from '../migration/server.ts';
 import type { Users } from '../migration/users.ts';
 import { archiveQuery, type NoPage, type Page, Reading, readPage, type Wish } from '../xmpp/archive-query.ts';
@@ -43,7 +44,9 @@ type Refused = Pick<NoPage, 'condition' | 'isRefusal'>;
 
 export class CatchUp {
   readonly #parts: CatchUpParts;
-  readonly #waiting = new Set<string>();
+  readonly #waiting = new Line<string>();
+  /** Under way, and due once more after that. */
+  readonly #dueAgain = new Set<string>();
   /** Users under way, with the query of each that has one. */
   readonly #running = new Map<string, Reading | null>();
   /** In a row, of each user: what failed, and the refusals among it. */
@@ -70,7 +73,7 @@ export class CatchUp {
 
   /** The user's session has shown itself, so the server has flushed what lay offline: now the archive may be asked. */
   available(user: string): void {
-    this.#waiting.add(user);
+    this.#lineUp(user);
     this.#pump();
   }
 
@@ -96,7 +99,7 @@ export class CatchUp {
   async #load(): Promise<void> {
     for (let after = ''; ; ) {
       const page = await this.#parts.ledger.do('marksToMend', { after, limit: loadPage });
-      for (const { user } of page) if (this.#turnOf(user) !== 'never') this.#waiting.add(user);
+      for (const { user } of page) if (this.#turnOf(user) !== 'never') this.#lineUp(user);
       this.#pump();
       if (page.length < loadPage) return;
       after = page.at(-1)!.user;
@@ -115,11 +118,15 @@ export class CatchUp {
     return attached.shown === null ? 'never' : 'now';
   }
 
+  #lineUp(user: string): void {
+    if (this.#running.has(user)) this.#dueAgain.add(user);
+    else this.#waiting.add(user);
+  }
+
   #pump(): void {
-    for (const user of this.#waiting) {
-      if (this.#stopped || this.#running.size >= concurrent) return;
-      if (this.#running.has(user)) continue;
-      this.#waiting.delete(user);
+    while (!this.#stopped && this.#running.size < concurrent) {
+      const user = this.#waiting.take();
+      if (user === undefined) return;
       const turn = this.#turnOf(user);
       if (turn === 'soon') this.#lookAgain(user, firstRetryMs);
       if (turn !== 'now') continue;
@@ -143,6 +150,7 @@ export class CatchUp {
       // Broken off, or others are to have their turn.
       if (step !== 'done') this.#waiting.add(user);
     }
+    if (this.#dueAgain.delete(user)) this.#waiting.add(user);
     this.#pump();
   }
 

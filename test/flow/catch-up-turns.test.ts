@@ -4,21 +4,26 @@ import { DatabaseSync } from 'node:sqlite';
 import { Element } from 'ltx';
 import { expect, test } from 'vitest';
 import { CatchUp, type CatchUpParts } from '../../src/flow/catch-up.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
 import { silentLog } from '../../src/log.ts';
 import { makeMetrics } from '../../src/metrics.ts';
 import { NS_MAM, NS_RSM } from '../../src/xmpp/namespaces.ts';
 import { localLedger } from '../ledger/bench.ts';
 import { TurnedClock } from '../migration/stage.ts';
 
-test('with four users whose gaps have a hundred pages each, a fifth with one page does not wait for their end', async () => {
-  const pages = new Map([...'abcd'].map((name) => [`${name}@example.com`, 100]));
-  pages.set('last@example.com', 1);
-  const ledger = localLedger(new DatabaseSync(':memory:'));
+const asked: string[] = [];
+const clock = new TurnedClock();
+let ledger: Ledger;
+let catchUp: CatchUp;
+
+/** Users with so many pages behind their marks. */
+async function set(pages: Map<string, number>): Promise<void> {
+  asked.length = 0;
+  ledger = localLedger(new DatabaseSync(':memory:'));
   for (const jid of pages.keys()) {
     const row = { jid, phase: 'mqtt', version: 1, acks: false, changedAt: 0 };
     await ledger.do('putUser', { row, mark: 'begin' });
   }
-  const asked: string[] = [];
   const asks = {
     async ask(user: string) {
       asked.push(user);
@@ -30,17 +35,35 @@ test('with four users whose gaps have a hundred pages each, a fifth with one pag
     },
   };
   const users = { get: () => ({ attached: { shown: {} } }), isPublished: () => true };
-  const clock = new TurnedClock();
-  const catchUp = new CatchUp({
+  catchUp = new CatchUp({
     ...{ users, sessions: { of: () => ({}) }, server: { hasArchive: true }, asks },
     ...{ ledger, clock, metrics: makeMetrics(), log: silentLog },
     fault: (error: unknown) => {
       throw error;
     },
   } as unknown as CatchUpParts);
+}
+
+test('with four users whose gaps have a hundred pages each, a fifth with one page does not wait for their end', async () => {
+  const pages = new Map([...'abcd'].map((name) => [`${name}@example.com`, 100]));
+  pages.set('last@example.com', 1);
+  await set(pages);
   for (const user of pages.keys()) await catchUp.missed(user);
   await clock.turn(10);
   for (let n = 0; n < 100 && asked.length < 401; n++) await clock.turn(10);
   expect(asked).toHaveLength(401);
   expect(asked.indexOf('last@example.com')).toBeLessThan(60);
+});
+
+test('a gap that opens when a turn has just found none is looked at in another', async () => {
+  const bob = 'bob@example.com';
+  await set(new Map([[bob, 1]]));
+  await ledger.do('caughtUp', { user: bob, place: { id: 'known', at: 1 }, done: true });
+  catchUp.available(bob);
+  const opened = ledger.do('gapOpened', { user: bob, at: 2 });
+  catchUp.available(bob);
+  await opened;
+  await clock.turn(10);
+  expect(asked).toEqual([bob]);
+  expect(await ledger.do('mark', { user: bob })).not.toHaveProperty('gapAt');
 });
