@@ -7,7 +7,7 @@ import * as sabotages from './sabotage.ts';
 const seedsInTheSuite = 1_500;
 const seedsPerTest = 100;
 /** Faults we put in are found within so many seeds. */
-const seedsToFind = 800;
+const seedsToFind = 2_000;
 
 /** Plays it; a fault is told with every step that led to it. */
 async function expectAllWell(seed: number): Promise<void> {
