@@ -60,6 +60,22 @@ test('an attach that makes the module fail is refused, and harms none of those b
   expect((await gateway.attach('bob')).attrs).toMatchObject({ jid: BOB, resumed: '1' });
 });
 
+test('an attach whose link ends before its session is there is refused, and the connection goes on', async () => {
+  await gateway.detach(BOB);
+  await ejabberd.settle();
+  await ejabberd.eval(`sys:suspend(${server})`);
+  const asked = Promise.all([
+    gateway.iq(`<attach xmlns='${NS}' user='bob' resource='mqtt'/>`),
+    gateway.hello('another-life', 0),
+  ]);
+  const waiting = `erlang:process_info(${server}, message_queue_len)`;
+  await ejabberd.eval(`(fun F() -> case ${waiting} of {_, 2} -> ok; _ -> timer:sleep(5), F() end end)()`);
+  await ejabberd.eval(`sys:resume(${server})`);
+  const [{ children }] = await asked;
+  expect(children.map(({ name, attrs }) => [name, attrs.condition])).toEqual([['refused', 'recipient-unavailable']]);
+  expect((await gateway.attach('bob')).attrs).toMatchObject({ jid: BOB });
+});
+
 /** A message in Erlang. */
 const said = (body: string, to: string) =>
   `xmpp:set_from_to(xmpp:decode(fxml_stream:parse_element(<<"<message xmlns='jabber:client' type='chat' id='${body}'><body>${body}</body></message>">>),` +

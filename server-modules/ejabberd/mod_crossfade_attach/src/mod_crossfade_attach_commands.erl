@@ -318,10 +318,13 @@ attach_session(User, Resource, Carbons, Presence, Answer, State) ->
     mod_crossfade_attach_session:attach(Pid, Ref, User, Resource, Carbons, Presence),
     ?SERVER:wait_for(Ref, Pid, fun(Result, Session, S) -> Answer(attached(Result, Resumed, Session), S) end, State1).
 
+attached(ok, _, #session{jid = none}) -> ended_at_once(); % it was bound when its link had ended
 attached(ok, Resumed, #session{jid = Jid}) ->
     #xmlel{name = <<"attached">>, attrs = [{<<"xmlns">>, ?NS_ATTACH}, {<<"jid">>, Jid} | [{<<"resumed">>, <<"1">>} || Resumed]]};
-attached({error, cancel, 'item-not-found', _}, _, _) -> refused({error, wait, 'internal-server-error', <<"the session ended at once">>});
+attached({error, cancel, 'item-not-found', _}, _, _) -> ended_at_once();
 attached(Error, _, _) -> refused(Error).
+
+ended_at_once() -> refused({error, wait, 'recipient-unavailable', <<"the session ended at once">>}).
 
 refused({error, Type, Condition, Text}) ->
     #xmlel{name = <<"refused">>, attrs = [{<<"xmlns">>, ?NS_ATTACH}, {<<"type">>, atom_to_binary(Type)},
