@@ -16,6 +16,9 @@ const lookEveryMs = 1_000;
 const batch = 500;
 /** An entry that is out has so long to be answered, which is worth more than its time. */
 const patienceMs = 3_000;
+/** So long the broker has for what the apps have acknowledged while we were away, and so long it is waited for itself. */
+const ackMs = 5_000;
+const brokerMs = 60_000;
 const refusal = refuse('remote-server-timeout', 'this message has expired before it could be delivered');
 
 export interface ExpiryParts {
@@ -32,6 +35,8 @@ export interface ExpiryParts {
 export class Expiry {
   readonly #parts: ExpiryParts;
   #timer: Timer | undefined;
+  /** Runs while apps may have acknowledged what we have not heard of. */
+  #hearing: Timer | undefined;
   #stopped = false;
 
   constructor(parts: ExpiryParts) {
@@ -40,19 +45,38 @@ export class Expiry {
 
   start(): void {
     const { clock, fault } = this.#parts;
+    this.brokerDown();
     this.#timer = every(clock, lookEveryMs, () => this.#look(), fault);
   }
 
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+    this.#hearing?.cancel();
+  }
+
+  brokerUp(): void {
+    this.#hear(ackMs);
+  }
+
+  brokerDown(): void {
+    this.#hear(brokerMs);
+  }
+
+  #hear(ms: number): void {
+    this.#hearing?.cancel();
+    if (this.#stopped) return;
+    this.#hearing = this.#parts.clock.after(ms, () => {
+      this.#hearing = undefined;
+    });
   }
 
   /** Ends all that is due but what is unanswered; that gets its turn when we look again. */
   async #look(): Promise<void> {
     const { ledger, clock } = this.#parts;
     for (let ended = batch; ended === batch && !this.#stopped; ) {
-      const due = await ledger.do('expired', { now: clock.now(), limit: batch });
+      const lane = this.#hearing ? ('toXmpp' as const) : undefined;
+      const due = await ledger.do('expired', { now: clock.now(), limit: batch, lane });
       const counts = await Promise.all(byConversation(due).map((entries) => this.#end(entries)));
       ended = counts.reduce((sum, count) => sum + count, 0);
     }

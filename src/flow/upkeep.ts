@@ -68,6 +68,7 @@ export class Upkeep {
   brokerUp(): void {
     const { road, clock } = this.#parts;
     this.#connection++;
+    this.#expiry.brokerUp();
     road.open = false;
     this.#listening?.cancel();
     if (this.#stopped) return;
@@ -76,6 +77,7 @@ export class Upkeep {
 
   brokerDown(): void {
     this.#connection++;
+    this.#expiry.brokerDown();
     this.#parts.road.open = false;
     this.#listening?.cancel();
   }

@@ -83,7 +83,7 @@ export interface Operations extends OwnOperations, SessionOperations {
   forget(args: { before: number; limit: number }): number;
 
   /** What waits, or is parked, beyond its time, the oldest first; not what the legacy server may have, nor what an app has and only the broker's horizon is awaited for. `among`: of these. */
-  expired(args: { now: number; limit: number; among?: number[] }): Expired[];
+  expired(args: { now: number; limit: number; lane?: Conversation['lane']; among?: number[] }): Expired[];
   /** Ends those of them: as `discarded` (`expired`), or, what an app has, as `settled`. */
   expire(args: { seqs: number[]; at: number }): void;
 

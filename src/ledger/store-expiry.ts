@@ -19,7 +19,7 @@ export function expiryOperations(
   // What the legacy server may have is not called expired before that is known.
   const isDue = `expires_at IS NOT NULL AND state <= 3 AND (app_has = 0 OR state <> ${acked}) AND NOT (lane = ${toXmpp} AND state = ${sent})`;
   const all = db.prepare(
-    `SELECT ${columns} FROM entry JOIN body USING (seq) WHERE expires_at <= ? AND ${isDue} ORDER BY expires_at LIMIT ? + 0`,
+    `SELECT ${columns} FROM entry JOIN body USING (seq) WHERE expires_at <= ?1 AND (?3 IS NULL OR lane = ?3) AND ${isDue} ORDER BY expires_at LIMIT ?2 + 0`,
   );
   // `+`: by number, and not through all that is due.
   const among = db.prepare(
@@ -30,8 +30,11 @@ export function expiryOperations(
     `SELECT seq, user, lane, state, app_has FROM entry WHERE seq = ? AND expires_at <= ? AND state BETWEEN ${accepted} AND ${parked}`,
   );
   return {
-    expired: ({ now, limit, among: seqs }) =>
-      (seqs ? among.all(now, limit, JSON.stringify(seqs)) : all.all(now, limit)).map((row) => ({
+    expired: ({ now, limit, lane, among: seqs }) =>
+      (seqs
+        ? among.all(now, limit, JSON.stringify(seqs))
+        : all.all(now, limit, lane === undefined ? null : lanes.indexOf(lane))
+      ).map((row) => ({
         seq: Number(row.seq),
         lane: lanes[Number(row.lane)]!,
         user: String(row.user),

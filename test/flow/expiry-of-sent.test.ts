@@ -152,6 +152,33 @@ test('a no to the second time says nothing of the first', async () => {
   expect([await states(), await told()]).toEqual([['m1 sent'], []]);
 });
 
+const comes = () =>
+  ledger.accept((key) => draft({ id: 'c1', expiresAt: clock.now() - 1, payload: JSON.stringify({ key }) }));
+const stateOf = async (key: string) => (await ledger.do('entry', { key })).map(({ state }) => state);
+
+test('what an app has acknowledged while the gateway was away has not expired: the broker is given the time to say so', async () => {
+  const { key, outcome } = comes();
+  await outcome;
+  await clock.turn(30_000);
+  life.expiry.brokerUp();
+  await clock.turn(3_000);
+  expect(await stateOf(key)).toEqual(['accepted']);
+  await ledger.do('appAcked', { user: 'bob@example.com', keys: [key], at: clock.now() });
+  await clock.turn(5_000);
+  expect(await stateOf(key)).toEqual(['settled']);
+});
+
+test.each([
+  ['that the broker had time to say so', 8_000, () => life.expiry.brokerUp()],
+  ['a minute without a broker', 62_000, () => {}],
+])('after %s, what no app has acknowledged has expired', async (_, ms, happens) => {
+  const { key, outcome } = comes();
+  await outcome;
+  happens();
+  await clock.turn(ms);
+  expect(await stateOf(key)).toEqual(['discarded']);
+});
+
 test.each([
   ['the way is closed', () => setOpen(false), 'accepted', ['error m1']],
   ['its time is over', () => clock.turn(1_500), 'accepted', ['error m1']],
