@@ -8,7 +8,7 @@ import { AVAILABLE, RawComponent } from './raw-component.ts';
 /** A component that has to be there for them. */
 export const otherGateway = 'good.example.com';
 /** Accounts, with their names as passwords. */
-export const otherPeople = ['alice', 'dave', 'frank'] as const;
+export const otherPeople = ['alice', 'dave', 'frank', 'grace'] as const;
 
 export interface Others {
   /** Rejects, in words, if they do not hear each other as before, or have lost what they had. */
@@ -18,49 +18,53 @@ export interface Others {
 
 export async function enterOthers(kind: ServerKind, server: LegacyServer, secret: string): Promise<Others> {
   const [alice, frank] = await Promise.all([enter(server, 'alice'), enter(server, 'frank')]);
-  const dave = kind.severalGateways ? await attached(server, secret) : await onAClient(server);
+  const third = kind.severalGateways ? await attached(server, secret) : await onAClient(server);
   return {
     async areWell(sign) {
       await alice.send(message('frank@example.com', sign));
-      await alice.send(message('dave@example.com', sign));
-      await Promise.all([frank.message(sign), dave.hears(sign)]);
-      await dave.answers(alice.jid, sign);
-      await alice.message(`${sign}, dave`);
+      await alice.send(message(third.address, sign));
+      await Promise.all([frank.message(sign), third.hears(sign)]);
+      await third.answers(alice.jid, sign);
+      await alice.message(`${sign}, too`);
     },
     async leave() {
-      await Promise.all([alice.stop(), frank.stop(), dave.leave()]);
+      await Promise.all([alice.stop(), frank.stop(), third.leave()]);
     },
   };
 }
 
-interface Dave {
+interface Third {
+  address: string;
   hears(sign: string): Promise<unknown>;
   answers(to: string, sign: string): Promise<void>;
   leave(): Promise<void>;
 }
 
-async function onAClient(server: LegacyServer): Promise<Dave> {
-  const dave = await enter(server, 'dave');
+/** The only gateway may lock out whom it names, and end their clients: this one nobody names. */
+async function onAClient(server: LegacyServer): Promise<Third> {
+  const grace = await enter(server, 'grace');
   return {
-    hears: (sign) => dave.message(sign),
-    answers: (to, sign) => dave.send(message(to, `${sign}, dave`)),
-    leave: () => dave.stop(),
+    address: 'grace@example.com',
+    hears: (sign) => grace.message(sign),
+    answers: (to, sign) => grace.send(message(to, `${sign}, too`)),
+    leave: () => grace.stop(),
   };
 }
 
-async function attached(server: LegacyServer, secret: string): Promise<Dave> {
+async function attached(server: LegacyServer, secret: string): Promise<Third> {
   const gateway = await RawComponent.open({ port: server.componentPort, domain: otherGateway, secret });
   const first = await gateway.hello();
   await gateway.attach('dave', { presence: AVAILABLE });
   await gateway.observe('frank');
   await gateway.lock('dave', 'moved by the other gateway');
   return {
+    address: 'dave@example.com',
     async hears(sign) {
       const { epoch } = await gateway.deliveryOf(sign);
       if (epoch !== first.epoch) throw new Error('the other gateway has lost its link');
     },
     async answers(to, sign) {
-      const { condition } = await gateway.send('dave@example.com/mqtt', sign, message(to, `${sign}, dave`));
+      const { condition } = await gateway.send('dave@example.com/mqtt', sign, message(to, `${sign}, too`));
       if (condition) throw new Error(`the other gateway's session is gone: ${condition}`);
       if (!gateway.copies('frank@example.com').includes(`in ${sign}`))
         throw new Error('the other gateway observes no more');
