@@ -20,10 +20,13 @@ export interface OfflineOptions {
   json?: boolean;
 }
 
-/** What went wrong for good, for the operator's eyes. */
+/** What went wrong for good, for the operator's eyes; and what may be missing, which is told once. */
 const log: Log = {
   ...silentLog,
   error: ({ event, ...fields }, text) => note(`crossfade: ${text ?? `${event} ${JSON.stringify(fields)}`}`),
+  warn({ event, ...fields }, text) {
+    if (event === 'gateway.gap') note(`crossfade: ${text} ${JSON.stringify(fields)}`);
+  },
 };
 
 const sum = <Row>(rows: readonly Row[], of: (row: Row) => number) => rows.reduce((total, row) => total + of(row), 0);

@@ -233,9 +233,9 @@ export class Deliver {
   async #record(outboxes: Outboxes, outbox: Outbox, entry: Entry): Promise<void> {
     const { ledger, clock, roads, log } = this.#parts;
     const { seq, lane, user } = entry;
+    if (outbox.flight) outbox.flight.marked = true;
     try {
       const isThere = (await ledger.do('sent', { seqs: [seq], at: clock.now() })) > 0;
-      if (outbox.flight) outbox.flight.marked = true;
       if (isThere && !this.#stopped && !this.#isExpired(entry) && roads[lane].mayGo(user))
         return this.#handOver(outboxes, outbox, entry);
       if (isThere) ledger.note('notSent', { seq });

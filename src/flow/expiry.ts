@@ -37,6 +37,8 @@ export class Expiry {
   #timer: Timer | undefined;
   /** Runs while apps may have acknowledged what we have not heard of. */
   #hearing: Timer | undefined;
+  /** When that ends at the latest, however often the connection comes and goes. */
+  #until = 0;
   #stopped = false;
 
   constructor(parts: ExpiryParts) {
@@ -64,9 +66,11 @@ export class Expiry {
   }
 
   #hear(ms: number): void {
-    this.#hearing?.cancel();
     if (this.#stopped) return;
-    this.#hearing = this.#parts.clock.after(ms, () => {
+    const { clock } = this.#parts;
+    if (!this.#hearing) this.#until = clock.now() + brokerMs;
+    this.#hearing?.cancel();
+    this.#hearing = clock.after(Math.max(0, Math.min(ms, this.#until - clock.now())), () => {
       this.#hearing = undefined;
     });
   }

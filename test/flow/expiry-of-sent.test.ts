@@ -156,6 +156,15 @@ const comes = () =>
   ledger.accept((key) => draft({ id: 'c1', expiresAt: clock.now() - 1, payload: JSON.stringify({ key }) }));
 const stateOf = async (key: string) => (await ledger.do('entry', { key })).map(({ state }) => state);
 
+const comesAndGoes = async () => {
+  for (let times = 0; times < 16; times++) {
+    life.expiry.brokerUp();
+    await clock.turn(2_100);
+    life.expiry.brokerDown();
+    await clock.turn(2_100);
+  }
+};
+
 test('what an app has acknowledged while the gateway was away has not expired: the broker is given the time to say so', async () => {
   const { key, outcome } = comes();
   await outcome;
@@ -171,10 +180,11 @@ test('what an app has acknowledged while the gateway was away has not expired: t
 test.each([
   ['that the broker had time to say so', 8_000, () => life.expiry.brokerUp()],
   ['a minute without a broker', 62_000, () => {}],
+  ['a minute in which the connection comes and goes', 1_000, comesAndGoes],
 ])('after %s, what no app has acknowledged has expired', async (_, ms, happens) => {
   const { key, outcome } = comes();
   await outcome;
-  happens();
+  await happens();
   await clock.turn(ms);
   expect(await stateOf(key)).toEqual(['discarded']);
 });
