@@ -44,7 +44,8 @@ export async function openXmpp(config: Pick<Config, 'xmpp'>, ledger: Ledger, log
       clients?.start();
     },
     async stop() {
-      await Promise.all([clients?.stop(), component.stop()]);
+      const stopped = await Promise.allSettled([clients?.stop(), component.stop()]);
+      for (const result of stopped) if (result.status === 'rejected') throw result.reason;
     },
   };
 }

@@ -27,8 +27,8 @@ export interface HandBackParts {
 
 /** After the last stanza that was handed back. */
 const hidingMs = 2_000;
-/** At a stop, for a server that does not answer. */
-const stopMs = 3_000;
+/** At a stop, for what was written to reach the server: its answer may not come, for reading has ended. */
+const stopMs = 200;
 const unavailable = '<presence type="unavailable"/>';
 
 export class HandBack {
@@ -39,6 +39,7 @@ export class HandBack {
   readonly #timers = new Map<string, Timer>();
   /** Made for handing back only. */
   readonly #passing = new Set<ClientSession>();
+  #isStopped = false;
 
   constructor(parts: HandBackParts) {
     this.#parts = parts;
@@ -57,10 +58,12 @@ export class HandBack {
       shown = opened;
     }
     const { session } = shown;
-    if (session.isAvailable) {
+    if (session.isAvailable && !this.#isStopped) {
       this.#hidden.add(user);
       if (!(await session.show(unavailable))) return { kind: 'lost' };
     }
+    // It shows itself, or has: it would take what is handed back.
+    if (this.#isStopped) return { kind: 'lost' };
     this.#wait(user);
     const result = await session.send(covered, key, true);
     this.#wait(
@@ -93,13 +96,14 @@ export class HandBack {
     if (forGood) this.#hidden.delete(user);
   }
 
-  /** Who is hidden now shows itself before the gateway goes. */
+  /** Who is hidden shows itself before the gateway goes, and not in its turn: a hand-back under way may get no answer any more. */
   async stop(): Promise<void> {
-    const { clock, inTurn, held } = this.#parts;
-    const appearing = [...this.#timers.keys()].map((user) => {
-      this.#wait(user);
-      const session = held(user)?.session;
-      return session && !this.#passing.has(session) && inTurn(user, () => this.#appear(user, session));
+    const { clock, held } = this.#parts;
+    this.#isStopped = true;
+    for (const user of this.#timers.keys()) this.#wait(user);
+    const appearing = [...this.#hidden].flatMap((user) => {
+      const shown = held(user);
+      return shown && shown.presence !== null ? [shown.session.show(shown.presence)] : [];
     });
     if (appearing.length === 0) return;
     await Promise.race([Promise.all(appearing), new Promise<void>((resolve) => clock.after(stopMs, resolve))]);

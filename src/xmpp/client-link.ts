@@ -64,6 +64,8 @@ export class ClientLink implements Link {
   readonly #watch: ArchiveWatch;
   readonly #handBack: HandBack;
   readonly #held = new Map<string, Held>();
+  /** Not held yet. */
+  readonly #opening = new Set<ClientSession>();
   /** One thing after the other for each user. */
   readonly #turns = new Map<string, Promise<unknown>>();
   /** Names other than the configured one, of users from whom a client took that. */
@@ -122,6 +124,7 @@ export class ClientLink implements Link {
     this.#looking?.cancel();
     this.#lookout.stop();
     this.#watch.stop();
+    for (const session of this.#opening) session.drop('stopped');
     await this.#handBack.stop();
     await Promise.all([...this.#held.values()].map(({ session }) => session.suspend()));
   }
@@ -263,7 +266,9 @@ export class ClientLink implements Link {
       ...{ mustResume: how.mustResume, hasArchive: this.#hasArchive, events: this },
       onClosed: (closed) => this.#closed(user, session, closed),
     });
+    this.#opening.add(session);
     const opened = await session.opened;
+    this.#opening.delete(session);
     if (opened.kind === 'failed') return this.#failed(user, opened.closed);
     if (opened.kind === 'gone') return opened;
     // It may be over already.

@@ -45,6 +45,8 @@ export type Opened =
 /** So many stanzas are read without being acknowledged, if the server does not ask. */
 const maxUnasked = 32;
 const fenceMs = 30_000;
+/** At a stop, for a disk that does not take what would be acknowledged: then it comes again. */
+const suspendMs = 1_000;
 /** Its start tag says so; a text may say anything. */
 const goingPresence = /^<presence[^>]* type="unavailable"/;
 
@@ -156,7 +158,10 @@ export class ClientSession implements ClientListener {
 
   /** The connection is given up, the session is not: what is accepted is acknowledged first. */
   async suspend(): Promise<void> {
-    if (this.stands && this.#arrivals.h > this.#acked) await this.#acknowledge(this.#arrivals.h);
+    if (this.stands && this.#arrivals.h > this.#acked) {
+      const acknowledged = this.#acknowledge(this.#arrivals.h).catch(() => {});
+      await Promise.race([acknowledged, new Promise<void>((resolve) => this.#options.clock.after(suspendMs, resolve))]);
+    }
     this.drop('stopped');
   }
 
@@ -242,8 +247,7 @@ export class ClientSession implements ClientListener {
         const features = elementsOf(childOf(answer, 'query', NS_DISCO_INFO) ?? answer).map(({ attrs }) => attrs.var);
         this.#hasArchive = features.includes(NS_MAM) && features.includes(NS_SID);
       });
-    // One that was resumed has them.
-    this.#hasCarbons = this.#options.carbons && !this.#isNew;
+    // One that was resumed, too: made just for handing back, it was never asked for them.
     if (this.#options.carbons) this.wantCarbons();
     void this.#fence().then((isThere) => {
       if (!isThere) return this.#stream.drop('no answer while the session was made');
@@ -323,6 +327,7 @@ export class ClientSession implements ClientListener {
     const start = (): Timer => {
       const pauses = this.#pauses;
       return clock.after(fenceMs, () => {
+        if (this.#stream.isClosed) return;
         if (this.#isPaused || pauses !== this.#pauses) timer = start();
         else this.#stream.drop(fault);
       });

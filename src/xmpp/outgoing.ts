@@ -60,9 +60,13 @@ export class Outgoing {
     this.#processed = new Set(keys);
   }
 
-  /** A key that was processed is answered, and not sent again. */
+  /**
+   * A key that was processed is answered, and not sent again; but not one that is handed back. Counted is not taken there: the error
+   * may come behind the count, in another connection, even to a process that is gone. To hand back again may repeat a message, to
+   * believe the count may lose it; and ids that were refused, remembered in the session, would not outlive the process.
+   */
   send(text: string, key: string, isReturn = false): Promise<SendResult> {
-    if (this.#processed.delete(key)) {
+    if (this.#processed.delete(key) && !isReturn) {
       this.#forgetSoon([key]);
       return Promise.resolve({ kind: 'processed' });
     }
@@ -90,9 +94,12 @@ export class Outgoing {
     return this.#placing.then(() => n);
   }
 
-  /** False, and nothing is answered, where the server counts more than it was sent (XEP-0198 §4): it cannot be believed. */
+  /**
+   * False, and nothing is answered, where the server counts more than it was sent (XEP-0198 §4): it cannot be believed. Below 0 is
+   * what it would reach on the wire only far beyond that.
+   */
   acknowledged(h: number): boolean {
-    if (h > this.#written) return false;
+    if (h > this.#written || h < 0) return false;
     const at = this.#items.findIndex(({ n }) => n > h);
     const items = this.#items.splice(0, at < 0 ? this.#items.length : at);
     const returns = items.filter(({ isReturn }) => isReturn);

@@ -91,6 +91,32 @@ describe('a session that hands back is unavailable meanwhile', () => {
     expect(session().shown).toBe('available');
   });
 
+  test.each(['is about to hand back', 'has handed back and waits for the answer'])(
+    'and does so before the gateway stops, which has stopped reading, even while it %s',
+    async (moment) => {
+      const { fake, link, disk, session } = await stage();
+      await link.attach([attach]);
+      const asked = Promise.withResolvers<void>();
+      const onDisk = Promise.withResolvers<void>();
+      disk.kept.placed = () => {
+        asked.resolve();
+        return onDisk.promise;
+      };
+      if (moment === 'is about to hand back') link.pauseReading();
+      const answer = link.giveBack(handBack);
+      await until(() => session().shown === 'unavailable', 'the end of its presence');
+      if (moment !== 'is about to hand back') {
+        await asked.promise;
+        link.pauseReading();
+        onDisk.resolve();
+        await until(() => fake.heard.some((text) => text.startsWith('<message')), 'what is handed back');
+      }
+      await link.stop();
+      await until(() => session().shown === 'available', 'its presence');
+      expect(await answer).toEqual({ kind: 'lost' });
+    },
+  );
+
   test('even if the text of its presence reads like one that is', async () => {
     const { link, session } = await stage();
     const status = '<presence><status>type="unavailable"</status></presence>';
@@ -124,6 +150,68 @@ test('a session that was made for handing back only has carbons once it is wante
   expect(fake.heard.filter((text) => text.includes('urn:xmpp:carbons:2') && text.includes('<enable'))).toHaveLength(1);
   await link.attach([{ ...attach, carbons: true }]);
   expect(fake.heard.filter((text) => text.includes('urn:xmpp:carbons:2') && text.includes('<enable'))).toHaveLength(1);
+});
+
+test('a session that was made for handing back only has them, too, if it was found again meanwhile', async () => {
+  const { fake, link, lost } = await stage();
+  await link.giveBack(handBack);
+  fake.hangUp();
+  await until(() => lost.length > 0, 'the loss');
+  expect((await link.attach([{ ...attach, carbons: true }]))[0]).toMatchObject({ kind: 'attached', resumed: true });
+  expect(fake.heard.filter((text) => text.includes('urn:xmpp:carbons:2') && text.includes('<enable'))).toHaveLength(1);
+});
+
+describe('a stop', () => {
+  const quick: Clock = { ...systemClock, after: (delayMs, task) => systemClock.after(delayMs / 100, task) };
+
+  test.each([
+    ['does not take', () => new Promise<void>(() => {})],
+    ['refuses', () => Promise.reject(new Error('the ledger is gone'))],
+  ])('closes every connection, even if the disk %s what would be acknowledged', async (_, read) => {
+    const { fake, link, disk, heard } = await stage({}, quick);
+    await link.attach([attach]);
+    fake.sendStanza(`<message from='alice@example.com' id='a1'><body>x</body></message>`);
+    await until(() => heard.length === 1, 'the message');
+    let asked = 0;
+    disk.kept.read = () => {
+      asked += 1;
+      return read();
+    };
+    await link.stop();
+    expect(asked).toBe(1);
+    await until(() => fake.connections === 0, 'the end of the connection');
+  });
+
+  test('ends a login that is under way, too', async () => {
+    const { fake, link } = await stage();
+    fake.ignores = ({ name }) => name === 'r';
+    const attached = link.attach([attach]);
+    await until(() => fake.heard.some((text) => text.startsWith('<r ')), 'a session that is nearly made');
+    await link.stop();
+    expect((await attached)[0]).toEqual({ kind: 'lost' });
+    await until(() => fake.connections === 0, 'the end of the connection');
+  });
+
+  test('leaves no time limit behind that begins again and again', async () => {
+    const limits: (() => void)[] = [];
+    const clock: Clock = {
+      ...systemClock,
+      after(delayMs, task) {
+        if (delayMs === 30_000) limits.push(task);
+        return systemClock.after(delayMs, task);
+      },
+    };
+    const { fake, link } = await stage({}, clock);
+    await link.attach([attach]);
+    fake.ignores = ({ name }) => name === 'iq';
+    const answer = link.giveBack(handBack);
+    await until(() => fake.heard.some((text) => text.includes('urn:xmpp:ping')), 'the ping');
+    link.pauseReading();
+    await link.stop();
+    expect(await answer).toEqual({ kind: 'lost' });
+    for (const passed of limits.splice(0)) passed();
+    expect(limits).toEqual([]);
+  });
 });
 
 test('what takes longer because nothing is read meanwhile is not held against the server', async () => {

@@ -153,6 +153,7 @@ describe('what a session sends', () => {
   test.each([
     ['what is not on disk yet', 1],
     ['more than there is', 3],
+    ['what is far beyond that, and looks like one less than nothing', -1],
   ])('is not believed to be counted by a server that counts %s', async (_, h) => {
     const { out, onDisk, forgotten, turn } = stage();
     await out.begin(0);
@@ -203,6 +204,17 @@ describe('what a session sends', () => {
     await out.begin(7);
     expect(await out.send(stanza(1), 'k1')).toEqual({ kind: 'processed' });
     expect(written).toEqual([]);
+  });
+
+  test('but one that is handed back is: its error may come behind the count', async () => {
+    const { out, written, onDisk, turn } = stage(['k1']);
+    await out.begin(7);
+    const result = out.send(stanza(1), 'k1', true);
+    onDisk[0]?.();
+    await turn();
+    expect(written).toEqual([stanza(1), asked]);
+    expect(out.refused('k1', { type: 'wait', condition: 'resource-constraint', text: 'full' })).toBe(true);
+    expect(await result).toMatchObject({ kind: 'wait' });
   });
 
   test('an error with the key of what was handed back is its answer', async () => {

@@ -36,6 +36,8 @@ export class FakeC2s {
   readonly heard: string[] = [];
   /** Set: what is sent to the own account comes back with this error, once the ack has gone that was asked for with it. */
   refuses?: string;
+  /** What it hears and counts, but does not answer. */
+  ignores: (element: Element) => boolean = () => false;
   readonly #options: FakeC2sOptions;
   readonly #sockets = new Set<Socket>();
   readonly #server = createServer((socket) => this.#serve(socket));
@@ -55,6 +57,10 @@ export class FakeC2s {
   close(): Promise<void> {
     this.hangUp();
     return new Promise((resolve) => this.#server.close(() => resolve()));
+  }
+
+  get connections(): number {
+    return this.#sockets.size;
   }
 
   /** Every connection breaks; sessions stay. */
@@ -139,7 +145,7 @@ export class FakeC2s {
     if (!session) return;
     session.counted = (session.counted + 1) % 2 ** 32;
     if (name === 'presence' && !attrs.to) session.shown = attrs.type === 'unavailable' ? 'unavailable' : 'available';
-    if (name === 'iq') this.sendStanza(`<iq type='result' id='${attrs.id}'/>`);
+    if (name === 'iq' && !this.ignores(element)) this.sendStanza(`<iq type='result' id='${attrs.id}'/>`);
     const { refuses } = this;
     if (refuses !== undefined && name === 'message')
       setImmediate(() =>
@@ -147,7 +153,8 @@ export class FakeC2s {
       );
   }
 
-  #manage({ name, attrs }: Element, write: (text: string) => void): void {
+  #manage(element: Element, write: (text: string) => void): void {
+    const { name, attrs } = element;
     if (name === 'enable') {
       const id = randomUUID();
       this.sessions.set(id, this.#session!);
@@ -159,6 +166,6 @@ export class FakeC2s {
       this.#session = session;
       this.#write = write;
       write(`<resumed ${sm} previd='${attrs.previd}' h='${session.counted}'/>`);
-    } else if (name === 'r') write(`<a ${sm} h='${this.#session!.counted}'/>`);
+    } else if (name === 'r' && !this.ignores(element)) write(`<a ${sm} h='${this.#session!.counted}'/>`);
   }
 }
