@@ -209,14 +209,14 @@ export class Reconcile {
   /** The table, with `unchanged` as what is there. */
   #target(user: User): { session: 'none' | 'silent' | 'shown'; shown: Shown | null; observe: boolean; lock: boolean } {
     const { devices, deliveries } = this.#parts;
-    const { phase, attached, legacyLogin = this.#parts.legacyLogin } = user;
+    const { phase, attached, observed, legacyLogin = this.#parts.legacyLogin } = user;
     const situation = { phase, hasToSend: deliveries.hasToSend(user.jid), legacyLogin };
     let target = wanted({ ...situation, app: devices.statusOf(user.jid) });
-    const isNothing = !attached || (phase === 'mqtt' && attached.shown === null);
+    const isNothing = !attached || (attached.shown === null && (phase === 'mqtt' || !observed));
     // Nothing is there that could be left as it is.
     if (target.session === 'unchanged' && isNothing) target = wanted({ ...situation, app: 'away' });
     const { session, lock } = target;
-    const observe = target.observe === 'unchanged' ? user.observed !== undefined : target.observe;
+    const observe = target.observe === 'unchanged' ? observed !== undefined : target.observe;
     if (session === 'none' || session === 'silent') return { session, shown: null, observe, lock };
     if (session === 'here') return { session: 'shown', shown: devices.shown(user.jid), observe, lock };
     if (session === 'away') return { session: 'shown', shown: shownAway, observe, lock };

@@ -107,3 +107,17 @@ test('in dual a session whose name was never learned is asked for again, and end
   expect(stage.acts).toEqual(['attach silent', 'detach']);
   expect(stage.user()).toMatchObject({ attached: undefined, observed: { epoch: 'E1' } });
 });
+
+test('in dual, while nobody knows whether the app is there, a session for sending only is no reason to leave it unobserved', async () => {
+  const stage = await setStage();
+  await stage.devices.heard(bob, 'phone', { online: true });
+  await stage.clock.turn(10);
+  stage.devices.brokerRestarted(stage.clock.now() + 2_000);
+  stage.toSend.add(bob);
+  const attached = { jid: `${bob}/mqtt`, epoch: 'E1', shown: null };
+  await stage.users.change(stage.users.add(bob, 0), () => ({ phase: 'legacy', attached }), 0);
+  await stage.move('dual');
+  expect(stage.devices.statusOf(bob)).toBe('unknown');
+  expect(stage.acts).toEqual(['observe']);
+  expect(stage.user()).toMatchObject({ phase: 'dual', moving: undefined, observed: { epoch: 'E1' } });
+});

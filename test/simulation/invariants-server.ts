@@ -35,7 +35,8 @@ export function checkAway({ world, gateway, server, users, moves }: Scene): void
     const isSilent = account.session?.shown === null && waiting.get(jid) !== undefined;
     if (account.session && !isSilent) world.broke(`${jid} has no app online and a session`);
     if (!account.observer) world.broke(`${jid} has no app online and is not observed`);
-    if (moves.get(jid)?.some(({ phase }) => phase === 'mqtt')) continue;
+    // What is for its full JID comes to it all the same; handed back when it ends.
+    if (isSilent || moves.get(jid)?.some(({ phase }) => phase === 'mqtt')) continue;
     const sole = gateway.db
       .prepare(
         'SELECT id FROM entry WHERE user = ? AND lane = 0 AND state <= 4 AND custody = 0 AND app_acked_at IS NULL',

@@ -14,13 +14,28 @@ interface Row {
 /** Ends of a way back, and of an account: a poisonous entry has them as any other. */
 const otherEnds = ['expired', 'rolled back', 'taken-back', 'the account is gone'];
 
-/** The message is for nobody any more: it has expired, or lies dead with its body. */
-export function isGivenUp({ gateway }: Scene, user: string, name: string): boolean {
-  const row = gateway.db.prepare(
+/** The message is for nobody any more: it has expired, lies dead with its body, or has gone where nobody was. */
+export function isGivenUp(scene: Scene, user: string, name: string): boolean {
+  const row = scene.gateway.db.prepare(
     `SELECT 1 FROM entry LEFT JOIN body USING (seq) WHERE lane = 0 AND user = ? AND id = ?
        AND (condition = 'expired' OR (state = 4 AND body.seq IS NOT NULL))`,
   );
-  return row.get(user, name) !== undefined;
+  return row.get(user, name) !== undefined || wentToNobody(scene, user, name);
+}
+
+/**
+ * It was published before any device had its session with the broker, which had died with those of before and does not say that nobody
+ * is subscribed (MQTT 3.1.1). Apps that have acknowledged before get it again; for those that never have, the broker's word is all there is.
+ */
+function wentToNobody({ gateway, broker, witness, devices }: Scene, user: string, name: string): boolean {
+  const { db } = gateway;
+  if (broker.reasonCodes || broker.deaths.length === 0) return false;
+  if (db.prepare('SELECT 1 FROM acking WHERE user = ?').get(user)) return false;
+  const row = db.prepare('SELECT seq FROM entry WHERE lane = 0 AND user = ? AND id = ?').get(user, name);
+  const published = row && witness.published.get(`k-${Number(row.seq).toString(36)}`);
+  if (published === undefined) return false;
+  const mine = devices.filter(({ parts }) => `${parts.user}@example.com` === user);
+  return mine.every(({ place }) => published <= witness.subscribed.get(place)!);
 }
 
 /** Nothing is sent beyond its time, unless the server may have it since before. */

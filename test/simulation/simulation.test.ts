@@ -44,6 +44,7 @@ describe('faults that were found here stay mended', () => {
     [1000070, 'what the broker drops as expired, of an app that has never acknowledged, is taken for its own'],
     [30099979, 'what may be missing is on disk when the gateway dies, and told nowhere once there is more of it'],
     [32001090, 'what an app sent, and the server has unproved when the gateway dies, is called expired'],
+    [40051340, 'in dual a session for sending only is taken for one that gets what comes, so there are no copies'],
   ])('seed %i: %s', async (seed) => {
     await expectAllWell(seed);
   });
