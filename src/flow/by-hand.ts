@@ -82,7 +82,7 @@ export class ByHand {
     const text = await act.call(this, before, order);
     const state = (await this.#find(key))?.state;
     const value: Done = { key, done: text === null, user: before.user, state, ...(text !== null && { text }) };
-    return { value, freed: state === 'parked' ? [] : [before.seq] };
+    return { value, freed: state === 'parked' || state === before.state ? [] : [before.seq] };
   }
 
   async #find(key: string): Promise<EntryView | undefined> {

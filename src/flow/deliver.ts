@@ -110,8 +110,8 @@ export class Deliver {
 
   /**
    * Does `work` on entries of this conversation in the ledger while none of them is out, and none goes out; then what the ledger says
-   * holds. `freed`: entries that are not parked after it, since they have ended or go again; a parked one among them holds nothing back
-   * any more. Null, and nothing done, where one is unanswered for longer than `patienceMs`.
+   * holds. `freed`: entries that have ended or go again by it; a parked one among them holds nothing back any more. Without any, a head
+   * that always fails gets no new chance. Null, and nothing done, where one is unanswered for longer than `patienceMs`.
    */
   async apart<T>(
     conversation: Conversation,
@@ -125,16 +125,19 @@ export class Deliver {
       isLate = true;
       this.#tellLanded();
     });
+    let isChanged = false;
     try {
       while (!this.#stopped && outbox.busy && !isLate) await this.#landing();
       if (this.#stopped || outbox.busy) return null;
       const { value, freed } = await work();
+      isChanged = freed.length > 0;
       if (outbox.parked && freed.includes(outbox.parked.seq)) outbox.parked = null;
       return value;
     } finally {
       late.cancel();
       outbox.held--;
-      outbox.restart();
+      if (isChanged) outbox.restart();
+      else outbox.reread();
       this.#pump(outbox);
     }
   }

@@ -3,6 +3,7 @@
 import type { Clock } from '../clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
+import { isOpenToApps } from './phase.ts';
 import type { Failed, LegacyServer } from './server.ts';
 import type { User, Users } from './users.ts';
 
@@ -128,7 +129,8 @@ async function detach(user: User, become: HandedBack | null, parts: HandBackPart
   const answer = await server.detach(user.attached.jid);
   if (answer.kind === 'lost' || answer.kind === 'wait') return answer;
   if (answer.kind === 'detached') {
-    const ends = become === 'returned' ? 'discarded' : 'copy';
+    // With another move under way the apps are to have it as well.
+    const ends = become === 'returned' && !isOpenToApps(user.phase) ? 'discarded' : 'copy';
     await ledger.do('takenBack', { user: user.jid, link, epoch, h: answer.h, at: clock.now(), become: ends });
   }
   return null;

@@ -146,3 +146,19 @@ test('what is out when its conversation is ended elsewhere is not sent again, an
   answers[1]!({ kind: 'delivered' });
   await deliver.stop(0);
 });
+
+test('an operator who asks in vain again and again does not keep an entry from being found deadly', async () => {
+  const ledger = localLedger(new DatabaseSync(':memory:'));
+  const accept = accepting(ledger);
+  const { road, sent } = roadWith(({ payload }) => ({ kind: payload === 'm1' ? 'lost' : 'delivered' }));
+  const { deliver, clock } = await started(ledger, road);
+  await accept('m1');
+  await accept('m2');
+  for (let times = 0; times < 400 && sent.at(-1) !== 'm2'; times++) {
+    await clock.turn(5_000);
+    await deliver.apart(conversation, 1_000, async () => ({ value: null, freed: [] }));
+  }
+  expect(sent.at(-1)).toBe('m2');
+  expect((await ledger.do('entries', {})).map(({ id, state }) => `${id} ${state}`)).toEqual(['m1 dead', 'm2 acked']);
+  await deliver.stop(0);
+});

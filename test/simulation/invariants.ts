@@ -214,9 +214,11 @@ function checkSent(scene: Scene, contact: string): void {
 /**
  * An app sees a contact's messages in the order they were sent (an app's own order is that of its repeats). Exceptions:
  * what was stored or handed back on its way, or is brought from the archive, comes late, with its original time; a device is promised nothing published
- * before its session with the broker, and what died with the broker comes to it again only if no other device has it.
+ * before its session with the broker, and what died with the broker comes to it again only if no other device has it; of what was published
+ * twice and has expired the broker, which counts in whole seconds from each, may have the second one left.
  */
-function checkOrder({ world, witness, broker }: Scene, place: string): void {
+function checkOrder({ world, witness, broker, gateway }: Scene, place: string): void {
+  const expires = gateway.db.prepare('SELECT expires_at FROM entry WHERE seq = ?');
   const last = new Map<string, { n: number; name: string }>();
   for (const { name, key, at } of witness.at(place)) {
     const message = witness.messages.get(name)!;
@@ -224,6 +226,7 @@ function checkOrder({ world, witness, broker }: Scene, place: string): void {
     const published = witness.published.get(key!)!;
     if (witness.fromArchive.get(name)! <= published) continue;
     if (published <= witness.subscribed.get(place)!) continue;
+    if (Number(expires.get(seqOf(key!))?.expires_at ?? Number.POSITIVE_INFINITY) <= at) continue;
     if (broker.deaths.some((death) => published <= death && death <= at)) continue;
     const before = last.get(message.from);
     if (before && before.n > message.n) world.broke(`${place} saw ${name} after ${before.name}`);

@@ -45,6 +45,11 @@ describe('faults that were found here stay mended', () => {
     [30099979, 'what may be missing is on disk when the gateway dies, and told nowhere once there is more of it'],
     [32001090, 'what an app sent, and the server has unproved when the gateway dies, is called expired'],
     [40051340, 'in dual a session for sending only is taken for one that gets what comes, so there are no copies'],
+    [
+      41101644,
+      'what the server takes back at the end of a session, while another move is under way, is nothing to the apps',
+    ],
+    [41105688, 'an operator who asks in vain again and again keeps a deadly message going'],
   ])('seed %i: %s', async (seed) => {
     await expectAllWell(seed);
   });
