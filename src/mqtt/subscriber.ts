@@ -36,29 +36,35 @@ export function startSubscriber(
   let held: (() => void) | null = null;
   let pubacks: PubackQueue | null = null;
 
-  const attach = (): Handlers => ({
-    onOpen(live) {
-      subscribe(live, filters, parts, () => {
-        isOpen = true;
-        told.onUp();
-      });
-    },
-    onPublish(packet, live, release) {
-      pubacks ??= new PubackQueue((packets) => live.client.stream.write(packets));
-      hand(packet, pubacks);
-      if (paused) held = release;
-      else release();
-    },
-    isHeld: () => held !== null,
-    onClosed(reason) {
-      pubacks?.close();
-      pubacks = null;
-      held = null;
-      if (!isOpen) return;
-      isOpen = false;
-      told.onDown(reason);
-    },
-  });
+  const attach = (): Handlers => {
+    let hasEnded = false;
+    return {
+      onOpen(live) {
+        subscribe(live, filters, parts, () => {
+          isOpen = true;
+          told.onUp();
+        });
+      },
+      onPublish(packet, live, release) {
+        // mqtt.js can still have one in hand that it had read: the broker sends it again, and its PUBACK would have no way to go.
+        if (hasEnded) return;
+        pubacks ??= new PubackQueue((packets) => live.client.stream.write(packets));
+        hand(packet, pubacks);
+        if (paused) held = release;
+        else release();
+      },
+      isHeld: () => held !== null,
+      onClosed(reason) {
+        hasEnded = true;
+        pubacks?.close();
+        pubacks = null;
+        held = null;
+        if (!isOpen) return;
+        isOpen = false;
+        told.onDown(reason);
+      },
+    };
+  };
 
   const hand = (packet: IPublishPacket, pubacks: PubackQueue) => {
     const slot = packet.qos === 0 ? null : pubacks.take(packet.messageId!);

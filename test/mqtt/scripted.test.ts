@@ -1,6 +1,8 @@
 // What stands on the wire, against a broker whose every packet the test writes.
 
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { once } from 'node:events';
+import mqtt, { type MqttClient } from 'mqtt';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { probeAnonymous } from '../../src/mqtt/probe.ts';
 import { type Gateway, type ScriptedConnection, startGateway, startScriptedBroker } from './parties.ts';
@@ -74,6 +76,24 @@ test('an acceptance that comes after its connection has ended is written on no o
   again.accepted();
   expect(await pubacks(second, 2)).toEqual([1, 2]);
   expect(second.packets.all).toHaveLength(2);
+});
+
+test('a PUBLISH that mqtt.js hands over behind the end of its connection takes no PUBACK from those of the next', async () => {
+  const connect = vi.spyOn(mqtt, 'connect');
+  gateway = startGateway(scripted.url, { clientId: 'crossfade' });
+  const first = await scripted.connectionOf('crossfade-sub');
+  const old = connect.mock.results
+    .map(({ value }) => value as MqttClient)
+    .find(({ options }) => options.clientId === 'crossfade-sub')!;
+  connect.mockRestore();
+  first.socket.destroy();
+  await once(old, 'close');
+  const late = { topic: 'chat/bob/out/message', payload: '{"id":"late"}', qos: 1, messageId: 1 } as const;
+  old.handleMessage({ cmd: 'publish', dup: false, retain: false, ...late }, () => {});
+  const second = await scripted.connectionOf('crossfade-sub');
+  for (const id of [1, 2]) deliver(second, id);
+  expect(await pubacks(second, 2)).toEqual([1, 2]);
+  expect(gateway.messages.all.map(({ payload }) => payload.toString())).toEqual(['{"id":"m1"}', '{"id":"m2"}']);
 });
 
 test('a message whose handler throws is not acknowledged and does not hold up the others', async () => {
