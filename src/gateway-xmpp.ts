@@ -45,7 +45,8 @@ export async function openXmpp(config: Pick<Config, 'xmpp'>, ledger: Ledger, log
     },
     async stop() {
       const stopped = await Promise.allSettled([clients?.stop(), component.stop()]);
-      for (const result of stopped) if (result.status === 'rejected') throw result.reason;
+      const faults = stopped.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
+      if (faults.length > 0) throw new AggregateError(faults, faults.map(String).join('; '));
     },
   };
 }
