@@ -5,6 +5,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Devices } from '../migration/devices.ts';
+import { Line } from '../migration/line.ts';
 import type { Users } from '../migration/users.ts';
 import { formatAt } from '../mqtt/message.ts';
 
@@ -49,7 +50,8 @@ export interface WakeParts {
 export class Wake {
   readonly #parts: WakeParts;
   readonly #calls = new Map<string, Call>();
-  readonly #line = new Map<string, Call>();
+  /** Whose call is due; who is not called any more meanwhile still has a turn, and lets it go by. */
+  readonly #line = new Line<string>();
   #posting = 0;
   #stopped = false;
 
@@ -84,7 +86,6 @@ export class Wake {
   here(user: string): void {
     this.#calls.get(user)?.timer?.cancel();
     this.#calls.delete(user);
-    this.#line.delete(user);
   }
 
   #add(user: string): Call | null {
@@ -116,14 +117,16 @@ export class Wake {
     // Only just gone, or nobody knows.
     if (status === 'unknown' || status === 'here') return this.#later(user, call, lookAgainMs);
     call.isBusy = true;
-    this.#line.set(user, call);
+    this.#line.add(user);
     this.#next();
   }
 
   #next(): void {
-    for (const [user, call] of this.#line) {
-      if (this.#stopped || this.#posting >= concurrent) return;
-      this.#line.delete(user);
+    while (!this.#stopped && this.#posting < concurrent) {
+      const user = this.#line.take();
+      if (user === undefined) return;
+      const call = this.#calls.get(user);
+      if (!call?.isBusy) continue;
       this.#posting++;
       void this.#tell(user, call).then(() => {
         this.#posting--;

@@ -231,6 +231,22 @@ test('a server that hangs holds up eight users and no more calls for them; the o
   expect(on.bodies.at(-1)).toMatchObject({ user: 'user0@example.com', count: 1 });
 });
 
+test('who comes online while the call waits behind a server that hangs is not called, but for what comes afterwards', async () => {
+  const answer = Promise.withResolvers<{ kind: 'sent' }>();
+  on.answer = answer.promise;
+  for (let n = 0; n < 11; n++) await on.message({ user: `user${n}@example.com` });
+  await on.turn(1_000);
+  for (const n of [9, 10]) on.wake.here(`user${n}@example.com`);
+  await on.message({ user: 'user10@example.com', peer: 'carol@example.com' });
+  answer.resolve({ kind: 'sent' });
+  await on.turn(60_000);
+  const late = on.bodies.slice(8).map(({ user, from }) => [user, from]);
+  expect(late).toEqual([
+    ['user8@example.com', 'alice@example.com'],
+    ['user10@example.com', 'carol@example.com'],
+  ]);
+});
+
 test('after a restart all that waits is told once, and not twice', async () => {
   await on.message();
   await on.message({ user: 'dave@example.com', peer: 'carol@example.com' });
