@@ -1,6 +1,5 @@
 // What stands on the wire, against a broker whose every packet the test writes.
 
-import { once } from 'node:events';
 import mqtt, { type MqttClient } from 'mqtt';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
@@ -87,7 +86,7 @@ test('a PUBLISH that mqtt.js hands over behind the end of its connection takes n
     .find(({ options }) => options.clientId === 'crossfade-sub')!;
   connect.mockRestore();
   first.socket.destroy();
-  await once(old, 'close');
+  await new Promise<void>((closed) => old.once('close', () => closed()));
   const late = { topic: 'chat/bob/out/message', payload: '{"id":"late"}', qos: 1, messageId: 1 } as const;
   old.handleMessage({ cmd: 'publish', dup: false, retain: false, ...late }, () => {});
   const second = await scripted.connectionOf('crossfade-sub');
