@@ -129,10 +129,11 @@ export class CatchUp {
       if (user === undefined) return;
       const turn = this.#turnOf(user);
       if (turn === 'soon') this.#lookAgain(user, firstRetryMs);
+      else this.#noRetry(user);
+      // Without a session nobody comes back to it: what is known of its failures goes, too.
+      if (turn === 'never') this.#forgetFailures(user);
       if (turn !== 'now') continue;
       this.#running.set(user, null);
-      this.#retries.get(user)?.cancel();
-      this.#retries.delete(user);
       this.#run(user).catch(this.#parts.fault);
     }
   }
@@ -146,7 +147,7 @@ export class CatchUp {
     if (this.#stopped) return;
     if (step === 'failed' && this.#turnOf(user) === 'now') this.#later(user);
     else {
-      this.#succeeded(user);
+      this.#forgetFailures(user);
       // Broken off, or others are to have their turn.
       if (step !== 'done') this.#waiting.add(user);
     }
@@ -191,7 +192,7 @@ export class CatchUp {
     const place = { id: last ?? (missed ? undefined : mark.id), at };
     const { gapAt } = mark;
     const isMoved = await this.#parts.ledger.do('caughtUp', { user, gapAt, place, missed, done: isComplete });
-    this.#succeeded(user);
+    this.#forgetFailures(user);
     if (isMoved && missed) this.#report(user, missed);
     if (isMoved && isComplete) this.#parts.log.info({ event: 'catch-up.done', user, since: mark.gapAt });
     return 'again';
@@ -230,7 +231,7 @@ export class CatchUp {
 
   #failed(user: string, mark: Mark, page: Refused): Step | Promise<Step> {
     if (!this.#isRefused(user, page)) return 'failed';
-    this.#succeeded(user);
+    this.#forgetFailures(user);
     return this.#giveUp(user, mark, { from: mark.at, to: this.#parts.clock.now(), reason: 'archive-refused' });
   }
 
@@ -242,7 +243,7 @@ export class CatchUp {
     return refusals >= maxRefusals;
   }
 
-  #succeeded(user: string): void {
+  #forgetFailures(user: string): void {
     this.#failures.delete(user);
     this.#refusals.delete(user);
   }
@@ -274,10 +275,15 @@ export class CatchUp {
   }
 
   #lookAgain(user: string, delayMs: number): void {
-    this.#retries.get(user)?.cancel();
+    this.#noRetry(user);
     this.#retries.set(
       user,
       this.#parts.clock.after(delayMs, () => this.available(user)),
     );
+  }
+
+  #noRetry(user: string): void {
+    this.#retries.get(user)?.cancel();
+    this.#retries.delete(user);
   }
 }

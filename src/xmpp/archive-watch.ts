@@ -7,6 +7,7 @@ import { ArchiveVisit, type Visited } from './archive-visit.ts';
 import type { Failure, Logins } from './client-logins.ts';
 import type { ClientStreamOptions } from './client-stream.ts';
 import { prepareBare } from './jid.ts';
+import { Remembered } from './remembered.ts';
 import type { SendResult, StanzaHandler } from './session.ts';
 
 export interface ArchiveWatchOptions extends Omit<ClientStreamOptions, 'login'> {
@@ -30,10 +31,11 @@ export class ArchiveWatch {
   readonly #options: ArchiveWatchOptions;
   readonly #watched = new Map<string, Watched>();
   /** Up to where it was read, of users whose archive could not be visited. */
-  readonly #places = new Map<string, Wish>();
+  readonly #places: Remembered<Wish>;
 
   constructor(options: ArchiveWatchOptions) {
     this.#options = options;
+    this.#places = new Remembered(options.clock);
   }
 
   /** The first visit finds out whether there can be others, and where they begin. `user`: bare JID. */

@@ -14,6 +14,7 @@ import { ClientSession, type Opened } from './client-session.ts';
 import type { ClientTarget, Closed } from './client-stream.ts';
 import { prepareBare } from './jid.ts';
 import type { Ability, Attached, AttachRequest, Detached, GiveBackRequest, Link, LinkUp } from './link.ts';
+import { Remembered } from './remembered.ts';
 import type { SendResult, StanzaHandler } from './session.ts';
 import { linkOf, type SessionMemory } from './session-memory.ts';
 import type { ReaderLimits } from './stanza-limits.ts';
@@ -68,8 +69,8 @@ export class ClientLink implements Link {
   readonly #opening = new Set<ClientSession>();
   /** One thing after the other for each user. */
   readonly #turns = new Map<string, Promise<unknown>>();
-  /** Names other than the configured one, of users from whom a client took that. */
-  readonly #resources = new Map<string, string>();
+  /** Names other than the configured one, of users from whom a client took that. A name that is forgotten costs one more conflict. */
+  readonly #resources: Remembered<string>;
   #up = false;
   #wasUp = false;
   #hasArchive: boolean | null = null;
@@ -80,6 +81,7 @@ export class ClientLink implements Link {
   constructor(options: ClientLinkOptions) {
     this.#options = options;
     this.name = `c2s/${options.target.domain}`;
+    this.#resources = new Remembered(options.clock);
     this.#logins = new Logins(options);
     this.#lookout = new Lookout({
       ...options,

@@ -1,6 +1,7 @@
 // How fast client sessions are made: so many a second over all, and more and more rarely for a user whom the server does not let in.
 
 import type { Clock } from '../clock.ts';
+import { Remembered } from './remembered.ts';
 
 interface Strike {
   count: number;
@@ -15,12 +16,13 @@ const lastMs = 15 * 60_000;
 export class Paces {
   readonly #clock: Clock;
   readonly #everyMs: number;
-  readonly #strikes = new Map<string, Strike>();
+  readonly #strikes: Remembered<Strike>;
   #nextAt = 0;
 
   constructor({ clock, perSecond }: { clock: Clock; perSecond: number }) {
     this.#clock = clock;
     this.#everyMs = 1000 / perSecond;
+    this.#strikes = new Remembered(clock);
   }
 
   /** Resolves when the next session may be made. */

@@ -72,6 +72,14 @@ test('after a login that went through the pauses begin with the shortest', async
   expect((await admitted(bob)).kind).toBe('admitted');
 });
 
+test('what was refused a week ago is not remembered any more', async () => {
+  for (const _ of [1, 2, 3]) logins.failed(bob, wrong);
+  await clock.turn(seconds(7 * 86_400));
+  logins.failed(bob, wrong);
+  await clock.turn(seconds(30));
+  expect((await admitted(bob)).kind).toBe('admitted');
+});
+
 test('a source of credentials that does not answer is no strike against the user; a user without one is', async () => {
   answer = { kind: 'later', text: 'no answer' };
   for (const _ of [1, 2]) expect(await admitted(bob)).toMatchObject({ kind: 'wait', text: 'no answer' });
