@@ -11,8 +11,10 @@ export default defineConfig({
     env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('./node_modules/.cache/compiled', import.meta.url)) },
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // What does not come is told after 20 s: on a busy machine a program takes seconds to start, and vitest's own second is over.
+    expect: { poll: { timeout: 20_000 } },
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     reporters: ['default', './test/totals-reporter.ts'],
   },
 });

@@ -4,10 +4,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { loadConfig } from '../src/config.ts';
 import { type Gateway, startGateway } from '../src/gateway.ts';
+import { waitFor } from './harness/wait-for.ts';
 import { FakeServer } from './xmpp/fake-server.ts';
 import { recordingLog } from './xmpp/support.ts';
 
@@ -37,9 +38,7 @@ async function start(): Promise<Gateway> {
   const started = await startGateway(loadConfig({ file, env: {} }), { log });
   gateway = started;
   // What is missed is counted from here on: the beginning of an epoch is a gap of its own.
-  await vi.waitFor(() => expect(lines).toContainEqual(expect.objectContaining({ event: 'gateway.ready' })), {
-    timeout: 10_000,
-  });
+  await waitFor(() => expect(lines).toContainEqual(expect.objectContaining({ event: 'gateway.ready' })));
   return started;
 }
 
@@ -52,13 +51,13 @@ test('where the server could not queue copies for a user, a gap is opened before
     body: JSON.stringify({ phase: 'mqtt', reason: 'a test' }),
   });
   expect(moved.status).toBe(202);
-  await vi.waitFor(() => expect(server.sessions.has('bob@example.com/mqtt')).toBe(true), { timeout: 10_000 });
+  await waitFor(() => expect(server.sessions.has('bob@example.com/mqtt')).toBe(true));
   const archive = async () => ((await (await fetch(bob, { headers })).json()) as { archive: unknown }).archive;
   expect(await archive()).toMatchObject({ gapSince: null, missed: null });
   const n = server.deliver('bob@example.com', '', { missed: '1' });
-  await vi.waitFor(() => expect(server.acked).toBe(n), { timeout: 10_000 });
+  await waitFor(() => expect(server.acked).toBe(n));
   // The played server has no archive.
-  await vi.waitFor(async () => expect(await archive()).toMatchObject({ missed: { reason: 'no-archive' } }));
+  await waitFor(async () => expect(await archive()).toMatchObject({ missed: { reason: 'no-archive' } }));
 });
 
 test('when the thread of the ledger ends, a stop closes every link all the same, and says what was not written', async () => {

@@ -3,7 +3,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { vi } from 'vitest';
 import { startAdmin } from '../../src/admin/server.ts';
 import { systemClock } from '../../src/clock.ts';
 import { AppNotices } from '../../src/flow/app-notices.ts';
@@ -25,6 +24,7 @@ import type { Broker } from '../../src/mqtt/broker.ts';
 import { encodeUser, makeTopics } from '../../src/mqtt/topic.ts';
 import { Report } from '../../src/shadow/report.ts';
 import { prepareBare } from '../../src/xmpp/jid.ts';
+import { waitUntil } from '../harness/wait-for.ts';
 
 export const token = 'a-token-for-tests-only';
 /** Stands in every body that the tests hand to the ledger, so that it would be found wherever one slips out. */
@@ -66,7 +66,7 @@ export interface AdminSide {
 export async function startMoved(jid: string): Promise<AdminSide> {
   const side = await startAdminSide();
   await move(side.url, jid, { phase: 'mqtt', reason: 'pilot' });
-  await vi.waitUntil(() => side.users.get(jid)?.moving === undefined);
+  await waitUntil(() => side.users.get(jid)?.moving === undefined);
   return side;
 }
 

@@ -2,9 +2,10 @@
 
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { healthRoutes } from '../../src/admin/health-api.ts';
 import { makeMetrics } from '../../src/metrics.ts';
+import { waitUntil } from '../harness/wait-for.ts';
 import { type AdminSide, ask, move, startAdminSide } from './admin-side.ts';
 
 let side: AdminSide;
@@ -169,7 +170,7 @@ test.each(routes)('%s is served, and answers as the document says', async (route
   const isBackup = path.endsWith('/backup');
   if (isBackup && method === 'GET') {
     side.ledger.backups.begin(join(side.dir, 'first.sqlite'));
-    await vi.waitUntil(() => side.ledger.backups.last?.state === 'done', { timeout: 15_000 });
+    await waitUntil(() => side.ledger.backups.last?.state === 'done');
   }
   const answer = await ask(side.url, real, {
     method,

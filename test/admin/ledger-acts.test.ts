@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Entry } from '../../src/ledger/ledger.ts';
 import { requestKey } from '../../src/ledger/repeat.ts';
+import { waitUntil } from '../harness/wait-for.ts';
 import { type AdminSide, type Answer, ask, secretBody, startMoved } from './admin-side.ts';
 
 const bob = 'bob@example.com';
@@ -52,7 +53,7 @@ test('a retried entry is sent again, before what came after it, and the audit sa
   side.obstacle = null;
   await act('retry', [await dead({ peer: 'carol@example.com' })]);
   await act('retry', [await dead()]);
-  await vi.waitUntil(() => sent.includes(later));
+  await waitUntil(() => sent.includes(later));
   expect(sent.indexOf(key)).toBeLessThan(sent.indexOf(later));
   const shown = await ask(side.url, `/api/v1/ledger/${key}`);
   expect(shown.body.acts).toMatchObject([{ who: 'admin', what: 'entry.retry', reason: 'the broker was set wrongly' }]);
@@ -94,13 +95,17 @@ test('what is on its way and comes back unanswered is handed back, and not sent 
   };
   side.obstacle = null;
   const key = await side.write({});
+  const looks = vi.spyOn(side.ledger, 'do');
   const asked = act('return', [key]);
-  // By then it has been asked: a loss that comes before that is sent again, as it must be.
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  // By then it has been asked, for the entry was looked for: a loss that comes before that is sent again, as it must be.
+  await waitUntil(() => looks.mock.calls.some(([what]) => what === 'entry'));
+  await Promise.all(looks.mock.results.map(({ value }) => value));
+  await new Promise((resolve) => setImmediate(resolve));
+  looks.mockRestore();
   answer.resolve({ kind: 'lost' });
   expect((await asked).body.items).toMatchObject([{ done: true, state: 'returned' }]);
   const other = await side.write({});
-  await vi.waitUntil(() => sent.includes(other));
+  await waitUntil(() => sent.includes(other));
   expect(sent.filter((one) => one === key)).toHaveLength(1);
 });
 
@@ -111,7 +116,7 @@ test('an entry that stays unanswered is left alone, and the operator told so', a
   const { body } = await act('return', [key]);
   expect(body.items).toMatchObject([{ key, done: false, text: expect.stringContaining('not answered yet') }]);
   expect(side.givenBack).toEqual([]);
-}, 15_000);
+});
 
 test('while something is done about the user on the server nothing of the user is handed back by hand', async () => {
   const key = await side.write({});
@@ -132,7 +137,7 @@ test('while something is done about the user on the server nothing of the user i
     { done: false, text: expect.stringContaining('just being attached or detached; try again') },
   ]);
   shown.resolve();
-  await vi.waitUntil(async () => (await act('return', [key])).body.items[0].done);
+  await waitUntil(async () => (await act('return', [key])).body.items[0].done);
   expect(side.givenBack.map((stanza) => stanza.key)).toEqual([key]);
 });
 
@@ -182,14 +187,14 @@ test('a parked entry that is discarded lets the next one of its conversation go;
   };
   side.obstacle = null;
   const first = await side.write({});
-  await vi.waitUntil(async () => (await entry(first)).state === 'parked');
+  await waitUntil(async () => (await entry(first)).state === 'parked');
   const second = await side.write({});
   const third = await side.write({});
   await act('discard', [third], 'a test');
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect(sent).toEqual([first]);
   await act('discard', [first], 'a test');
-  await vi.waitUntil(() => sent.includes(second));
+  await waitUntil(() => sent.includes(second));
   expect(sent).toEqual([first, second]);
 });
 

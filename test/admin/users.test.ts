@@ -1,6 +1,7 @@
 // The users on the admin side: lists, one user, moves.
 
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { waitFor, waitUntil } from '../harness/wait-for.ts';
 import { type AdminSide, ask, move, startAdminSide } from './admin-side.ts';
 
 let side: AdminSide;
@@ -25,7 +26,7 @@ test('a move answers 202 while it runs, and the user shows its end', async () =>
   expect(asked.body.attached).toBeNull();
   expect((await move(side.url, 'bob@example.com', { phase: 'mqtt', reason: 'again' })).status).toBe(202);
   server.resolve();
-  await vi.waitUntil(async () => (await get(bob)).body.moving === null);
+  await waitUntil(async () => (await get(bob)).body.moving === null);
   const { body } = await get(bob);
   expect(body.attached).toEqual({ jid: 'bob@example.com/mqtt', shown: 'xa' });
   expect((await move(side.url, 'bob@example.com', { phase: 'mqtt', reason: 'again' })).status).toBe(200);
@@ -33,7 +34,7 @@ test('a move answers 202 while it runs, and the user shows its end', async () =>
 
 test('a session of an epoch that is over is not shown, and one whose presence is being changed is', async () => {
   await move(side.url, 'bob@example.com', { phase: 'mqtt', reason: 'pilot' });
-  await vi.waitUntil(async () => (await get(bob)).body.moving === null);
+  await waitUntil(async () => (await get(bob)).body.moving === null);
   const user = side.users.get('bob@example.com')!;
   const jid = 'bob@example.com/mqtt';
   user.attached = { jid, epoch: 'epoch-1' };
@@ -114,14 +115,14 @@ test.each(holdups)(
     side.obstacle = null;
     await side.write({});
     await sent.promise;
-    await vi.waitFor(async () => expect((await get(bob)).body.conversations[0].why).toEqual(why));
+    await waitFor(async () => expect((await get(bob)).body.conversations[0].why).toEqual(why));
   },
 );
 
 test('a move that the server puts off shows what failed and when it is tried again', async () => {
   side.attach = async () => ({ kind: 'wait', condition: 'resource-constraint', text: 'too many sessions' });
   await move(side.url, 'bob@example.com', { phase: 'mqtt', reason: 'pilot' });
-  await vi.waitFor(async () => {
+  await waitFor(async () => {
     const { body } = await get(bob);
     expect(body.work).toMatchObject({ state: 'retrying', attempt: 1, failedAt: time, retryAt: time });
     expect((await ask(side.url, '/metrics')).text).toContain('crossfade_users_to_do{work="retrying"} 1');
@@ -133,14 +134,14 @@ test('a move that the server puts off shows what failed and when it is tried aga
 test('a move that failed says so, with the reason of the server', async () => {
   side.attach = async () => ({ kind: 'refused', condition: 'item-not-found', text: 'there is no such account' });
   await move(side.url, 'bob@example.com', { phase: 'mqtt', reason: 'pilot' });
-  await vi.waitFor(async () =>
+  await waitFor(async () =>
     expect((await get(bob)).body.lastMove).toMatchObject({ outcome: 'failed', why: 'there is no such account' }),
   );
 });
 
 test('…/phase tells phase and move, and no more', async () => {
   await move(side.url, 'bob@example.com', { phase: 'mqtt', reason: 'pilot' });
-  await vi.waitUntil(async () => (await get(`${bob}/phase`)).body.moving === null);
+  await waitUntil(async () => (await get(`${bob}/phase`)).body.moving === null);
   const { body } = await get(`${bob}/phase`);
   expect(Object.keys(body)).toEqual([
     'jid',
@@ -228,7 +229,7 @@ test('a list can be of one phase', async () => {
 
 test('a move stands in the audit with who and why, the newest first, page by page', async () => {
   await move(side.url, 'bob@example.com', { phase: 'mqtt', reason: 'pilot group' });
-  await vi.waitUntil(async () => (await get(bob)).body.moving === null);
+  await waitUntil(async () => (await get(bob)).body.moving === null);
   const { body } = await get('/api/v1/audit?user=BOB@example.com&limit=1');
   expect(body.items).toMatchObject([{ what: 'move.done', who: 'crossfade', user: 'bob@example.com' }]);
   const second = await get(`/api/v1/audit?user=bob@example.com&limit=1&cursor=${body.next}`);

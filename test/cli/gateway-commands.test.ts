@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type AdminSide, secretBody, startAdminSide, token } from '../admin/admin-side.ts';
+import { waitUntil } from '../harness/wait-for.ts';
 import { closedPort, crossfade, start } from './command.ts';
 
 let side: AdminSide;
@@ -224,7 +225,7 @@ test('Ctrl-C ends the waiting for a move, and says that the move goes on', async
   let err = '';
   child.stderr?.on('data', (text) => (err += text));
   // The first views answer the request itself, and more show that it waits.
-  await vi.waitUntil(() => viewed.mock.calls.length >= 4, { timeout: 20_000 });
+  await waitUntil(() => viewed.mock.calls.length >= 4);
   child.kill('SIGINT');
   const [code, signal] = await once(child, 'close');
   viewed.mockRestore();

@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { type AdminSide, secretBody, startMoved, token } from '../admin/admin-side.ts';
+import { waitUntil } from '../harness/wait-for.ts';
 import { crossfade } from './command.ts';
 
 const bob = 'bob@example.com';
@@ -121,7 +122,7 @@ test("show tells a message's whole life in the order of its times, and what an o
   side.send = async () => ({ kind: 'delivered' });
   side.obstacle = null;
   await run('retry', await dead());
-  await vi.waitUntil(async () => (await entry(key)).state === 'acked');
+  await waitUntil(async () => (await entry(key)).state === 'acked');
   await side.ledger.do('appAcked', { user: bob, keys: [key], at: Date.now() + 1 });
   const { out } = await run('show', key);
   const when = String.raw`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}Z {2}`;

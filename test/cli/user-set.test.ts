@@ -3,8 +3,9 @@
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type AdminSide, move, startAdminSide, token } from '../admin/admin-side.ts';
+import { waitUntil } from '../harness/wait-for.ts';
 import { crossfade, start } from './command.ts';
 
 let side: AdminSide;
@@ -27,7 +28,7 @@ const phases = () =>
 test('more than one are only listed: from where, to where, and why not; with the command that does it', async () => {
   await known('bob');
   await move(side.url, 'carol@example.com', { phase: 'mqtt', reason: 'pilot' });
-  await vi.waitUntil(() => side.users.get('carol@example.com')?.moving === undefined);
+  await waitUntil(() => side.users.get('carol@example.com')?.moving === undefined);
   const jids = ['bob@example.com', 'Carol@example.com', 'dave@example.com', 'bot@gw.example.com', 'eve@example.org'];
   const { code, out, err } = await set([...jids, 'mqtt']);
   expect(code).toBe(1);
@@ -132,7 +133,7 @@ test('no more moves are under way than --concurrency says', async () => {
   };
   const jids = Array.from({ length: 5 }, (_, index) => `user${index}@example.com`);
   const done = set([...jids, 'mqtt', '--yes', '--concurrency', '2']);
-  await vi.waitUntil(() => asked === 2, { timeout: 20_000 });
+  await waitUntil(() => asked === 2);
   // The third would come at once if it were to come.
   await new Promise((resolve) => setTimeout(resolve, 300));
   expect(asked).toBe(2);
@@ -168,7 +169,7 @@ test('Ctrl-C says what was done, what goes on and how to go on; the same command
   const child = start(args, { cwd: side.dir, env: env() });
   let err = '';
   child.stderr?.on('data', (text) => (err += text));
-  await vi.waitUntil(() => asked >= 3, { timeout: 20_000 });
+  await waitUntil(() => asked >= 3);
   child.kill('SIGINT');
   const [code] = await once(child, 'close');
   expect({ code, err }).toEqual({

@@ -1,10 +1,11 @@
 // `user show`: a user's standing told in sentences; which fact makes which sentence, and that nothing is made up.
 
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { explainConversation, explainUser } from '../../src/cli/user-explain.ts';
 import type { ConversationItem, UserView } from '../../src/cli/user-view.ts';
 import { wrap } from '../../src/cli/words.ts';
 import { type AdminSide, move, secretBody, startAdminSide, token } from '../admin/admin-side.ts';
+import { waitUntil } from '../harness/wait-for.ts';
 import { crossfade } from './command.ts';
 
 const now = Date.parse('2026-03-01T12:00:00Z');
@@ -153,11 +154,11 @@ afterEach(() => side.close());
 
 test('a parked message, its reason and its devices stand there, and no body', async () => {
   await move(side.url, plain.jid, { phase: 'mqtt', reason: 'pilot group' });
-  await vi.waitUntil(() => side.users.get(plain.jid)?.moving === undefined);
+  await waitUntil(() => side.users.get(plain.jid)?.moving === undefined);
   side.send = async () => ({ kind: 'parked', holds: true });
   side.obstacle = null;
   const key = await side.write({});
-  await vi.waitUntil(async () => (await side.ledger.do('entry', { key }))[0]?.state === 'parked');
+  await waitUntil(async () => (await side.ledger.do('entry', { key }))[0]?.state === 'parked');
   const env = { CROSSFADE_ADMIN_URL: side.url, CROSSFADE_ADMIN_TOKEN: token };
   const { code, out } = await crossfade(['user', 'show', plain.jid], { cwd: side.dir, env });
   expect(code).toBe(0);

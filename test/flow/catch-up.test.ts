@@ -1,7 +1,8 @@
 // Catch-up: what is in the archive and not here comes, once; what may be missing is said (DESIGN §4).
 
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import type { Log } from '../../src/log.ts';
+import { waitFor } from '../harness/wait-for.ts';
 import { bob, type CoreStage, type CoreStageOptions, session, setCoreStage, startsAt } from './core-stage.ts';
 import { PlayedArchive } from './played-archive.ts';
 
@@ -32,9 +33,9 @@ async function said(n: number, isLive: boolean): Promise<void> {
 const mark = () => stage.ledger.do('mark', { user: bob });
 const bodies = async () => (await stage.shown()).map(({ body }) => body);
 const gaps = () => logged.filter(({ event }) => event === 'gateway.gap');
-const closed = () => vi.waitFor(async () => expect((await mark())?.gapAt).toBeUndefined());
+const closed = () => waitFor(async () => expect((await mark())?.gapAt).toBeUndefined());
 /** The session stands, and the archive's end is known. */
-const attached = () => vi.waitFor(async () => expect((await mark())?.id).toBeDefined());
+const attached = () => waitFor(async () => expect((await mark())?.id).toBeDefined());
 
 test('what the server archived while it had no session of ours comes, in order, with its own time, as a copy', async () => {
   await set();
@@ -89,7 +90,7 @@ test('a catch-up that broke off goes on from the last page after a crash', async
   for (let n = 1; n <= 150; n++) await said(n, false);
   archive.refuse = () => (archive.asked.length > 1 ? 'internal-server-error' : null);
   stage.restartsServer();
-  await vi.waitFor(async () => expect(await mark()).toMatchObject({ id: 's100', gapAt: expect.any(Number) }));
+  await waitFor(async () => expect(await mark()).toMatchObject({ id: 's100', gapAt: expect.any(Number) }));
   await stage.crashes();
   archive.refuse = undefined;
   archive.asked.length = 0;
@@ -120,9 +121,7 @@ test('without an archive the time that may be missing is said, once for each gap
   stage.now += 60 * second;
   stage.restartsServer();
   await closed();
-  await vi.waitFor(() =>
-    expect(gaps()).toMatchObject([{ reason: 'no-archive', from: new Date(startsAt).toISOString() }]),
-  );
+  await waitFor(() => expect(gaps()).toMatchObject([{ reason: 'no-archive', from: new Date(startsAt).toISOString() }]));
   expect(await stage.metrics.registry.metrics()).toMatch(/crossfade_gaps_total\{reason="no-archive"\} 1/);
   expect(archive.asked).toEqual([]);
 });
@@ -170,7 +169,7 @@ test('the end of an archive that refuses is asked for five times, and no more', 
   await set({ isAttached: false });
   archive.refuse = () => 'forbidden';
   stage.core.linkUp(true);
-  await vi.waitFor(() => expect(archive.asked).toHaveLength(5));
+  await waitFor(() => expect(archive.asked).toHaveLength(5));
   await new Promise((resolve) => setTimeout(resolve, 100));
   expect(archive.asked).toHaveLength(5);
   expect(gaps()).toEqual([]);
@@ -222,7 +221,7 @@ test('a change of the session’s presence breaks no catch-up off', async () => 
     return null;
   };
   await new Promise<void>((accepted) => stage.core.missed(bob, accepted));
-  await vi.waitFor(async () => expect(await bodies()).toHaveLength(101));
+  await waitFor(async () => expect(await bodies()).toHaveLength(101));
   expect((await mark())?.gapAt).toBeDefined();
   attached!.shown = { show: 'xa' };
   await closed();
@@ -247,7 +246,7 @@ test.each([
   await said(1, true);
   archive.isMute = true;
   stage.restartsServer();
-  const query = await vi.waitFor(() => {
+  const query = await waitFor(() => {
     const id = /queryid="([^"]+)"/.exec(stage.sent.join())?.[1];
     expect(id).toBeDefined();
     return id!;

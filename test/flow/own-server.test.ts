@@ -1,7 +1,8 @@
 // The gateway as the server of its own domain, on a real ledger: what is on disk before it is answered, what a crash leaves, what a flood costs.
 
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { parseStanza } from '../../src/xmpp/xml-reader.ts';
+import { waitUntil } from '../harness/wait-for.ts';
 import { type CoreStage, type CoreStageOptions, setCoreStage } from './core-stage.ts';
 
 const bot = 'bot@gw.example.com';
@@ -34,7 +35,7 @@ const publishes = (channel: string, payload: object): Promise<void> =>
 const appIsHere = async () => {
   stage.core.brokerUp();
   await stage.core.devices.heard(bot, 'program', { online: true });
-  await vi.waitUntil(() => stage.core.devices.statusOf(bot) === 'here');
+  await waitUntil(() => stage.core.devices.statusOf(bot) === 'here');
 };
 /** Of all that went out: type and addressee. */
 const sent = () =>
@@ -61,7 +62,7 @@ test('a request is in the roster and in the ledger, and survives a crash; the an
     return { kind: 'processed' };
   };
   await publishes('presence', { id: 's1', to: alice, type: 'subscribed' });
-  await vi.waitUntil(() => sent().includes(`presence ${alice}`));
+  await waitUntil(() => sent().includes(`presence ${alice}`));
   expect(onDisk).toEqual([`${alice} yes undefined`]);
   expect(sent()).toEqual([`subscribed ${alice}`, `presence ${alice}`]);
 });
@@ -72,7 +73,7 @@ test('an answer that the server did not get is given once more, and the roster s
   let times = 0;
   stage.ownResult = async () => (times++ === 0 ? { kind: 'lost' } : { kind: 'processed' });
   await publishes('presence', { id: 's1', to: alice, type: 'subscribed' });
-  await vi.waitUntil(() => sent().filter((what) => what === `subscribed ${alice}`).length === 2);
+  await waitUntil(() => sent().filter((what) => what === `subscribed ${alice}`).length === 2);
   expect(await contacts()).toEqual([`${alice} yes undefined`]);
 });
 
@@ -81,9 +82,9 @@ test('where requests are accepted the answer is an entry of its own, and a crash
   await comes(presence('subscribe'));
   // Now they are accepted: whoever waits is answered.
   await stage.core.ownServer.own.put(bot, () => ({ subscriptions: 'accept' }), { who: 'admin', reason: 'open' });
-  await vi.waitUntil(() => sent().includes(`subscribed ${alice}`));
+  await waitUntil(() => sent().includes(`subscribed ${alice}`));
   await comes(presence('subscribe', 'carol@example.com'));
-  await vi.waitUntil(() => sent().includes('subscribed carol@example.com'));
+  await waitUntil(() => sent().includes('subscribed carol@example.com'));
   const told = (await stage.shown()).map(
     ({ type, direction, from, to }) => `${direction} ${type} ${direction === 'sent' ? to : from}`,
   );
@@ -96,17 +97,17 @@ test('where requests are accepted the answer is an entry of its own, and a crash
   // Who sees it already is told so again, without the app.
   const before = (await stage.entries()).length;
   await comes(presence('subscribe', 'carol@example.com'));
-  await vi.waitUntil(() => sent().filter((what) => what === 'subscribed carol@example.com').length === 2);
+  await waitUntil(() => sent().filter((what) => what === 'subscribed carol@example.com').length === 2);
   expect((await stage.entries()).length).toBe(before);
 });
 
 test('approved before it is asked: nothing leaves until the request comes, which is granted', async () => {
   await set();
   await publishes('presence', { id: 's1', to: alice, type: 'subscribed' });
-  await vi.waitUntil(async () => (await contacts()).length === 1);
+  await waitUntil(async () => (await contacts()).length === 1);
   expect([await contacts(), sent()]).toEqual([[`${alice} approved undefined`], []]);
   await comes(presence('subscribe'));
-  await vi.waitUntil(() => sent().includes(`subscribed ${alice}`));
+  await waitUntil(() => sent().includes(`subscribed ${alice}`));
   expect(await contacts()).toEqual([`${alice} yes undefined`]);
 });
 
@@ -117,14 +118,14 @@ test('until it is known whether an app is there nothing is said of it; then ever
   await comes(presence('probe'));
   expect(sent()).toEqual([]);
   stage.core.brokerUp();
-  await vi.waitUntil(() => sent().length > 0);
+  await waitUntil(() => sent().length > 0);
   expect(sent()).toEqual([`unavailable ${alice}`]);
   await stage.core.devices.heard(bot, 'program', { online: true, show: 'dnd', text: 'a\u0000b' });
-  await vi.waitUntil(() => sent().length > 1);
+  await waitUntil(() => sent().length > 1);
   // A status that XML cannot say is left out.
   expect(stage.ownSent.at(-1)).toContain('<show>dnd</show><x');
   await publishes('presence', { id: 'd1', to: 'dave@example.com/home' });
-  await vi.waitUntil(() => sent().includes('presence dave@example.com/home'));
+  await waitUntil(() => sent().includes('presence dave@example.com/home'));
   await stage.core.stop(0);
   expect(sent().slice(-2)).toEqual([`unavailable ${alice}`, 'unavailable dave@example.com/home']);
 });
@@ -133,7 +134,7 @@ test('probes in bulk: of one contact one answer waits at a time, of strangers a 
   await set();
   await stage.core.ownServer.own.setStanding(bot, alice, { sees: 'yes' });
   await appIsHere();
-  await vi.waitUntil(() => sent().includes(`presence ${alice}`));
+  await waitUntil(() => sent().includes(`presence ${alice}`));
   stage.ownSent.length = 0;
   const waiting: (() => void)[] = [];
   stage.ownResult = () => new Promise((resolve) => waiting.push(() => resolve({ kind: 'processed' })));

@@ -1,8 +1,9 @@
 // One message by many ways: whatever the order, it is one entry, with the right custody; two messages stay two (DESIGN §8).
 
 import fc from 'fast-check';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import type { Arrival } from '../../src/xmpp/session.ts';
+import { waitFor } from '../harness/wait-for.ts';
 import { bob, type CoreStage, type CoreStageOptions, link, session, setCoreStage, startsAt } from './core-stage.ts';
 import { PlayedArchive } from './played-archive.ts';
 
@@ -124,7 +125,7 @@ test.each([
 ])('what the app says comes back from the server as the same: %j', async (payload) => {
   await set();
   await stage.says({ id: 'a1', to: 'alice@example.com/desk', type: 'chat', ...payload });
-  const written = await vi.waitFor(() => {
+  const written = await waitFor(() => {
     expect(stage.sent).toHaveLength(1);
     return stage.sent[0]!;
   });
@@ -159,7 +160,7 @@ test('with no device known in dual the copies are counted, and what comes to the
   await set({ phase: 'dual' });
   await stage.core.devices.gone(bob, 'phone');
   stage.core.devices.subscribed();
-  await vi.waitFor(() => expect(stage.core.devices.statusOf(bob)).toBe('none'));
+  await waitFor(() => expect(stage.core.devices.statusOf(bob)).toBe('none'));
   await stage.arrives(...ways.observed!(hi));
   await stage.arrives(...ways.carbon!(hi));
   expect(await stage.entries()).toEqual([]);
@@ -208,7 +209,7 @@ test('messages that share id and words come out as many as there are, by whateve
       await stage.ledger.do('putUser', { row: { ...row!, changedAt: startsAt }, mark: 'begin' });
       stage.restartsServer();
       const gapAt = async () => (await stage.ledger.do('mark', { user: bob }))?.gapAt;
-      await vi.waitFor(async () => expect(await gapAt()).toBeUndefined(), { interval: 5 });
+      await waitFor(async () => expect(await gapAt()).toBeUndefined(), { interval: 5 });
       const bodies = (await stage.shown()).map(({ body }) => body).sort();
       await stage.end();
       expect(bodies).toEqual(['hi', 'hi', 'other', 'other']);

@@ -2,7 +2,7 @@
 
 import type { Element } from 'ltx';
 
-const WAIT_MS = 8_000;
+const WAIT_MS = 20_000;
 
 export class Inbox {
   readonly all: Element[] = [];

@@ -14,12 +14,13 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { inspect } from '../../src/ledger/inspect.ts';
 import { lookAtRestore, restore } from '../../src/ledger/restore.ts';
 import { type OpenLedger, openLedger } from '../../src/ledger/sqlite.ts';
 import { silentLog } from '../../src/log.ts';
+import { waitUntil } from '../harness/wait-for.ts';
 import { accept } from './bench.ts';
 
 let folder: string;
@@ -40,7 +41,7 @@ afterEach(async () => {
 
 async function backup() {
   expect(ledger.backups.begin(file)).toMatchObject({ state: 'copying', file });
-  await vi.waitUntil(() => !['copying', 'checking'].includes(ledger.backups.last!.state), { timeout: 20_000 });
+  await waitUntil(() => !['copying', 'checking'].includes(ledger.backups.last!.state));
   return ledger.backups.last!;
 }
 
@@ -94,7 +95,7 @@ test('a backup overwrites nothing, and says what is in its way', async () => {
   expect(ledger.backups.begin(join(folder, 'other'))).toMatch(/left of a backup that was cut off; remove it/);
   ledger.backups.begin(join(folder, 'one'));
   expect(ledger.backups.begin(join(folder, 'two'))).toMatch(/is under way/);
-  await vi.waitUntil(() => ledger.backups.last!.state === 'done');
+  await waitUntil(() => ledger.backups.last!.state === 'done');
 });
 
 test('a copy whose account does not add up is no backup', async () => {
@@ -116,7 +117,7 @@ test('a ledger that is closed gives up the backup under way', async () => {
     await Promise.all(Array.from({ length: 50 }, () => accept(ledger, { payload: 'x'.repeat(4_000) })));
   ledger.backups.begin(file);
   await ledger.close();
-  await vi.waitUntil(() => ledger.backups.last!.state === 'failed');
+  await waitUntil(() => ledger.backups.last!.state === 'failed');
   expect([file, `${file}.part`].filter(existsSync)).toEqual([]);
 });
 

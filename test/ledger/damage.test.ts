@@ -18,6 +18,7 @@ import { systemClock } from '../../src/clock.ts';
 import { lookAtRestore } from '../../src/ledger/restore.ts';
 import { openLedger } from '../../src/ledger/sqlite.ts';
 import { silentLog } from '../../src/log.ts';
+import { waitUntil } from '../harness/wait-for.ts';
 import { accept } from './bench.ts';
 
 let top: string;
@@ -84,7 +85,7 @@ test('while the file is not in its place nothing is acknowledged, and when it is
   renameSync(folder, `${folder}-away`);
   const answered = vi.fn();
   const late = accept(ledger).then(answered);
-  await vi.waitUntil(() => !ledger.writable);
+  await waitUntil(() => !ledger.writable);
   expect(ledger.trouble).toMatch(/is not there any more.*put it back.*would begin an empty ledger/);
   expect(answered).not.toHaveBeenCalled();
   renameSync(`${folder}-away`, folder);

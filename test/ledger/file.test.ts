@@ -13,6 +13,7 @@ import { systemClock } from '../../src/clock.ts';
 import { openLedger } from '../../src/ledger/sqlite.ts';
 import { Store } from '../../src/ledger/store.ts';
 import { silentLog } from '../../src/log.ts';
+import { waitUntil } from '../harness/wait-for.ts';
 import { accept } from './bench.ts';
 
 let folder: string;
@@ -161,7 +162,7 @@ test('when the thread ends by itself the ledger says so, and nothing is acknowle
   });
   const ledger = await open();
   const lost = accept(ledger);
-  await vi.waitUntil(() => threads.length > 0);
+  await waitUntil(() => threads.length > 0);
   post.mockRestore();
   await threads[0]!.terminate();
   await expect(lost).rejects.toThrow('not written: the thread of the ledger ended');

@@ -22,7 +22,8 @@ afterAll(() => stage?.strike());
 test('what nobody has subscribed to is explained, and handed back by hand: once, with its own time', async () => {
   await stage.gateway.move('bob@example.com', 'mqtt');
   for (const body of ['one', 'two', 'three']) alice.say('bob@example.com', body);
-  await expect.poll(async () => (await stage.gateway.entries('bob@example.com'))[0]?.state).toBe('parked');
+  const states = async () => (await stage.gateway.entries('bob@example.com')).map(({ state }) => state);
+  await expect.poll(states).toEqual(['parked', 'accepted', 'accepted']);
   const entries = await stage.gateway.entries('bob@example.com');
 
   const shown = await cli('user', 'show', 'bob@example.com');

@@ -1,10 +1,11 @@
 // Play: a legacy device and an app of the same user, both there: each hears and says everything exactly once (DESIGN §5, §8).
 
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App, Payload } from '../harness/app.ts';
 import type { Contact } from '../harness/contact.ts';
 import { servers } from '../harness/servers.ts';
 import { type Stage, setStage } from '../harness/stage.ts';
+import { waitFor } from '../harness/wait-for.ts';
 
 describe.each(servers)('$name:', (server) => {
   const users = ['bob', 'carol', 'dave', 'erin', 'frank', 'grace'];
@@ -102,7 +103,7 @@ describe.each(servers)('$name:', (server) => {
     alice.say(`${jid}/mqtt`, 'to the app');
     await phone.hears('message', { body: 'to the app' });
     // Else it is handed back as well.
-    await vi.waitFor(async () => expect((await stage.gateway.entries(jid))[0]?.appAckedAt).toBeDefined());
+    await waitFor(async () => expect((await stage.gateway.entries(jid))[0]?.appAckedAt).toBeDefined());
     await stage.gateway.move(jid, 'legacy');
     alice.say(`${jid}/mqtt`, 'while nobody is there');
     const desk = await stage.contact('frank/desk');

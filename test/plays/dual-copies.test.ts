@@ -1,10 +1,11 @@
 // Play: dual, with the app here, away and here again, beside a legacy device: everything comes to each exactly once (DESIGN §5, §8).
 
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../harness/app.ts';
 import type { Contact } from '../harness/contact.ts';
 import { servers } from '../harness/servers.ts';
 import { type Stage, setStage } from '../harness/stage.ts';
+import { waitFor } from '../harness/wait-for.ts';
 
 const stages = servers.flatMap((kind) => [
   { name: kind.name, kind, attach: 'module' as const },
@@ -31,10 +32,8 @@ describe.each(stages)('$name:', ({ kind, attach }) => {
   /** The app's last device has gone, and the gateway acts on it. Without the module only the archive tells what comes then. */
   async function away(jid: string, phone: App): Promise<void> {
     await phone.leave();
-    await vi.waitFor(
-      async () =>
-        expect(await stage.gateway.user(jid)).toMatchObject({ attached: null, observed: attach === 'module' }),
-      20_000,
+    await waitFor(async () =>
+      expect(await stage.gateway.user(jid)).toMatchObject({ attached: null, observed: attach === 'module' }),
     );
   }
 
@@ -70,7 +69,7 @@ describe.each(stages)('$name:', ({ kind, attach }) => {
       'sent six',
     ]);
     expect(desk.bodies('alice@example.com')).toEqual(['one', 'three', 'five']);
-    await vi.waitFor(() => expect(desk.carbons()).toEqual(['>six']));
+    await waitFor(() => expect(desk.carbons()).toEqual(['>six']));
     expect(alice.bodies(jid)).toEqual(['two', 'four', 'six']);
   });
 
@@ -81,10 +80,10 @@ describe.each(stages)('$name:', ({ kind, attach }) => {
     await away(jid, phone);
     alice.say(jid, 'to nobody');
     const observed = attach === 'module' ? [{ custody: 'copy', late: true }] : [];
-    await vi.waitFor(async () => expect(await stage.gateway.entries(jid)).toMatchObject(observed));
+    await waitFor(async () => expect(await stage.gateway.entries(jid)).toMatchObject(observed));
     await phone.arrive();
     await phone.hears('message', { body: 'to nobody' });
-    await vi.waitFor(async () => expect((await stage.gateway.user(jid)).attached).not.toBeNull());
+    await waitFor(async () => expect((await stage.gateway.user(jid)).attached).not.toBeNull());
     alice.say(jid, 'to the app');
     await phone.hears('message', { body: 'to the app' });
     expect(said(phone)).toEqual(['received to nobody', 'received to the app']);
@@ -101,15 +100,15 @@ describe.each(stages)('$name:', ({ kind, attach }) => {
     await phone.hears('message', { body: 'before' });
     await away(jid, phone);
     await stage.gateway.kill9();
-    await vi.waitFor(async () => expect(await stage.server.log()).toMatch(/ended \(expired\)/), 15_000);
+    await waitFor(async () => expect(await stage.server.log()).toMatch(/ended \(expired\)/));
     alice.say(jid, 'meanwhile');
     await desk.hears('meanwhile');
     await stage.gateway.start();
-    await vi.waitFor(async () => expect(await stage.gateway.user(jid)).toMatchObject({ observed: true }), 20_000);
+    await waitFor(async () => expect(await stage.gateway.user(jid)).toMatchObject({ observed: true }));
     expect((await stage.gateway.user(jid)).archive).toMatchObject({ gapSince: expect.any(String), missed: null });
     await phone.arrive();
     await phone.hears('message', { body: 'meanwhile', copy: true });
-    await vi.waitFor(async () => expect((await stage.gateway.user(jid)).archive).toMatchObject({ gapSince: null }));
+    await waitFor(async () => expect((await stage.gateway.user(jid)).archive).toMatchObject({ gapSince: null }));
     expect(said(phone)).toEqual(['received before', 'received meanwhile']);
   });
 });

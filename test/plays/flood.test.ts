@@ -19,12 +19,13 @@ afterAll(() => stage?.strike());
 test('what is over the limit is refused with when to send it again, and then taken; other users notice nothing', async () => {
   const alice = await stage.contact('alice');
   const [bob, carol] = [await stage.app('bob', 'phone'), await stage.app('carol', 'phone')];
-  for (let n = 0; n < 150; n++) bob.say('alice@example.com', `flood ${n}`, `flood ${n}`);
+  // So many that they are too many also where it takes the app ten seconds to send them.
+  for (let n = 0; n < 400; n++) bob.say('alice@example.com', `flood ${n}`, `flood ${n}`);
   carol.say('alice@example.com', 'in the middle of it', 'c1');
   await alice.hears('in the middle of it');
   const refused = await bob.hears('error', { condition: 'resource-constraint' });
   expect(refused.text).toMatch(/more than 20 messages a second: send this one again in 1 s/);
-  expect(String(refused.id)).toMatch(/^flood 1\d\d$/);
+  expect(String(refused.id)).toMatch(/^flood [1-3]\d\d$/);
   expect(
     await stage.gateway.metric('crossfade_refused_total', { lane: 'toXmpp', reason: 'resource-constraint' }),
   ).toBeGreaterThan(0);

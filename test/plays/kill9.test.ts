@@ -60,7 +60,7 @@ describe.each(stages)('$name:', ({ kind, attach }) => {
       await stage.gateway.kill9();
       await stage.gateway.start();
     })();
-    await Promise.all([conversation.speak(), killed]);
+    await Promise.all([conversation.speak(killed), killed]);
     await reached(() => conversation.atApps() >= count && conversation.atContacts() >= count).catch(
       (error: unknown) => {
         throw new Error(`${conversation.atApps()} at apps, ${conversation.atContacts()} at contacts`, { cause: error });
@@ -84,7 +84,7 @@ describe.each(stages)('$name:', ({ kind, attach }) => {
         expect(Math.max(conversation.atApps(), conversation.atContacts())).toBeLessThan(500);
         await stage.mosquitto.restart();
       })();
-      await Promise.all([conversation.speak(), killed]);
+      await Promise.all([conversation.speak(killed), killed]);
       await reached(() => conversation.atApps() >= 500 && conversation.atContacts() >= 500);
       // What the broker lost after its PUBACK the apps say again, later than what came after it.
       await conversation.ends({ ordered: false });
@@ -97,9 +97,10 @@ describe.each(stages)('$name:', ({ kind, attach }) => {
     const isOurs = (text: string) => text.startsWith(`${label} `);
     const pairs = talkers.flatMap((talker) => users.map((user, index) => ({ talker, user, app: apps[index]! })));
     return {
-      /** Slowly enough, so that what is killed is killed in the middle. */
-      async speak() {
+      /** Slowly enough, and the last of it after the kill, so that what is killed is killed in the middle. */
+      async speak(killed: Promise<void>) {
         for (const n of numbers) {
+          if (n === each - 2) await killed;
           for (const { talker, user, app } of pairs) {
             talker.say(`${user}@example.com`, body(talker.name, user, n), `${label}-${talker.name}-${user}-${n}`);
             app.say(talker.jid, body(user, talker.name, n), `${label}-${user}-${talker.name}-${n}`);

@@ -208,11 +208,9 @@ describe.each(servers)('$name:', (server) => {
     };
     await waits(2);
     // A new session, as after any long outage: the server tells both requests again.
+    const from = stage.gateway.log.items.length;
     await stage.server.restart();
-    await stage.gateway.logged(
-      { event: 'user.attached', user: 'carol@example.com' },
-      stage.gateway.log.items.length - 1,
-    );
+    await stage.gateway.logged({ event: 'user.attached', user: 'carol@example.com' }, from);
     const watch = await stage.app('carol', 'watch');
     const first = await watch.hears('presence', { from: 'alice@example.com', type: 'subscribe' });
     expect(first.id).toBe(idOf('c1', first));

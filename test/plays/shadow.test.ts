@@ -50,6 +50,8 @@ test.each(servers)(
       await stage.gateway.move(bob, 'legacy');
       const before = shadow.items.length;
       alice.say(bob, 'after');
+      // It is in offline storage, and does not come amid his login: ejabberd may keep there what does.
+      await alice.iq('example.com', 'get', "<ping xmlns='urn:xmpp:ping'/>");
       const again = await stage.contact('bob');
       await again.hears('after');
       expect(again.bodies()).toEqual(['SECRET three', 'after']);

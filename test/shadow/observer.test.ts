@@ -1,11 +1,12 @@
 // Observed messages are counted and copied under the shadow root; whatever happens, nothing is thrown, and nothing said is kept.
 
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { silentLog } from '../../src/log.ts';
 import type { Mappings } from '../../src/mapping/compile.ts';
 import { makeMetrics } from '../../src/metrics.ts';
 import type { Broker, Publish, PublishResult } from '../../src/mqtt/broker.ts';
 import { Observer } from '../../src/shadow/observer.ts';
+import { waitFor } from '../harness/wait-for.ts';
 import { mappings, stanzaOf } from '../mapping/mappings.ts';
 
 const now = Date.UTC(2026, 5, 1);
@@ -44,7 +45,7 @@ test('a copy goes under the shadow root, QoS 0 and not retained: in as the app w
   });
   expect(payloads[0]).not.toHaveProperty('key');
   expect(payloads[1]).toEqual({ id: 'm1', to: 'bob@example.com', type: 'chat', body: 'hi' });
-  await vi.waitFor(() => expect(observer.report.view().copies).toEqual({ published: 2, dropped: 0 }));
+  await waitFor(() => expect(observer.report.view().copies).toEqual({ published: 2, dropped: 0 }));
 });
 
 test.each([
@@ -54,9 +55,7 @@ test.each([
 ])('a copy is dropped and counted where %s; the comparison counts all the same', async (_, publish) => {
   const { observer, metrics } = observerOn(publish);
   observer.observe(message('<body>hi</body>'), { user, dir: 'in', seen: false });
-  await vi.waitFor(() =>
-    expect(observer.report.view()).toMatchObject({ equal: 1, copies: { published: 0, dropped: 1 } }),
-  );
+  await waitFor(() => expect(observer.report.view()).toMatchObject({ equal: 1, copies: { published: 0, dropped: 1 } }));
   expect(await metrics.registry.metrics()).toContain('crossfade_shadow_copies_total{result="dropped"} 1');
 });
 

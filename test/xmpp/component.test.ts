@@ -224,13 +224,13 @@ test('while reading is paused nothing of what comes is handed over; when it goes
 });
 
 test('stop leaves it to the server to close the connection, and waits as long as it still has something to say', async () => {
-  const { fake, gateway } = await stage({}, { timing: { goodbyeMs: 300 } });
+  const { fake, gateway } = await stage({}, { timing: { goodbyeMs: 1_000 } });
   const heard: string[] = [];
   gateway.onStanza = ({ attrs }) => heard.push(attrs.id ?? '');
   const ids = Array.from({ length: 10 }, (_, n) => String(n));
   fake.onEnd = async (socket) => {
     for (const id of ids) {
-      await new Promise((resolve) => setTimeout(resolve, 60));
+      await new Promise((resolve) => setTimeout(resolve, 150));
       socket.write(`<message from='alice@example.com' to='bot@gw.example.com' id='${id}'/>`);
     }
     expect(fake.hangUps).toBe(0);
