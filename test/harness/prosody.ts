@@ -26,7 +26,7 @@ export interface Prosody extends LegacyServer {
 }
 
 const modules = fileURLToPath(new URL('../../server-modules/prosody', import.meta.url));
-const START_TIMEOUT_MS = 15_000;
+const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 10_000;
 
 /**

@@ -101,6 +101,8 @@ describe.each(ways)('$kind.name, TLS by $security', ({ kind, security }) => {
     await desk.leave();
     await stage.gateway.start();
     await writer.hears('while it was away');
+    // What is live meanwhile does not wait for the archive.
+    await app.hears('message', { body: bodies.at(-1) }, { from });
     writer.say('bob@example.com', 'live again', 'a5');
     await app.hears('message', { body: 'live again' }, { from });
     const heard = () => app.bodies('alice@example.com').slice(-7);
