@@ -26,6 +26,7 @@ export async function examineOver(component: Component, { xmpp }: Pick<Config, '
         id: 'server.login',
         level: 'fault',
         what: 'the component connection is down',
+        why: 'nothing can be sent to the server, or taken from it',
         todo: "look for component.offline in the gateway's log",
       },
     ];
@@ -37,7 +38,16 @@ export async function examineOver(component: Component, { xmpp }: Pick<Config, '
   const { domain, maxStanzaBytes, attach } = xmpp;
   const wanted = { domain, component: xmpp.component.domain, maxStanzaBytes, attach: attach.kind };
   const found = serverFindings(facts, wanted);
-  return attach.kind === 'client' ? [...found, ...clientFindings(await examineClients(xmpp))] : found;
+  return [...found, ...(await examinePort(xmpp))];
+}
+
+/** attach: client. The port for clients, whatever becomes of the component. */
+async function examinePort(xmpp: Config['xmpp']): Promise<Finding[]> {
+  if (xmpp.attach.kind !== 'client') return [];
+  const { credentials, security } = xmpp.client;
+  const { file, ejabberd } = credentials;
+  const given = file !== undefined ? 'password' : ejabberd !== undefined ? 'token' : 'either';
+  return clientFindings(await examineClients(xmpp), { given, isSecure: security !== 'none' });
 }
 
 function streamOf({ domain, client, maxInboundBytes }: Config['xmpp']) {
@@ -56,14 +66,17 @@ export async function examineUser({ xmpp }: Pick<Config, 'xmpp'>, jid: string | 
   const facts = await examineAccount({ ...streamOf(xmpp), login: { user: name, credential: answer.credential } });
   if (!('closed' in facts)) return accountFindings(user, facts);
   const { by, condition, text } = facts.closed;
-  return accountFindings(user, { fault: `${condition} ${text}`.trim(), isRefused: by === 'auth' });
+  return accountFindings(user, { fault: `${condition} ${text}`.trim(), by });
 }
 
 async function examineClients(xmpp: Config['xmpp']): Promise<ClientFacts> {
   const { host, port } = xmpp.client;
   const answer = await probe(streamOf(xmpp)).result;
   const address = `${host}:${port}`;
-  if ('closed' in answer) return { address, text: `${answer.closed.condition} ${answer.closed.text}` };
+  if ('closed' in answer) {
+    const { by, condition, text } = answer.closed;
+    return { address, by, text: `${condition} ${text}`.trim() };
+  }
   const offered = childOf(answer.features, 'mechanisms', NS_SASL);
   return { address, mechanisms: offered ? elementsOf(offered).map((one) => one.getText()) : [] };
 }
@@ -96,6 +109,7 @@ export async function examineLegacyServer(config: Pick<Config, 'xmpp'>, { log }:
         why: 'nothing can be sent to the server, or taken from it',
         todo: `xmpp.component: host and port must be the server's for components, and secret the one it has for ${domain}`,
       },
+      ...(await examinePort(config.xmpp)),
     ];
   } finally {
     await component.stop();

@@ -86,7 +86,11 @@ async function lookAtGateway(client: Client): Promise<{ isRunning: boolean; find
   if (answer instanceof Foreign)
     return {
       isRunning: false,
-      finding: { id, level: 'fault', what: answer.message, todo: 'admin.listen: another port, if it is to run here' },
+      finding: {
+        ...{ id, level: 'fault', what: answer.message },
+        why: '`crossfade run` cannot listen there, and commands would ask somebody else',
+        todo: 'admin.listen: another port, if it is to run here',
+      },
     };
   if (answer instanceof Unreachable)
     return { isRunning: false, finding: { id, level: 'unknown', what: `gateway: none runs at ${client.url}` } };
@@ -96,7 +100,11 @@ async function lookAtGateway(client: Client): Promise<{ isRunning: boolean; find
   const what = `the gateway at ${client.url} is not ready; down: ${down.join(', ') || `it answers with ${answer.status}`}${why}`;
   return {
     isRunning: true,
-    finding: { id, level: 'fault', what, todo: 'its log says why; crossfade check --live looks further' },
+    finding: {
+      ...{ id, level: 'fault', what },
+      why: 'what comes waits where it is until both links stand and the ledger can be written',
+      todo: 'its log says why; crossfade check --live looks further',
+    },
   };
 }
 

@@ -21,7 +21,8 @@ const printed = 'crossfade check --print-config mosquitto prints the lines';
 export function brokerFindings(facts: BrokerFacts, wanted: BrokerWanted): Finding[] {
   if (facts.fault !== undefined) {
     const what = `the account ${wanted.username} cannot log in at ${shownUrl(wanted.url)}: ${facts.fault}`;
-    return [{ id: 'broker.login', level: 'fault', what, why: 'nothing can be published or received' }];
+    const why = 'nothing can be published or received';
+    return [{ id: 'broker.login', level: 'fault', what, why, todo: loginTodo(facts.isRefused) }];
   }
   return [
     ok('broker.login', `the account ${wanted.username} is in, over MQTT ${facts.mqtt5 ? '5' : '3.1.1'}`),
@@ -35,6 +36,12 @@ export function brokerFindings(facts: BrokerFacts, wanted: BrokerWanted): Findin
     persistence,
   ];
 }
+
+/** By what kept the gateway out: the broker's word, or what is between us and it. */
+const loginTodo = (isRefused = false) =>
+  isRefused
+    ? 'mqtt.username and mqtt.password must be an account of the broker (Mosquitto: mosquitto_passwd)'
+    : 'mqtt.url must be the address of a broker that runs: mqtts:// where its port speaks TLS, mqtt:// where it does not';
 
 const oldProtocol: Finding = {
   id: 'broker.protocol',
@@ -152,7 +159,8 @@ function appRights(app: AppFacts, { root, app: name = '' }: BrokerWanted): Findi
         id: 'broker.app',
         level: 'fault',
         what: `the app ${name} cannot log in: ${app.fault}`,
-        todo: 'check the name and CROSSFADE_APP_PASSWORD',
+        why: 'whether apps are kept to their own topics was not tried',
+        todo: 'is NAME an account of the broker, and CROSSFADE_APP_PASSWORD its password? (Mosquitto: mosquitto_passwd)',
       },
     ];
   const found: Finding[] = [];

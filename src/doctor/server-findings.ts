@@ -54,6 +54,7 @@ function clock({ clockAheadMs }: ServerFacts): Finding {
       id,
       level: 'unknown',
       what: 'the server does not tell its time',
+      why: 'whether its clock agrees with ours, by which a gap in the archive is asked for, is not known',
       todo: 'enable `time` (Prosody) or `mod_time` (ejabberd)',
     };
   const seconds = `${(Math.abs(clockAheadMs) / 1000).toFixed(1)} s`;
@@ -107,6 +108,7 @@ function serverModule({ about }: ServerFacts, { domain, component }: ServerWante
     id,
     level: 'fault',
     what: `the server does not answer for ${domain}: ${[condition, text].filter(Boolean).join(', ')}`,
+    why: 'no user can be moved',
     todo: 'is xmpp.domain right, and is it a host of this server?',
   };
 }

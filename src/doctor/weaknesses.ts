@@ -31,6 +31,7 @@ const weaknesses: Weakness[] = [
     before: '0.13',
     what: 'a stanza-id that a sender has forged stays in archived messages, before the server’s own',
     why: 'Crossfade takes the last one and is not deceived; apps that read `xml` or the archive by themselves may be',
+    todo: 'upgrade Prosody to 13.0, or let apps take the last stanza-id whose `by` is their own address',
   },
   {
     id: 'broker.puback',

@@ -26,6 +26,10 @@ const firstPauseMs = 250;
 const longestPauseMs = 30_000;
 /** After a connection that lasted this long the back-off starts anew. */
 const stableMs = 5_000;
+/** So many in a row that were taken and ended at once: two that take each other's place look like that, and not every broker says 142. */
+const manyShort = 3;
+const sharedId =
+  'does a second gateway run with the same mqtt.clientId? each would take the place of the other for ever';
 /** A broker that is restarting hangs up as well, and 3.1.1 would cost us the reason codes: one hang-up says nothing. */
 const hangUpsThatRefuse = 2;
 
@@ -66,7 +70,8 @@ export function keepConnected(parts: ConnectionParts, session: SessionOptions, a
         if (opened && clock.now() - startedAt >= stableMs) failures = 0;
         const retryInMs = pauseMs(failures++, clock.random());
         const text = opened ? 'the connection to the broker ended' : 'cannot connect to the broker';
-        log.warn({ event: 'mqtt.disconnected', client, reason, retryInMs }, text);
+        const doubt = opened && failures >= manyShort ? { hint: sharedId } : {};
+        log.warn({ event: 'mqtt.disconnected', client, reason, retryInMs, ...doubt }, text);
         pause = clock.after(retryInMs, () => open(5));
       },
     });

@@ -10,6 +10,8 @@ import { probeAnonymous } from './probe.ts';
 export interface BrokerFacts {
   /** Set if the gateway's account cannot log in; nothing else is known then. */
   fault?: string;
+  /** By the broker's word. */
+  isRefused?: boolean;
   mqtt5: boolean;
   /** `$SYS/broker/version`, where there is one. */
   version?: string;
@@ -51,7 +53,7 @@ const everything = { in: false, out: false, presence: false };
 /** Never rejects. Publishes small messages on channels that do not exist, under the level of nobody and of the app that was named. */
 export async function examineBroker({ address, root, app, clock }: Examined): Promise<BrokerFacts> {
   const own = await open(address, clock);
-  if ('fault' in own) return { fault: own.fault, mqtt5: false, hasUptime: false, gateway: everything };
+  if ('fault' in own) return { ...own, mqtt5: false, hasUptime: false, gateway: everything };
   try {
     const isOpen = await probeAnonymous(address, root, clock).catch(() => undefined);
     const level = app?.username ?? nobody;
@@ -95,7 +97,11 @@ async function examineApp(
 ): Promise<AppFacts> {
   const app = await open(address, clock);
   if ('fault' in app)
-    return { fault: app.fault, readsOwn: false, readsOthers: false, writesOwn: false, writesForeign: [] };
+    // What else it says is about the gateway's own account.
+    return {
+      ...{ fault: app.isRefused ? 'the broker does not let it in' : app.fault },
+      ...{ readsOwn: false, readsOthers: false, writesOwn: false, writesForeign: [] },
+    };
   try {
     own.forget();
     app.subscribe(`${root}/${level}/in/#`, `${root}/${nobody}/in/#`, `${root}/+/in/#`);
@@ -135,17 +141,18 @@ interface Visit {
   close(): Promise<void>;
 }
 
-async function open(address: Address, clock: Clock): Promise<Visit | { fault: string }> {
-  const visit = await openAs(address, clock, 5);
-  return visit === 'try 3.1.1' ? ((await openAs(address, clock, 4)) as Visit | { fault: string }) : visit;
+interface Closed {
+  fault: string;
+  isRefused: boolean;
 }
 
-function openAs(
-  address: Address,
-  clock: Clock,
-  version: ProtocolVersion,
-): Promise<Visit | { fault: string } | 'try 3.1.1'> {
-  const { promise, resolve } = Promise.withResolvers<Visit | { fault: string } | 'try 3.1.1'>();
+async function open(address: Address, clock: Clock): Promise<Visit | Closed> {
+  const visit = await openAs(address, clock, 5);
+  return visit === 'try 3.1.1' ? ((await openAs(address, clock, 4)) as Visit | Closed) : visit;
+}
+
+function openAs(address: Address, clock: Clock, version: ProtocolVersion): Promise<Visit | Closed | 'try 3.1.1'> {
+  const { promise, resolve } = Promise.withResolvers<Visit | Closed | 'try 3.1.1'>();
   const heard = new Map<string, string>();
   let look: () => void = () => {};
   let isClosed = false;
@@ -157,10 +164,10 @@ function openAs(
       release();
       look();
     },
-    onEnd({ reason, opened, refusesFive, hungUp }) {
+    onEnd({ reason, opened, refused, refusesFive, hungUp }) {
       isClosed = true;
       look();
-      if (!opened) resolve(refusesFive || hungUp ? 'try 3.1.1' : { fault: reason });
+      if (!opened) resolve(refusesFive || hungUp ? 'try 3.1.1' : { fault: reason, isRefused: refused });
     },
   });
   const visitOf = ({ client }: Live, connack: IConnackPacket): Visit => {

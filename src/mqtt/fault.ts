@@ -44,6 +44,9 @@ const systemFaults: Record<string, string> = {
   CERT_HAS_EXPIRED: 'its certificate has expired',
 };
 
+/** How mqtt.js says that it cannot read what has come. */
+const noMqtt = /^(Cannot parse|Invalid|Malformed|Packet must|Unknown property|Not supported)\b/;
+
 /** A broker's URL as logs and texts may have it: user info, path and query can hold secrets. */
 export function shownUrl(url: string): string {
   if (!URL.canParse(url)) return 'an unusable URL';
@@ -73,7 +76,8 @@ export function explainFault(fault: unknown): string {
   const code = systemCodeOf(fault) ?? '';
   const said = systemFaults[code];
   if (said !== undefined) return `${said} (${code})`;
-  return fault instanceof Error && fault.message !== '' ? fault.message : code || 'unknown fault';
+  const text = fault instanceof Error && fault.message !== '' ? fault.message : code || 'unknown fault';
+  return noMqtt.test(text) ? `what answers there speaks no MQTT: check mqtt.url (${text})` : text;
 }
 
 function codeOf(fault: unknown): unknown {

@@ -35,6 +35,7 @@ const hints: Record<string, string> = {
   'service-unavailable':
     "load the module on the users' host of the server (Prosody: crossfade_attach, ejabberd: mod_crossfade_attach)",
   'feature-not-implemented': "load the module that came with this release on the users' host of the server",
+  'remote-server-not-found': 'is xmpp.domain right, and is it a host of this server?',
   forbidden:
     'name this component on the server: in crossfade_components (Prosody), or as the component of mod_crossfade_attach (ejabberd)',
 };

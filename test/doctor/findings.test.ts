@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { brokerFindings, queueFindings } from '../../src/doctor/broker-findings.ts';
-import { accountFindings } from '../../src/doctor/client-findings.ts';
+import { accountFindings, clientFindings } from '../../src/doctor/client-findings.ts';
 import { serverFindings } from '../../src/doctor/server-findings.ts';
 import { isBefore } from '../../src/doctor/weaknesses.ts';
 import type { BrokerFacts } from '../../src/mqtt/examination.ts';
@@ -33,6 +33,7 @@ const wantedOfBroker = {
   ...{ url: 'mqtt://user:pw@broker.example.com', root: 'chat', username: 'crossfade' },
   ...{ maxStanzaBytes: 262_144, app: 'bob' },
 };
+const contains = (text: string): unknown => expect.stringContaining(text);
 const notOk = (findings: { id: string; level: string }[]) =>
   findings.filter(({ level }) => level !== 'ok').map(({ id, level }) => `${level} ${id}`);
 
@@ -92,7 +93,7 @@ test.each(brokerRows)('of a broker with %j is found: %j', (change, found) => {
 });
 
 const account = { resumes: true, resumeSeconds: 600, archive: true };
-test.each([
+const accountRows: [facts: Parameters<typeof accountFindings>[1], found: string[]][] = [
   [undefined, ['unknown server.account']],
   [{ fault: 'not-authorized' }, ['fault server.account']],
   [account, []],
@@ -100,24 +101,48 @@ test.each([
   [{ ...account, resumeSeconds: 60 }, ['warning server.resume-timeout']],
   [{ ...account, resumes: false }, ['fault server.resume-timeout']],
   [{ ...account, archive: false }, ['warning server.archive']],
-])('of an account with %j is found: %j', (facts, found) => {
+];
+test.each(accountRows)('of an account with %j is found: %j', (facts, found) => {
   expect(notOk(accountFindings('bob@example.com', facts))).toEqual(found);
 });
 
-test('only where the server refused the login it is asked whether the password is right', () => {
-  const todo = (facts: { fault: string; isRefused?: boolean }) => accountFindings('bob@example.com', facts)[0]?.todo;
-  expect(todo({ fault: 'not-authorized', isRefused: true })).toContain('password');
-  expect(todo({ fault: 'self-signed certificate' })).toBeUndefined();
+test.each([
+  ['auth', 'not-authorized', 'is it the password'],
+  ['insecure', 'self-signed certificate', 'xmpp.client.caFile'],
+  ['unreachable', 'ECONNREFUSED', 'host and port'],
+  ['stream-error', 'policy-violation Too many (20) failed authentications', 'mod_fail2ban'],
+  [undefined, 'no line for bob@example.com', 'xmpp.client.credentials'],
+] as const)('who cannot log in because of %s (%s) is told what to look at: %s', (by, fault, todo) => {
+  expect(accountFindings('bob@example.com', { fault, by })[0]).toMatchObject({ level: 'fault', todo: contains(todo) });
+  if (by === undefined) return;
+  const [port] = clientFindings({ address: 'localhost:5222', by, text: fault }, { given: 'password', isSecure: true });
+  expect(port).toMatchObject({ id: 'server.clients', level: 'fault', todo: contains(todo) });
 });
 
 test.each([
+  ['password', true, ['PLAIN'], 'ok'],
+  ['password', false, ['PLAIN'], 'fault'],
+  ['password', false, ['SCRAM-SHA-1'], 'ok'],
+  ['password', true, ['X-OAUTH2'], 'fault'],
+  ['token', true, ['SCRAM-SHA-256', 'PLAIN'], 'fault'],
+  ['token', true, ['X-OAUTH2'], 'ok'],
+  ['either', true, ['X-OAUTH2'], 'ok'],
+  ['either', true, ['DIGEST-MD5'], 'fault'],
+  ['either', true, [], 'fault'],
+] as const)('with a %s (TLS: %s) a server that offers %j is %s', (given, isSecure, mechanisms, level) => {
+  const facts = { address: 'localhost:5222', mechanisms: [...mechanisms] };
+  expect(clientFindings(facts, { given, isSecure })[0]).toMatchObject({ id: 'server.clients', level });
+});
+
+const queueRows: [trial: Parameters<typeof queueFindings>[0], level: string][] = [
   [{ taken: 5000, kept: 5000 }, 'ok'],
   [{ taken: 5000, kept: 1000 }, 'warning'],
   [{ taken: 5000, kept: 500 }, 'warning'],
   [{ taken: 5000, kept: 499 }, 'fault'],
   [{ taken: 5000, kept: 0 }, 'fault'],
   [{ fault: 'no answer' }, 'unknown'],
-])('of a queue with %j is found: %s', (trial, level) => {
+];
+test.each(queueRows)('of a queue with %j is found: %s', (trial, level) => {
   const [finding] = queueFindings(trial, { offlineWindow: 500 });
   expect(finding).toMatchObject({ id: 'broker.queue', level });
   if (level === 'warning' || level === 'fault') expect(finding?.todo).toContain('max_queued_messages 100000');
@@ -128,12 +153,16 @@ test('who cannot log in is told where, without what stands there of a password',
   expect(finding?.what).toBe('the account crossfade cannot log in at mqtt://broker.example.com: nothing listens there');
 });
 
-test('whatever is a fault or a warning says why it matters or what to do', () => {
+test('whatever is a fault or a warning says why it matters and what to do', () => {
   const all = [
     ...serverRows.flatMap(([change]) => serverFindings({ ...server, ...change }, wantedOfServer)),
     ...brokerRows.flatMap(([change]) => brokerFindings({ ...broker, ...change }, wantedOfBroker)),
+    ...accountRows.flatMap(([facts]) => accountFindings('bob@example.com', facts)),
+    ...queueRows.flatMap(([trial]) => queueFindings(trial, { offlineWindow: 500 })),
   ];
-  expect(all.filter(({ level, why, todo }) => (level === 'fault' || level === 'warning') && !why && !todo)).toEqual([]);
+  const matters = all.filter(({ level }) => level === 'fault' || level === 'warning');
+  expect(matters.length).toBeGreaterThan(30);
+  expect(matters.filter(({ why, todo }) => !why || !todo)).toEqual([]);
 });
 
 test.each([

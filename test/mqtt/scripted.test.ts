@@ -199,6 +199,19 @@ test('why the broker ends a connection is told, with what to do', async () => {
   expect(await gateway.downs.next()).toContain('does a second gateway run?');
 });
 
+test('a broker that ends one connection after the other without a word makes the log ask for a second gateway', async () => {
+  gateway = startGateway(scripted.url, { clientId: 'crossfade' });
+  const ends = () => gateway!.logged.all.filter((line) => line.event === 'mqtt.disconnected');
+  const hints = (client: string) => ends().flatMap((line) => (line.client === client ? [line.hint !== undefined] : []));
+  for (let i = 0; i < 4; i++) {
+    await gateway.ups.next();
+    (await scripted.connectionOf('crossfade-sub')).socket.end();
+    await gateway.downs.next();
+  }
+  expect(hints('crossfade-sub')).toEqual([false, false, true, true]);
+  expect(hints('crossfade-pub')).not.toContain(true);
+});
+
 test.each([
   [135, 'this account may not'],
   [0, 'it grants only QoS 0'],

@@ -43,6 +43,8 @@ interface Told {
   domain?: string;
   mqtt?: Record<string, unknown>;
   app?: boolean;
+  /** The app's, if not the right one. */
+  appPassword?: string;
   /** attach: client. */
   client?: Record<string, unknown>;
   user?: string;
@@ -65,9 +67,9 @@ async function examine(told: Told = {}) {
     admin: { listen: '127.0.0.1:1', token: 'not-a-real-token-at-all' },
   };
   await writeFile(join(dir, 'crossfade.yaml'), JSON.stringify(config));
-  const { app, user } = told;
+  const { app, user, appPassword = password } = told;
   const args = ['check', '--live', ...(app ? ['--app', 'bob'] : []), ...(user === undefined ? [] : ['--user', user])];
-  const surroundings = { cwd: dir, env: { CROSSFADE_APP_PASSWORD: password } };
+  const surroundings = { cwd: dir, env: { CROSSFADE_APP_PASSWORD: appPassword } };
   const { code, out, err } = await crossfade([...args, '--json'], surroundings);
   const { findings } = JSON.parse(out) as { findings: Finding[] };
   const rank = ['ok', 'unknown', 'warning', 'fault'];
@@ -179,7 +181,7 @@ test('without a module: a login of a user shows whether sessions are resumed and
   }
 });
 
-const faults: [name: string, told: Told, id: string, what: string][] = [
+const faults: [name: string, told: Told | (() => Told), id: string, what: string][] = [
   ['a wrong component secret', { component: { secret: 'wrong' } }, 'server.login', 'cannot log in'],
   [
     'a component the server does not know',
@@ -195,13 +197,34 @@ const faults: [name: string, told: Told, id: string, what: string][] = [
     'is not loaded for conference.example.com',
   ],
   ['a wrong password at the broker', { mqtt: { password: 'wrong' } }, 'broker.login', 'mqtt.password'],
+  [
+    'a server of another kind at the broker’s port',
+    () => ({ mqtt: { url: `mqtt://127.0.0.1:${prosody.c2sPort}` } }),
+    'broker.login',
+    'speaks no MQTT',
+  ],
   ['no broker at the port', { mqtt: { url: 'mqtt://127.0.0.1:1' } }, 'broker.login', 'nothing listens there'],
   ['an account that may not use the root', { mqtt: { root: 'talk' } }, 'broker.rights', 'talk/+/in/#'],
 ];
 test.each(faults)('%s is a fault', async (_, told, id, what) => {
-  const { code, of } = await examine(told);
-  expect(of(id)).toMatchObject({ level: 'fault', what: expect.stringContaining(what) });
+  const { code, of } = await examine(typeof told === 'function' ? told() : told);
+  const some = expect.any(String);
+  expect(of(id)).toMatchObject({ level: 'fault', what: expect.stringContaining(what), why: some, todo: some });
   expect(code).toBe(1);
+});
+
+test('an app that the broker does not let in is not told of the gateway’s own account', async () => {
+  const { of } = await examine({ app: true, appPassword: 'wrong' });
+  expect(of('broker.app')).toMatchObject({
+    ...{ level: 'fault', what: 'the app bob cannot log in: the broker does not let it in' },
+    todo: expect.stringContaining('CROSSFADE_APP_PASSWORD'),
+  });
+});
+
+test('without a component the port for clients is looked at all the same', async () => {
+  const { of } = await examine({ component: { port: 1 }, client: { port: 1, credentials: { file: './none' } } });
+  expect(of('server.login')?.level).toBe('fault');
+  expect(of('server.clients')).toMatchObject({ level: 'fault', todo: expect.stringContaining('host and port') });
 });
 
 const brokers: [name: string, acl: string, options: Record<string, boolean>, id: string, what: string][] = [
