@@ -176,7 +176,7 @@ its line and a hint; unknown keys are refused. It is read from the working folde
 \`--config\` or the variable \`CROSSFADE_CONFIG\` names another.
 
 - **Environment.** Each key has a variable, which goes before the file. Lists are separated by commas. All that is required can
-  come from the environment; then no file is needed.
+  come from the environment; then no file is needed. One that is named like a section and belongs to no key counts for nothing: \`run\` logs it, \`check\` warns.
 - **Secrets.** \`"\${NAME}"\` inside a text is replaced by the environment variable NAME (\`$\${\` stands for a plain \`\${\`). Or the value
   stands in a file: \`secretFile: /run/secrets/component\` instead of \`secret\`, or \`CROSSFADE_XMPP_COMPONENT_SECRET_FILE\`. One line
   end at the end of such a file does not count.

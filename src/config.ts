@@ -3,6 +3,7 @@
 import { findPackageJSON } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { Ajv, type ErrorObject } from 'ajv';
+import { distanceOf } from './config/distance.ts';
 import { durationMs, leaves, nodeAt } from './config/keys.ts';
 import type { Schema } from './config/node.ts';
 import { schema } from './config/schema.ts';
@@ -260,21 +261,6 @@ function suggestion(key: string, section: Schema): string {
     .map((name) => ({ name, distance: distanceOf(key, name) }))
     .sort((a, b) => a.distance - b.distance)[0];
   return near && near.distance <= 2 ? `did you mean ${near.name}?` : `known are ${known.join(', ')}`;
-}
-
-/** How many letters must be put in, taken out or changed (Levenshtein), whatever their case. */
-function distanceOf(a: string, b: string): number {
-  const [from, to] = [a.toLowerCase(), b.toLowerCase()];
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= from.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= to.length; j++) {
-      const change = (row[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row.at(-1) ?? 0;
 }
 
 /** The folder that comes with the package, from source and from dist alike. */

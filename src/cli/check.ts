@@ -55,12 +55,19 @@ export function addCheck(program: Command): void {
 }
 
 async function check(options: Options): Promise<void> {
-  const { file, config } = await readConfig(options.config);
+  const { file, config, strange } = await readConfig(options.config);
   if (options.printConfig) return print(configLines[options.printConfig](config).trimEnd());
   const files = load(config.mappings);
   const { channels } = compile(files);
   const findings = [
     ok('configuration', `configuration: ${file ?? 'the environment alone'}`),
+    ...strange.map(
+      ({ name, hint }): Finding => ({
+        ...{ id: 'configuration.variable', level: 'warning', what: `${name} is the variable of no key` },
+        why: 'it counts for nothing, and what it was meant for is as the file or the default has it',
+        todo: hint,
+      }),
+    ),
     ok('mappings', `mappings: ${files.length} files for the channels ${[...channels.keys()].join(', ')}`),
   ];
   const client = clientOf(options);

@@ -20,8 +20,10 @@ export function addRun(program: Command): void {
 }
 
 async function run(options: { config?: string }): Promise<void> {
-  const { config } = await readConfig(options.config);
+  const { config, strange } = await readConfig(options.config);
   const log = makeLog(config.log.level);
+  for (const { name, hint } of strange)
+    log.warn({ event: 'config.strange-variable', variable: name, hint }, `${name} counts for nothing: ${hint}`);
   const signal = firstSignal(config.log.level);
   // Loaded here, so that the other commands need not wait for all its adapters.
   const { startGateway } = await import('../gateway.ts');

@@ -1,9 +1,10 @@
 // Which configuration a command works with, and how it finds the running gateway and its token.
 
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { readToken, tokenFile } from '../admin-token.ts';
 import { ConfigFault, ConfigSource, type Tree } from '../config/source.ts';
+import { type StrangeVariable, strangeVariables } from '../config/strange-variables.ts';
 import type { Config } from '../config.ts';
 import { CliFault, exitCodes } from './exit.ts';
 
@@ -21,13 +22,22 @@ export function configFile(given: string | undefined): string | undefined {
   return given ?? process.env.CROSSFADE_CONFIG ?? (existsSync(standardFile) ? standardFile : undefined);
 }
 
+export interface Settings {
+  file: string | undefined;
+  config: Config;
+  /** Variables that are meant for it, and no key's. */
+  strange: StrangeVariable[];
+}
+
 /** The whole configuration, and the file it came from. Throws a ConfigFault, or a CliFault where there is no file. */
-export async function readConfig(given: string | undefined): Promise<{ file: string | undefined; config: Config }> {
+export async function readConfig(given: string | undefined): Promise<Settings> {
   const file = configFile(given);
   // Loaded here: most commands do without the whole schema, and start in half the time.
   const { loadConfig } = await import('../config.ts');
   try {
-    return { file, config: loadConfig({ file, env: process.env }) };
+    const config = loadConfig({ file, env: process.env });
+    const text = file === undefined ? '' : readFileSync(file, 'utf8');
+    return { file, config, strange: strangeVariables(process.env, text) };
   } catch (error) {
     if (file !== undefined || !(error instanceof ConfigFault)) throw error;
     const text = `${error.message}\nThere is no ${standardFile} in this folder: name one with --config.`;

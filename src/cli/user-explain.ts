@@ -87,8 +87,8 @@ function explainWork({ work }: UserView, now: number): string | null {
 function explainServer({ attached, observed, locked, linkUp, phase }: UserView): string | null {
   const parts: string[] = [];
   if (attached) {
-    const shown = attached.shown === null ? 'whose presence is being changed' : `shown as ${attached.shown}`;
-    parts.push(`the gateway holds the session ${attached.jid}, ${shown}`);
+    const shown = attached.shown === null ? 'its presence is being changed' : `shown as ${attached.shown}`;
+    parts.push(`the gateway holds the session ${attached.jid} (${shown})`);
   }
   if (observed) parts.push('the gateway gets copies of what the user sends and receives');
   if (locked) parts.push('legacy clients may not log in');

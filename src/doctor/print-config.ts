@@ -47,17 +47,28 @@ Component "${component.domain}"
 
 function ejabberdForClients(xmpp: Xmpp & Pick<Config['xmpp'], 'client'>): string {
   const { ejabberd } = xmpp.client.credentials;
-  return `# ejabberd.yml; what it has already (listen, acl, access_rules, modules) gets these lines added.
-${ejabberdComponent(xmpp)}
-append_host_config:
-  "${xmpp.domain}":
-    modules: # beside mod_disco, mod_offline and mod_roster
-      mod_carboncopy: {}
-      mod_mam:
-        default: always
-      mod_stream_mgmt:
-        resend_on_timeout: if_offline
-${ejabberd === undefined ? '' : `      mod_admin_extra: {}\n${tokensFrom(ejabberd)}`}`;
+  const { host } = xmpp.client;
+  const near = ['localhost', '127.0.0.1', '::1'].includes(host) ? '127.0.0.0/8' : '…';
+  return `# ejabberd.yml; what it has already (listen, acl, access_rules) gets these lines added.
+${ejabberdComponent(
+  xmpp,
+  `  crossfade_gateway: # the address from which it logs users in
+    ip: "${near}"
+`,
+  `  crossfade_gateway:
+    - allow: crossfade_gateway
+`,
+)}
+# In modules, beside mod_disco, mod_offline and mod_roster. ejabberd refuses a module that stands there twice: Debian's file has all
+# but mod_mam.
+#   mod_carboncopy: {}
+#   mod_mam:
+#     default: always
+#   mod_stream_mgmt:
+#     resend_on_timeout: if_offline
+#   mod_fail2ban: # if it is there: 20 wrong passwords would shut all users of the gateway out for an hour
+#     access: crossfade_gateway
+${ejabberd === undefined ? '' : `#   mod_admin_extra: {}\n${tokensFrom(ejabberd)}`}`;
 }
 
 /** Debian: apt install erlang-p1-oauth2. */
@@ -89,7 +100,11 @@ disable_sasl_mechanisms:
 `;
 }
 
-function ejabberdComponent({ component, maxStanzaBytes }: Pick<Xmpp, 'component' | 'maxStanzaBytes'>): string {
+function ejabberdComponent(
+  { component, maxStanzaBytes }: Pick<Xmpp, 'component' | 'maxStanzaBytes'>,
+  moreAcl = '',
+  moreRules = '',
+): string {
   return `listen:
   -
     port: ${component.port}
@@ -106,12 +121,12 @@ function ejabberdComponent({ component, maxStanzaBytes }: Pick<Xmpp, 'component'
 acl:
   crossfade:
     server: "${component.domain}"
-
+${moreAcl}
 access_rules:
   crossfade_s2s: # while the gateway is away, its domain is not looked for among other servers
     - deny: crossfade
     - allow: all
-
+${moreRules}
 s2s_access: crossfade_s2s
 `;
 }

@@ -1,6 +1,6 @@
 // The commands that need no gateway: help, version, check, map, and how `run` refuses a faulty configuration.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -104,6 +104,21 @@ test('check: valid configuration and mappings, and no gateway running, is fine',
   expect(code).toBe(0);
   expect(out).toMatch(/^ok {4}configuration: crossfade\.yaml\nok {4}mappings: \d+ files for the channels .*message/);
   expect(out).toContain(`\n-     gateway: none runs at http://127.0.0.1:${port}\n`);
+});
+
+test('check: a mistyped variable is a warning with what was meant; one that the file names is not', async () => {
+  const file = readFileSync(join(dir, 'crossfade.yaml'), 'utf8');
+  writeFileSync(join(dir, 'named.yaml'), `${file}\n# "\${CROSSFADE_MQTT_OWN}"\n`);
+  const env = { CROSSFADE_MQTT_BROKER_HORIZN: '10s', CROSSFADE_MQTT_OWN: 'x', CROSSFADE_SOMETHING: 'y' };
+  const { code, out } = await crossfade(['check', '--json', '--config', 'named.yaml'], { cwd: dir, env });
+  expect(code).toBe(0);
+  const { findings } = JSON.parse(out) as { findings: { id: string; level: string; what: string; todo?: string }[] };
+  expect(findings.filter(({ id }) => id === 'configuration.variable')).toMatchObject([
+    {
+      ...{ level: 'warning', what: 'CROSSFADE_MQTT_BROKER_HORIZN is the variable of no key' },
+      todo: 'did you mean CROSSFADE_MQTT_BROKER_HORIZON?',
+    },
+  ]);
 });
 
 test('check: a running gateway is asked whether it is ready', async () => {

@@ -60,11 +60,11 @@ const sentences: [over: Partial<UserView>, told: string][] = [
   ],
   [
     { attached: { jid: 'bob@example.com/mqtt', shown: 'xa' }, locked: true },
-    'On the legacy server the gateway holds the session bob@example.com/mqtt, shown as xa and legacy clients may not log in.',
+    'On the legacy server the gateway holds the session bob@example.com/mqtt (shown as xa) and legacy clients may not log in.',
   ],
   [
     { attached: { jid: 'bob@example.com/mqtt', shown: 'xa' }, linkUp: false },
-    'the session bob@example.com/mqtt, shown as xa, as far as is known: the link to it is down.',
+    'the session bob@example.com/mqtt (shown as xa), as far as is known: the link to it is down.',
   ],
   [{ phase: 'shadow', observed: true }, 'the gateway gets copies of what the user sends and receives.'],
   [{}, 'there is nothing for this user at the moment.'],

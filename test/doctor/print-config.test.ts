@@ -55,18 +55,33 @@ test.each([
 });
 
 test('with client sessions the module is in none of the lines; ejabberd is told of tokens where they are wanted', () => {
-  const clients = (credentials: object) => ({
+  const clients = (credentials: object, host = 'localhost') => ({
     mqtt,
-    xmpp: { ...xmpp, attach: { kind: 'client' as const, resource: 'mqtt' }, client: { credentials } as never },
+    xmpp: { ...xmpp, attach: { kind: 'client' as const, resource: 'mqtt' }, client: { credentials, host } as never },
   });
   const file = clients({ file: './credentials' });
   expect(configLines.prosody(file) + configLines.ejabberd(file)).not.toContain('crossfade_attach');
   expect(configLines.prosody(file)).toContain('smacks_max_queue_size = 5000');
-  const modules = parse(configLines.ejabberd(file)).append_host_config[xmpp.domain].modules;
-  expect(modules).toMatchObject({ mod_mam: { default: 'always' }, mod_carboncopy: {}, mod_stream_mgmt: {} });
+  // A module that ejabberd.yml has already, named again for the host, would be refused with the whole file.
+  expect(parse(configLines.ejabberd(file))).not.toHaveProperty('append_host_config');
+  const modules = parse(
+    configLines
+      .ejabberd(file)
+      .replace(/[\s\S]*# but mod_mam.$/m, '')
+      .replace(/^# {3}/gm, ''),
+  );
+  expect(modules).toMatchObject({
+    ...{ mod_mam: { default: 'always' }, mod_carboncopy: {}, mod_stream_mgmt: { resend_on_timeout: 'if_offline' } },
+    mod_fail2ban: { access: 'crossfade_gateway' },
+  });
+  const { acl, access_rules } = parse(configLines.ejabberd(file));
+  expect(access_rules.crossfade_gateway).toEqual([{ allow: 'crossfade_gateway' }]);
+  expect(acl.crossfade_gateway).toEqual({ ip: '127.0.0.0/8' });
+  const far = parse(configLines.ejabberd(clients({ file: './credentials' }, 'xmpp.example.com')));
+  expect(far.acl.crossfade_gateway).toEqual({ ip: '…' });
   expect(configLines.ejabberd(file)).not.toContain('oauth');
   const tokens = parse(configLines.ejabberd(clients({ ejabberd: 'http://127.0.0.1:5281/api' })));
-  expect(tokens.append_host_config[xmpp.domain].modules).toHaveProperty('mod_admin_extra');
+  expect(configLines.ejabberd(clients({ ejabberd: 'http://127.0.0.1:5281/api' }))).toContain('#   mod_admin_extra: {}');
   expect(tokens).toMatchObject({
     oauth_access: 'all',
     disable_sasl_mechanisms: ['digest-md5'],
