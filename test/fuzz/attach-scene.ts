@@ -86,7 +86,6 @@ export class HostileScene {
     }
     await Promise.all(open);
     this.#hasNoGaps();
-    // ejabberd gives its own answers to any of a component's connections.
     if (who === 'stranger') await from.kill();
   }
 
@@ -98,6 +97,8 @@ export class HostileScene {
 
   async #connect(who: Who): Promise<RawComponent> {
     if (who === 'gateway' && this.#wild) return this.#wild;
+    // Only hello makes sure that nothing goes to a connection that is about to end.
+    if (who === 'stranger') await this.#server.untilAway(domains.stranger);
     const component = await RawComponent.open({ port: this.#server.componentPort, domain: domains[who], secret });
     if (who === 'stranger') return component;
     this.#wild = component;

@@ -111,6 +111,11 @@ export async function startEjabberd(
         `(fun F(P) -> case ejabberd_control:is_pending(P) of true -> ok; false -> timer:sleep(20), F(P) end end)(${sessionOf(jid)})`,
       );
     },
+    // A component that has not said hello to our module: what ejabberd itself sends it goes to any of its connections.
+    untilAway: (component) =>
+      node.eval(
+        `(fun F() -> case mnesia:dirty_read(route, ${binary(component)}) of [] -> ok; _ -> timer:sleep(5), F() end end)()`,
+      ),
     eval: (line) => node.eval(line),
     settle: () => node.eval('ejabberd_control:settle()'),
   };

@@ -60,6 +60,8 @@ export interface LegacyServer {
   closeClient(jid: string): Promise<void>;
   /** Resolves when the client is known to have lost its connection, and its session waits to be resumed (XEP-0198). */
   untilPending(jid: string): Promise<void>;
+  /** Resolves when no connection of this component is left that has ended and would swallow what is for the next one. */
+  untilAway(domain: string): Promise<void>;
   /** Resolves when all stanzas that are on their way inside the server have arrived at a connection or in storage, on its disk. */
   settle(): Promise<void>;
 }

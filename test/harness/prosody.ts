@@ -107,6 +107,7 @@ export async function startProsody(options: ProsodyOptions): Promise<Prosody> {
         `> local async = require "util.async"; while not prosody.full_sessions["${jid}"].hibernating do async.sleep(0.05) end`,
       );
     },
+    untilAway: async () => {}, // it answers the connection that has asked
     settle: async () => {}, // it does one thing after the other
   };
   return prosody;

@@ -111,3 +111,19 @@ test('what is given back to a user with one stamp has rising times, and of users
   const others = '[R(integer_to_binary(N)) || N <- lists:seq(1, 10000)]';
   await ejabberd.eval(`${rising}, ${first}, ${others}, {1, 2, 999998} = R(<<"u">>)`);
 });
+
+test('after hello what ejabberd itself sends the component comes on this connection, though the one before has not ended yet', async () => {
+  // Each of them may go to either; all of twenty by chance to the right one: never.
+  const bodies = Array.from({ length: 20 }, (_, at) => `own ${at}`);
+  await ejabberd.eval(
+    `[R] = mnesia:dirty_read(route, <<"${domain}">>), register(before, element(4, R)), sys:suspend(before)`,
+  );
+  const next = await RawComponent.open({ port: ejabberd.componentPort, domain, secret });
+  await next.hello();
+  for (const body of bodies) await ejabberd.eval(`ejabberd_router:route(${said(body, `bot@${domain}`)})`);
+  await Promise.all(bodies.map((body) => next.inbox.first(body, (stanza) => stanza.getChildText('body') === body)));
+  await ejabberd.eval('sys:resume(before)');
+  await gateway.closed;
+  gateway = next;
+  await gateway.fence();
+});

@@ -149,13 +149,16 @@ in_client_ns(#xmlel{attrs = Attrs} = El) ->
         false -> El#xmlel{attrs = [{<<"xmlns">>, ?NS_CLIENT} | Attrs]}
     end.
 
-%% This connection carries the link from now on; an older one ends.
-say_hello(Connection, Link, #state{connection = Old, monitor = Monitor, expiry = Timer} = State) ->
+%% This connection carries the link from now on; an older one ends. What ejabberd itself sends the component goes to any connection that has a
+%% route, and is lost in one that is about to end: so the older one's is taken away before the new one is answered.
+say_hello(Connection, Link, #state{component = Component, connection = Old, monitor = Monitor, expiry = Timer} = State) ->
     if Monitor /= none -> erlang:demonitor(Monitor, [flush]); true -> ok end,
     if Timer /= none -> erlang:cancel_timer(Timer); true -> ok end,
     case Old == none orelse Old == Connection of
         true -> ok;
-        false -> xmpp_stream_in:send(Old, xmpp:serr_conflict(<<"Replaced by new connection">>, <<"en">>))
+        false ->
+            ejabberd_router:unregister_route(Component, Old),
+            xmpp_stream_in:send(Old, xmpp:serr_conflict(<<"Replaced by new connection">>, <<"en">>))
     end,
     State#state{link = ?LINK:connect(Connection, Link), connection = Connection, monitor = erlang:monitor(process, Connection), expiry = none}.
 
