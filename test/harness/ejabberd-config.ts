@@ -29,6 +29,7 @@ export function ejabberdConfig(settings: EjabberdSettings): string {
 hosts: [ example.com ]
 loglevel: info
 log_rotate_count: 0
+max_fsm_queue: 10000 # a connection for which more wait is ended; 23.01 by itself has no bound
 auth_method: internal
 auth_password_format: plain
 ${settings.tls ? `certfiles: [ ${JSON.stringify(settings.tls.pem)} ]\n` : ''}${settings.apiPort ? tokens : ''}s2s_access: none

@@ -21,8 +21,8 @@ export async function enterOthers(kind: ServerKind, server: LegacyServer, secret
   const third = kind.severalGateways ? await attached(server, secret) : await onAClient(server);
   return {
     async areWell(sign) {
-      await alice.send(message('frank@example.com', sign));
-      await alice.send(message(third.address, sign));
+      await say(alice, 'frank@example.com', sign);
+      await say(alice, third.address, sign);
       await Promise.all([frank.message(sign), third.hears(sign)]);
       await third.answers(alice.jid, sign);
       await alice.message(`${sign}, too`);
@@ -46,7 +46,7 @@ async function onAClient(server: LegacyServer): Promise<Third> {
   return {
     address: 'grace@example.com',
     hears: (sign) => grace.message(sign),
-    answers: (to, sign) => grace.send(message(to, `${sign}, too`)),
+    answers: (to, sign) => say(grace, to, `${sign}, too`),
     leave: () => grace.stop(),
   };
 }
@@ -81,6 +81,13 @@ async function attached(server: LegacyServer, secret: string): Promise<Third> {
 
 async function enter({ c2sPort: port }: LegacyServer, user: string): Promise<LegacyClient> {
   return await legacyClient({ port, user, password: user, resource: 'desk' });
+}
+
+/** One whose stream has ended cannot say anything. */
+async function say(client: LegacyClient, to: string, body: string): Promise<void> {
+  await client.send(message(to, body)).catch((error: unknown) => {
+    throw new Error(`the others do not hear each other: ${error}`);
+  });
 }
 
 const message = (to: string, body: string) =>

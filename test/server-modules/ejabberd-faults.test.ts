@@ -11,6 +11,12 @@ const BOB = 'bob@example.com/mqtt';
 const server = 'whereis(gen_mod:get_module_proc(<<"example.com">>, mod_crossfade_attach_server))';
 const session = 'ejabberd_sm:get_session_pid(<<"bob">>, <<"example.com">>, <<"mqtt">>)';
 
+/** So many requests wait for the module's process. The requests alone: a timer of before may have its say meanwhile. */
+const untilAsked = (count: number) => {
+  const requests = `[R || {'$gen_cast', {request, _, _} = R} <- element(2, erlang:process_info(${server}, messages))]`;
+  return `(fun F(0) -> exit(timeout); F(N) -> case length(${requests}) of ${count} -> ok; _ -> timer:sleep(5), F(N - 1) end end)(2000)`;
+};
+
 let ejabberd: Ejabberd;
 let gateway: RawComponent;
 
@@ -68,11 +74,7 @@ test('an attach whose link ends before its session is there is refused, and the 
     gateway.iq(`<attach xmlns='${NS}' user='bob' resource='mqtt'/>`),
     gateway.hello('another-life', 0),
   ]);
-  // The requests alone: a timer of before may have its say meanwhile.
-  const requests = `[R || {'$gen_cast', {request, _, _} = R} <- element(2, erlang:process_info(${server}, messages))]`;
-  await ejabberd.eval(
-    `(fun F(0) -> exit(timeout); F(N) -> case ${requests} of [_, _] -> ok; _ -> timer:sleep(5), F(N - 1) end end)(2000)`,
-  );
+  await ejabberd.eval(untilAsked(2));
   await ejabberd.eval(`sys:resume(${server})`);
   const [{ children }] = await asked;
   expect(children.map(({ name, attrs }) => [name, attrs.condition])).toEqual([['refused', 'recipient-unavailable']]);
@@ -127,3 +129,29 @@ test('after hello what ejabberd itself sends the component comes on this connect
   gateway = next;
   await gateway.fence();
 });
+
+test('ten thousand ends are told in portions, so that ejabberd does not end the connection', async () => {
+  const { epoch, h } = await gateway.hello();
+  await gateway.kill();
+  await ejabberd.untilAway(domain);
+  const ended =
+    'mod_crossfade_attach_link:ended(<<"u", (integer_to_binary(I))/binary, "@example.com/x">>, 0, <<"deleted">>, L)';
+  const all = `setelement(6, S, lists:foldl(fun(I, L) -> ${ended} end, element(6, S), lists:seq(1, 10000)))`;
+  await ejabberd.eval(`sys:replace_state(${server}, fun(S) -> ${all} end)`);
+  gateway = await RawComponent.open({ port: ejabberd.componentPort, domain, secret });
+
+  // What the module gives the connection in one go is what waits for it, if it does nothing meanwhile.
+  await ejabberd.eval(`sys:suspend(${server})`);
+  const welcome = gateway.hello(epoch, h);
+  await ejabberd.eval(
+    `${untilAsked(1)}, [R] = mnesia:dirty_read(route, <<"${domain}">>), register(now, element(4, R))`,
+  );
+  await ejabberd.eval(`erlang:suspend_process(whereis(now)), sys:resume(${server}), sys:get_state(${server})`);
+  await ejabberd.eval('{_, Waiting} = process_info(whereis(now), message_queue_len), true = Waiting < 2000');
+  await ejabberd.eval('erlang:resume_process(whereis(now))');
+  await welcome;
+  await gateway.inbox.until('all of them', () => gateway.inbox.all.length === 10_000 || undefined);
+  const told = gateway.inbox.all.flatMap((stanza) => stanza.getChild('detached')?.attrs.jid ?? []);
+  expect(new Set(told).size).toBe(10_000);
+  await gateway.fence();
+}, 30_000);

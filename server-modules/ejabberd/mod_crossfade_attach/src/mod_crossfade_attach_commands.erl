@@ -94,8 +94,7 @@ welcome(Connection, Iq, Resumed, H, State) ->
     ?INFO_MSG("Link of ~ts ~ts at ~B, ~B unacknowledged",
               [State#state.component, if Resumed -> <<"resumed">>; true -> <<"begins">> end, Acked, Waiting]),
     Link2 = ?LINK:connect(Connection, Link1),
-    ?LINK:announce_ends(Link2),
-    State1#state{link = ?LINK:replay(Link2)}.
+    State1#state{link = ?LINK:replay(?LINK:announce_ends(Link2))}.
 
 command(<<"a">>, Connection, Iq, El, #state{link = Link} = State) ->
     case {attribute(<<"epoch">>, El) == ?LINK:epoch(Link), read_h(El, Link)} of

@@ -1,15 +1,17 @@
 %% One link: what the server still has to hand to the gateway, in order, until it is acknowledged. docs/attach-protocol.md, "The link".
 -module(mod_crossfade_attach_link).
 -export([new/3, connect/2, disconnect/1, write/2, push/6, copy/6, miss/3, tell_missed/1, ack/2, replay/1, take_back/2]).
--export([end_of/2, ended/4, told/2, forget_end/2, announce_ends/1, has_key/2, remember_key/2]).
+-export([end_of/2, ended/4, told/2, forget_end/2, announce_ends/1, announce_more/1, has_key/2, remember_key/2]).
 -export([epoch/1, n/1, acked/1, connection/1]).
 -include("logger.hrl").
 -include("xmpp.hrl").
 -include("mod_crossfade_attach.hrl").
 
 -define(MAX_REMEMBERED_ENDS, 10000).
-%% So many stanzas are on their way at once: the connection's process ends when 10,000 wait for it (ejabberd's max_fsm_queue).
+%% So many stanzas, and so many words of ends, are on their way at once: the connection's process ends when more than max_fsm_queue wait for
+%% it, and operators have that at 10,000.
 -define(WINDOW, 5000).
+-define(ENDS_AT_ONCE, 1000).
 
 -record(link, {
     component, host, epoch, max_unacked,
@@ -20,6 +22,7 @@
     is_full = false,
     missed = #{}, % user -> bare JID: copies of its messages did not fit. Empty whenever there is room
     ended = mod_crossfade_attach_cache:new(?MAX_REMEMBERED_ENDS), % JID -> {H, Returned, Reason}
+    untold = queue:new(), telling = 0, % ends that wait to be announced; announced since the connection was last known to have written all
     keys
 }).
 %% session: none where it is an observer's copy. at: when it came. is_copy: somebody else has it, too.
@@ -137,9 +140,9 @@ take_one(Session, N, {Taken, #link{queue = Queue} = Link}) ->
 end_of(Jid, #link{ended = Ended}) -> mod_crossfade_attach_cache:get(Jid, Ended).
 
 %% Reason: set when the server ended it; then the gateway is told, after each hello, until it attaches or detaches that address.
-ended(Jid, Returned, Reason, #link{acked = H, ended = Ended} = Link) ->
-    announce_end(Jid, H, Reason, Link),
-    Link#link{ended = mod_crossfade_attach_cache:put(Jid, {H, Returned, Reason}, Ended)}.
+ended(Jid, Returned, Reason, #link{acked = H, ended = Ended, untold = Untold} = Link) ->
+    tell_ends(Link#link{ended = mod_crossfade_attach_cache:put(Jid, {H, Returned, Reason}, Ended),
+                        untold = if Reason == none -> Untold; true -> queue:in(Jid, Untold) end}).
 
 told(Jid, #link{ended = Ended} = Link) ->
     case mod_crossfade_attach_cache:get(Jid, Ended) of
@@ -150,14 +153,32 @@ told(Jid, #link{ended = Ended} = Link) ->
 
 forget_end(Jid, #link{ended = Ended} = Link) -> Link#link{ended = mod_crossfade_attach_cache:remove(Jid, Ended)}.
 
-announce_end(_, _, none, _) -> ok;
-announce_end(Jid, H, Reason, Link) ->
-    write(#xmlel{name = <<"detached">>,
-                 attrs = [{<<"xmlns">>, ?NS_ATTACH}, {<<"jid">>, Jid}, {<<"reason">>, Reason}, {<<"h">>, integer_to_binary(H)}]}, Link).
-
 announce_ends(#link{ended = Ended} = Link) ->
-    [announce_end(Jid, H, Reason, Link) || {Jid, {H, _, Reason}} <- mod_crossfade_attach_cache:to_list(Ended)],
-    ok.
+    Untold = [Jid || {Jid, {_, _, Reason}} <- mod_crossfade_attach_cache:to_list(Ended), Reason /= none],
+    tell_ends(Link#link{untold = queue:from_list(Untold), telling = 0}).
+
+%% The connection has written what it was given.
+announce_more(Link) -> tell_ends(Link#link{telling = 0}).
+
+%% No number or acknowledgement bounds them: so the connection is asked now and then whether it has written them.
+tell_ends(#link{connection = none} = Link) -> Link#link{untold = queue:new()};
+tell_ends(#link{telling = ?ENDS_AT_ONCE} = Link) -> Link;
+tell_ends(#link{untold = Untold, telling = Telling, connection = Connection} = Link) ->
+    case queue:out(Untold) of
+        {empty, _} -> Link;
+        {{value, Jid}, Rest} ->
+            announce_end(Jid, Link),
+            if Telling + 1 == ?ENDS_AT_ONCE -> mod_crossfade_attach_server:when_written(Connection); true -> ok end,
+            tell_ends(Link#link{untold = Rest, telling = Telling + 1})
+    end.
+
+announce_end(Jid, #link{ended = Ended} = Link) ->
+    case mod_crossfade_attach_cache:get(Jid, Ended) of
+        {ok, {H, _, Reason}} when Reason /= none ->
+            write(#xmlel{name = <<"detached">>,
+                         attrs = [{<<"xmlns">>, ?NS_ATTACH}, {<<"jid">>, Jid}, {<<"reason">>, Reason}, {<<"h">>, integer_to_binary(H)}]}, Link);
+        _ -> ok % attached or detached meanwhile
+    end.
 
 has_key(Key, #link{keys = Keys}) -> mod_crossfade_attach_cache:get(Key, Keys) /= none.
 

@@ -3,7 +3,7 @@
 -module(mod_crossfade_attach_server).
 -behaviour(gen_server).
 -export([tell/2, end_all/2, user_removed/2, set/2, reply/3, error_reply/4]).
--export([say_hello/3, when_closed/2, begin_session/3, session_of/2, wait_for/4, finish/3, end_link/2]).
+-export([say_hello/3, when_written/1, when_closed/2, begin_session/3, session_of/2, wait_for/4, finish/3, end_link/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, code_change/3]).
 -include("logger.hrl").
 -include("xmpp.hrl").
@@ -102,6 +102,7 @@ handle({reason, Pid, Reason}, #state{sessions = Sessions} = State) ->
         #{Pid := Session} -> State#state{sessions = Sessions#{Pid := Session#session{reason = Reason}}};
         _ -> State
     end;
+handle({written, Connection}, #state{connection = Connection} = State) -> on_link(fun ?LINK:announce_more/1, State);
 handle({'DOWN', Monitor, process, _, _}, #state{monitor = Monitor} = State) -> away(State);
 handle({'DOWN', _, process, Pid, _}, State) -> gone(Pid, State);
 handle(expired, #state{expiry = Timer} = State) when Timer /= none -> end_link(<<"expired">>, State#state{expiry = none});
@@ -161,6 +162,14 @@ say_hello(Connection, Link, #state{component = Component, connection = Old, moni
             xmpp_stream_in:send(Old, xmpp:serr_conflict(<<"Replaced by new connection">>, <<"en">>))
     end,
     State#state{link = ?LINK:connect(Connection, Link), connection = Connection, monitor = erlang:monitor(process, Connection), expiry = none}.
+
+%% When the connection has written, or lost, all that it was given until now, {written, Connection} comes.
+when_written(Connection) ->
+    Self = self(),
+    spawn(fun() ->
+                  catch sys:get_state(Connection, infinity),
+                  Self ! {written, Connection}
+          end).
 
 %% The gateway is away: its sessions stay and their stanzas wait, for a while.
 away(#state{resume_timeout = Timeout} = State) ->
