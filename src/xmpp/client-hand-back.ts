@@ -33,8 +33,6 @@ const unavailable = '<presence type="unavailable"/>';
 
 export class HandBack {
   readonly #parts: HandBackParts;
-  /** Users whose session has been made unavailable, and not been seen to be available again, however it broke since. */
-  readonly #hidden = new Set<string>();
   /** Until it appears again. */
   readonly #timers = new Map<string, Timer>();
   /** Made for handing back only. */
@@ -58,10 +56,7 @@ export class HandBack {
       shown = opened;
     }
     const { session } = shown;
-    if (session.isAvailable && !this.#isStopped) {
-      this.#hidden.add(user);
-      if (!(await session.show(unavailable))) return { kind: 'lost' };
-    }
+    if (session.isAvailable && !this.#isStopped && !(await session.show(unavailable))) return { kind: 'lost' };
     // It shows itself, or has: it would take what is handed back.
     if (this.#isStopped) return { kind: 'lost' };
     this.#wait(user);
@@ -73,38 +68,26 @@ export class HandBack {
     return result;
   }
 
-  /** Whether a session that was found again has to be shown again. */
-  isHidden(user: string): boolean {
-    return this.#hidden.has(user);
-  }
-
   /** The session is wanted for more than handing back, and is shown, or ended, by whoever wants it. */
   taken(user: string, session: ClientSession): void {
     this.#wait(user);
     this.#passing.delete(session);
   }
 
-  /** It is available for sure. */
-  appeared(user: string): void {
-    this.#hidden.delete(user);
-  }
-
-  /** Its connection has ended; `forGood`: the session, too. */
-  closed(user: string, session: ClientSession, forGood: boolean): void {
+  /** Its connection has ended. */
+  closed(user: string, session: ClientSession): void {
     this.#wait(user);
     this.#passing.delete(session);
-    if (forGood) this.#hidden.delete(user);
   }
 
   /** Who is hidden shows itself before the gateway goes, and not in its turn: a hand-back under way may get no answer any more. */
-  async stop(): Promise<void> {
-    const { clock, held } = this.#parts;
+  async stop(all: Iterable<Shown>): Promise<void> {
+    const { clock } = this.#parts;
     this.#isStopped = true;
     for (const user of this.#timers.keys()) this.#wait(user);
-    const appearing = [...this.#hidden].flatMap((user) => {
-      const shown = held(user);
-      return shown && shown.presence !== null ? [shown.session.show(shown.presence)] : [];
-    });
+    const appearing = [...all].flatMap(({ session, presence }) =>
+      session.stands && !session.isAvailable && presence !== null ? [session.show(presence)] : [],
+    );
     if (appearing.length === 0) return;
     await Promise.race([Promise.all(appearing), new Promise<void>((resolve) => clock.after(stopMs, resolve))]);
   }
@@ -115,7 +98,7 @@ export class HandBack {
     if (shown?.session !== session || session.isAvailable) return;
     this.#timers.delete(user);
     if (this.#passing.has(session)) await session.leave();
-    else if (shown.presence !== null && (await session.show(shown.presence))) this.appeared(user);
+    else if (shown.presence !== null) await session.show(shown.presence);
   }
 
   #wait(user: string, timer?: Timer): void {

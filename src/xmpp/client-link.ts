@@ -127,7 +127,7 @@ export class ClientLink implements Link {
     this.#lookout.stop();
     this.#watch.stop();
     for (const session of this.#opening) session.drop('stopped');
-    await this.#handBack.stop();
+    await this.#handBack.stop(this.#held.values());
     await Promise.all([...this.#held.values()].map(({ session }) => session.suspend()));
   }
 
@@ -169,7 +169,7 @@ export class ClientLink implements Link {
       held.session.isAvailable = true;
     }
     const result = await held.session.send(stanza, key);
-    if (isShown && result.kind === 'processed') this.#handBack.appeared(held.session.user);
+    if (isShown && result.kind === 'processed') held.session.appeared();
     return result;
   }
 
@@ -226,11 +226,8 @@ export class ClientLink implements Link {
     if (carbons) session.wantCarbons();
     opened.presence = presence ?? opened.presence;
     // One that shows itself already is shown otherwise by whoever asked for it.
-    const isShown = session.isAvailable && !this.#handBack.isHidden(user);
-    if (opened.presence !== null && !isShown) {
-      if (!(await session.show(opened.presence))) return { kind: 'lost' };
-      this.#handBack.appeared(user);
-    }
+    if (opened.presence !== null && !session.isAvailable && !(await session.show(opened.presence)))
+      return { kind: 'lost' };
     session.isMade();
     return { kind: 'attached', jid: session.jid, resumed: there !== undefined || opened.isResumed };
   }
@@ -300,7 +297,7 @@ export class ClientLink implements Link {
     if (held?.session !== session) return;
     const wasLeft = by === 'us' && condition === 'ended';
     const wasEnded = by === 'stream-error' && ended.includes(condition);
-    this.#handBack.closed(user, session, wasLeft || wasEnded);
+    this.#handBack.closed(user, session);
     this.#held.delete(user);
     if (this.#isStopped || wasLeft) return;
     this.#options.log.info({ event: 'client.lost', user, jid: session.jid, by, condition, text });

@@ -49,6 +49,8 @@ const fenceMs = 30_000;
 const suspendMs = 1_000;
 /** Its start tag says so; a text may say anything. */
 const goingPresence = /^<presence[^>]* type="unavailable"/;
+/** Stands on disk while the session is unavailable: whoever finds it again shows it again. No entry's key has a blank. */
+const hiding = 'presence unavailable';
 
 export class ClientSession implements ClientListener {
   /** Full JID, once it is bound. */
@@ -79,6 +81,7 @@ export class ClientSession implements ClientListener {
   #isOwed = false;
   #isPaused = false;
   #pauses = 0;
+  #wasHidden = false;
 
   constructor(options: ClientSessionOptions) {
     const { user, resource, mustResume, memory, events, log, clock } = options;
@@ -135,10 +138,20 @@ export class ClientSession implements ClientListener {
   async show(presence: string): Promise<boolean> {
     const goes = goingPresence.test(presence);
     this.isAvailable = !goes;
-    this.#out.tell(forStream(presence));
+    this.#wasHidden ||= goes;
+    if (goes) this.#out.note(forStream(presence), hiding);
+    else this.#out.tell(forStream(presence));
     const isDone = await this.#fence();
     if (goes) this.#others.forget();
+    else if (isDone) this.appeared();
     return isDone;
+  }
+
+  /** The server has processed a presence of it; what has hidden it since counts more. */
+  appeared(): void {
+    if (!this.isAvailable || !this.#wasHidden) return;
+    this.#wasHidden = false;
+    this.#out.forget(hiding);
   }
 
   /** Ends the session in order: all that the server has sent is accepted and acknowledged before. False where that did not come about. */
@@ -230,13 +243,16 @@ export class ClientSession implements ClientListener {
     this.jid = jid;
     this.#epoch = epoch;
     this.#isNew = isNew;
-    // Only one that has shown itself is ever kept by a server.
-    this.isAvailable = !isNew;
     this.#received = this.#acked = received;
     this.#arrivals.open(epoch, received);
     const written = isNew ? memory.read(this.#link, epoch, 0) : null;
     if (isAnother) events.onMissed(user, () => {});
-    this.#once(Promise.all([written, this.#out.begin(processed)]), () => this.#equip());
+    this.#once(Promise.all([written, this.#out.begin(processed)]), () => {
+      this.#wasHidden = this.#out.has(hiding);
+      // Only one that has shown itself is ever kept by a server.
+      this.isAvailable = !isNew && !this.#wasHidden;
+      this.#equip();
+    });
   }
 
   /** What the server has for this account, and copies of what others of the user's resources send and get. */

@@ -70,15 +70,7 @@ export class Outgoing {
       this.#forgetSoon([key]);
       return Promise.resolve({ kind: 'processed' });
     }
-    const n = ++this.#n;
-    const entry = { n, text, isReady: false };
-    this.#queue.push(entry);
-    const ready = () => {
-      entry.isReady = true;
-      this.#flush();
-    };
-    // A ledger that is closed: it is not sent, and lost with the connection.
-    this.#placing = this.#parts.memory.placed(this.#parts.link, key, n).then(ready, () => {});
+    const n = this.#place(text, key);
     return new Promise((done) => this.#items.push({ n, key, isReturn, done }));
   }
 
@@ -86,6 +78,21 @@ export class Outgoing {
   tell(text: string): void {
     this.#queue.push({ n: ++this.#n, text, isReady: true });
     this.#flush();
+  }
+
+  /** The same, with a key that stays on disk until it is forgotten: the next connection knows by it whether the server has processed this. */
+  note(text: string, key: string): void {
+    this.#place(text, key);
+  }
+
+  /** Whether the server has processed what has this key in a connection before. */
+  has(key: string): boolean {
+    return this.#processed.has(key);
+  }
+
+  forget(key: string): void {
+    this.#processed.delete(key);
+    this.#parts.memory.forgotten(this.#parts.link, [key]);
   }
 
   /** Resolves, with the number of the last stanza until now, once that is written. */
@@ -123,6 +130,20 @@ export class Outgoing {
     this.#queue = [];
     for (const { done } of [...this.#returns, ...this.#items.splice(0)]) done({ kind: 'lost' });
     this.#returns.clear();
+  }
+
+  /** In line, with its number; it goes out when its key is on disk. */
+  #place(text: string, key: string): number {
+    const n = ++this.#n;
+    const entry = { n, text, isReady: false };
+    this.#queue.push(entry);
+    const ready = () => {
+      entry.isReady = true;
+      this.#flush();
+    };
+    // A ledger that is closed: it is not sent, and lost with the connection.
+    this.#placing = this.#parts.memory.placed(this.#parts.link, key, n).then(ready, () => {});
+    return n;
   }
 
   #confirm(returns: Item[]): void {

@@ -26,8 +26,14 @@ function memory() {
       if (there?.epoch !== epoch || h > there.h) links.set(link, { epoch, h });
     },
     placed: async (_, key, n) => void placed.set(key, n),
-    resolved: async () => [],
-    forgotten: () => {},
+    resolved: async (_, h) => {
+      for (const [key, n] of placed) if (n > (h ?? 0)) placed.delete(key);
+      for (const key of placed.keys()) placed.set(key, 0);
+      return [...placed.keys()];
+    },
+    forgotten: (_, keys) => {
+      for (const key of keys) placed.delete(key);
+    },
   };
   return { kept, links, placed };
 }
@@ -37,12 +43,14 @@ async function stage(options: FakeC2sOptions = {}, clock: Clock = systemClock) {
   const port = await fake.listen();
   const { log, lines } = recordingLog();
   const disk = memory();
-  const link = new ClientLink({
-    target: { host: '127.0.0.1', port, domain: account.domain, security: 'none' },
-    ...{ resource: 'mqtt', perSecond: 1_000, archiveEveryMs: 60_000, limits: {}, clock, log },
-    credentialOf: async () => ({ kind: 'found', credential: { password: account.password } }),
-    memory: disk.kept,
-  });
+  const linkOver = (kept: SessionMemory) =>
+    new ClientLink({
+      target: { host: '127.0.0.1', port, domain: account.domain, security: 'none' },
+      ...{ resource: 'mqtt', perSecond: 1_000, archiveEveryMs: 60_000, limits: {}, clock, log },
+      credentialOf: async () => ({ kind: 'found', credential: { password: account.password } }),
+      memory: kept,
+    });
+  const link = linkOver(disk.kept);
   const heard: Element[] = [];
   const lost: string[] = [];
   const seen = new Map<string | undefined, boolean | undefined>();
@@ -69,7 +77,18 @@ async function stage(options: FakeC2sOptions = {}, clock: Clock = systemClock) {
     await until(() => lost.length > before, 'the loss');
     return (await link.attach([attach]))[0];
   };
-  return { fake, link, disk, heard, seen, lost, lines, session, breakOff };
+  /** Another process, with what is on disk. */
+  const nextProcess = async () => {
+    const next = linkOver(disk.kept);
+    const isUp = new Promise<void>((resolve) => {
+      next.onUp = () => resolve();
+    });
+    next.start();
+    await isUp;
+    onTestFinished(() => next.stop());
+    return next;
+  };
+  return { fake, link, disk, heard, seen, lost, lines, session, breakOff, nextProcess };
 }
 
 describe('a session that hands back is unavailable meanwhile', () => {
@@ -98,7 +117,9 @@ describe('a session that hands back is unavailable meanwhile', () => {
       await link.attach([attach]);
       const asked = Promise.withResolvers<void>();
       const onDisk = Promise.withResolvers<void>();
-      disk.kept.placed = () => {
+      const { placed } = disk.kept;
+      disk.kept.placed = (name, key, n) => {
+        if (key !== handBack.key) return placed(name, key, n);
         asked.resolve();
         return onDisk.promise;
       };
@@ -116,6 +137,47 @@ describe('a session that hands back is unavailable meanwhile', () => {
       expect(await answer).toEqual({ kind: 'lost' });
     },
   );
+
+  test.each(['is killed', 'is stopped while its disk takes nothing'])(
+    'and shows itself when the next process finds it, if this one %s amid a hand-back, and never again after that',
+    async (end) => {
+      const { fake, link, disk, session, nextProcess } = await stage();
+      await link.attach([attach]);
+      const { placed } = disk.kept;
+      const asked = Promise.withResolvers<void>();
+      disk.kept.placed = (name, key, n) => {
+        if (key !== handBack.key) return placed(name, key, n);
+        asked.resolve();
+        return new Promise(() => {});
+      };
+      const answer = link.giveBack(handBack);
+      await asked.promise;
+      if (end === 'is killed') fake.hangUp();
+      await link.stop();
+      expect(await answer).toEqual({ kind: 'lost' });
+      expect(session().shown).toBe('unavailable');
+      const next = await nextProcess();
+      const shown = () => fake.heard.filter((text) => text.startsWith('<presence')).length;
+      const before = shown();
+      expect((await next.attach([attach]))[0]).toMatchObject({ kind: 'attached', resumed: true });
+      expect([session().shown, shown() - before]).toEqual(['available', 1]);
+      await next.stop();
+      expect((await (await nextProcess()).attach([attach]))[0]).toMatchObject({ kind: 'attached', resumed: true });
+      expect([session().shown, shown() - before]).toEqual(['available', 1]);
+    },
+  );
+
+  test('and goes on with it, when the next process hands back, without being seen in between', async () => {
+    const { fake, link, session, nextProcess } = await stage();
+    await link.attach([attach]);
+    await link.giveBack(handBack);
+    fake.hangUp();
+    await link.stop();
+    const next = await nextProcess();
+    expect(await next.giveBack({ ...handBack, key: 'k2' })).toEqual({ kind: 'processed' });
+    expect(session().shown).toBe('unavailable');
+    expect(fake.heard.filter((text) => text.startsWith('<presence'))).toHaveLength(2);
+  });
 
   test('even if the text of its presence reads like one that is', async () => {
     const { link, session } = await stage();
