@@ -96,21 +96,26 @@ export class Expiry {
 
   /** Answers with those that it has ended: of what was out, and had to be awaited, some may have been answered. */
   async #write(seqs: number[]): Promise<number[]> {
-    const { ledger, clock, metrics, log } = this.#parts;
+    const { ledger, clock, metrics, log, fault } = this.#parts;
     const at = clock.now();
     const due = await ledger.do('expired', { now: at, limit: seqs.length, among: seqs });
-    for (const entry of due) {
-      if (entry.appHas) continue;
-      const notice = this.#notice(entry);
-      // Handed in together, so in one commit.
-      if (notice) ledger.accept(notice).outcome.catch(this.#parts.fault);
-      const { user, lane, id } = entry;
-      metrics.expired.inc({ lane });
-      log.info({ event: 'entry.expired', user, lane, id, told: notice !== undefined });
-    }
-    const ended = due.map(({ seq }) => seq);
-    await ledger.do('expire', { seqs: ended, at });
-    return ended;
+    const ends = due.map((entry) => {
+      const notice = entry.appHas ? undefined : this.#notice(entry);
+      const { seq, user, lane, id } = entry;
+      let end: Promise<void> | undefined;
+      // Else, after a crash between the two, its sender would be told once more.
+      ledger.together(() => {
+        if (notice) ledger.accept(notice).outcome.catch(fault);
+        end = ledger.do('expire', { seqs: [seq], at });
+      });
+      if (!entry.appHas) {
+        metrics.expired.inc({ lane });
+        log.info({ event: 'entry.expired', user, lane, id, told: notice !== undefined });
+      }
+      return end;
+    });
+    await Promise.all(ends);
+    return due.map(({ seq }) => seq);
   }
 
   /** For whoever has sent it: an entry, too, since it may not be there. Undefined where nobody waits for an answer, or it is one. */

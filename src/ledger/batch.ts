@@ -19,6 +19,8 @@ interface Pending {
   bytes: number;
   /** None: a note. */
   answer: { resolve(value: unknown): void; reject(error: Error): void } | null;
+  /** Goes into the commit of the one before it. */
+  isJoined?: boolean;
 }
 
 /**
@@ -104,6 +106,12 @@ export class BatchedLedger implements Ledger {
     });
   }
 
+  together(act: () => void): void {
+    const first = this.#queue.length;
+    act();
+    for (const pending of this.#queue.slice(first + 1)) pending.isJoined = true;
+  }
+
   /** Writes what was handed in before. If commits are failing it tries once more, then rejects what is left. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -167,7 +175,11 @@ export class BatchedLedger implements Ledger {
       if (calls === maxBatchCalls || (calls > 0 && bytes > maxBatchBytes)) break;
       calls++;
     }
-    return this.#queue.splice(0, calls);
+    let end = calls;
+    while (this.#queue[end]?.isJoined) end--;
+    // Joined from the first on: more than the limit, since it may not be torn apart.
+    if (end === 0) for (end = calls; this.#queue[end]?.isJoined; ) end++;
+    return this.#queue.splice(0, end);
   }
 
   /** Tries until it is written; an error only when the ledger is closed before that. */

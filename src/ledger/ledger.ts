@@ -258,6 +258,8 @@ export interface Ledger {
   ): Promise<ReturnType<Operations[Name]>>;
   /** As `do`, in the same order with all other calls, but nobody waits: it goes along with the next commit, within 20 ms; a failure is logged. */
   note<Name extends keyof Operations>(name: Name, args: Parameters<Operations[Name]>[0]): void;
+  /** What is handed in while `act` runs goes into one commit: after a crash all of it is there, or nothing. */
+  together(act: () => void): void;
   /** Called for each new entry that is to be sent (not for dead ones, nor repeats). Set once, before the first accept. */
   onCommitted: CommittedHandler;
   /** False while a commit fails (full disk): nothing is acknowledged, the ledger tries again by itself. */

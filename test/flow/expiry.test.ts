@@ -5,6 +5,7 @@ import { afterEach, expect, test } from 'vitest';
 import { Deliver } from '../../src/flow/deliver.ts';
 import { Expiry } from '../../src/flow/expiry.ts';
 import type { Answer, Road } from '../../src/flow/road.ts';
+import type { Gate } from '../../src/ledger/local-engine.ts';
 import { silentLog } from '../../src/log.ts';
 import { makeMetrics } from '../../src/metrics.ts';
 import { makeTopics } from '../../src/mqtt/topic.ts';
@@ -158,15 +159,15 @@ test('what an app has does not hold up the conversation, if its time ends before
   expect(stage.sent.filter((text) => /type=['"]error['"]/.test(text))).toEqual([]);
 });
 
-test('what is answered while its end is on the way has not expired: nobody is told that it has', async () => {
-  const ledger = localLedger(new DatabaseSync(':memory:'));
+/** An expiry over a ledger of its own, whose commits `gate` sees. */
+async function setExpiry({ gate, mayGo = true }: { gate?: Gate; mayGo?: boolean } = {}) {
+  const db = new DatabaseSync(':memory:');
+  const ledger = localLedger(db, gate);
   const clock = new TurnedClock();
-  let answer: (answer: Answer) => void = () => {};
+  const answers: ((answer: Answer) => void)[] = [];
   const road: Road = {
-    ...{ window: 10, mayGo: () => true, obstacle: () => null, gaveUp: () => {} },
-    send: (_entry, answered) => {
-      answer = answered;
-    },
+    ...{ window: 10, mayGo: () => mayGo, obstacle: () => null, gaveUp: () => {} },
+    send: (_entry, answered) => void answers.push(answered),
   };
   const parts = { ledger, clock, metrics: makeMetrics(), log: silentLog };
   const deliver = new Deliver({ ...parts, roads: { toMqtt: road, toXmpp: road }, hasDeviceOnline: () => true });
@@ -177,12 +178,43 @@ test('what is answered while its end is on the way has not expired: nobody is to
   const expiry = new Expiry({ ...parts, deliver, topics, fault });
   await deliver.start();
   expiry.start();
+  const end = async () => {
+    expiry.stop();
+    await deliver.stop(0);
+  };
+  return { db, ledger, clock, answers, end };
+}
+
+test('what is answered while its end is on the way has not expired: nobody is told that it has', async () => {
+  const { ledger, clock, answers, end } = await setExpiry();
   await ledger.accept(() => draft({ lane: 'toXmpp', id: 'm1', expiresAt: clock.now() + 1_500 })).outcome;
   await clock.turn(2_500);
-  answer({ kind: 'delivered' });
+  answers[0]!({ kind: 'delivered' });
   await clock.turn(2_000);
   const entries = await ledger.do('entries', {});
   expect(entries.map(({ id, lane, state }) => [id, lane, state])).toEqual([['m1', 'toXmpp', 'settled']]);
-  expiry.stop();
-  await deliver.stop(0);
+  await end();
+});
+
+test('the end of an entry and what tells its sender are in one commit, even if 4,095 other calls come between', async () => {
+  const commits: { told: number; ended: number }[] = [];
+  const gate: Gate = async (step) => {
+    if (step !== 'answer') return;
+    const count = (where: string) => Number(db.prepare(`SELECT count(*) AS n FROM entry WHERE ${where}`).get()?.n);
+    commits.push({ told: count("channel = 'error'"), ended: count("condition = 'expired'") });
+  };
+  const { db, ledger, clock, end } = await setExpiry({ gate, mayGo: false });
+  const expiresAt = clock.now() + 1_500;
+  for (const id of ['m1', 'm2', 'm3'])
+    await ledger.accept(() => draft({ lane: 'toXmpp', peer: `${id}@example.com`, id, expiresAt })).outcome;
+  const accept = ledger.accept.bind(ledger);
+  ledger.accept = (...drafts) => {
+    const accepting = accept(...drafts);
+    for (let n = 0; n < 4_095; n++) ledger.note('outForgotten', { link: 'l', keys: [] });
+    return accepting;
+  };
+  await clock.turn(10_000);
+  expect(commits.at(-1)).toEqual({ told: 3, ended: 3 });
+  expect(commits.filter(({ told, ended }) => told !== ended)).toEqual([]);
+  await end();
 });

@@ -9,6 +9,8 @@ import type { Gate } from '../../src/ledger/local-engine.ts';
 import { type Log, silentLog } from '../../src/log.ts';
 import { accept, draft, localLedger } from './bench.ts';
 
+const entriesIn = (db: DatabaseSync) => Number(db.prepare('SELECT count(*) AS n FROM entry').get()?.n);
+
 /** Lets one step through at a time; `fail` makes the commit that waits fail. */
 class HeldGate {
   commits = 0;
@@ -134,6 +136,26 @@ describe('a commit', () => {
     const payload = 'x'.repeat(size);
     await Promise.all(Array.from({ length: count }, () => accept(ledger, { payload })));
     expect(seen).toBe(commits);
+  });
+
+  test.each([
+    ['behind 4,095 others', 4_095, 2, 10, [4_095, 2]],
+    ['behind 4,000 others', 4_000, 200, 10, [4_000, 200]],
+    ['however many they are', 0, 5_000, 10, [5_000]],
+    ['however large they are', 2, 3, 4_000_000, [2, 3]],
+    ['and no further', 10, 10, 10, [20]],
+  ])('is one for calls that belong together, %s', async (_, others, count, size, commits) => {
+    const seen: number[] = [];
+    const ledger = localLedger(db, async (step) => {
+      if (step === 'answer') seen.push(entriesIn(db) - seen.reduce((sum, one) => sum + one, 0));
+    });
+    const payload = 'x'.repeat(size);
+    const calls = Array.from({ length: others }, () => accept(ledger, { payload: 'x' }));
+    ledger.together(() => {
+      for (let n = 0; n < count; n++) calls.push(accept(ledger, { payload }));
+    });
+    await Promise.all(calls);
+    expect(seen).toEqual(commits);
   });
 
   test('that never came leaves nothing, and one whose answer never came leaves all', async () => {

@@ -14,6 +14,7 @@ function withAccept(outside: Outside, accept: Ledger['accept']): Outside {
     accept,
     do: (name, args) => ledger.do(name, args),
     note: (name, args) => ledger.note(name, args),
+    together: (act) => ledger.together(act),
     set onCommitted(handler) {
       ledger.onCommitted = handler;
     },
