@@ -6,6 +6,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Metrics } from '../metrics.ts';
 import type { OwnUsers } from '../migration/own-users.ts';
 import { heard, isNothing, type SubscriptionType, said } from '../migration/subscription.ts';
+import { Turns } from '../migration/turns.ts';
 import { formatAt } from '../mqtt/message.ts';
 import type { Topics } from '../mqtt/topic.ts';
 import { isRefusal, type Refusal } from '../refusal.ts';
@@ -28,8 +29,11 @@ export interface OwnSubscriptionsParts {
   fault: (error: unknown) => void;
 }
 
+const page = 100;
+
 export class OwnSubscriptions {
   readonly #parts: OwnSubscriptionsParts;
+  readonly #turns = new Turns<string>();
 
   constructor(parts: OwnSubscriptionsParts) {
     this.#parts = parts;
@@ -76,11 +80,27 @@ export class OwnSubscriptions {
     outcome.then(() => metrics.accepted.inc({ lane: 'toXmpp' }), fault);
   }
 
-  /** Whoever has asked before it was said that requests are granted by themselves, or before a crash. */
+  /** Whoever has asked before it was said that requests are granted by themselves, or before a crash, and has no answer on its way. */
   grantWaiting(user: string): void {
-    const { own } = this.#parts;
+    const { own, fault } = this.#parts;
     if (own.policyOf(user) !== 'accept') return;
-    for (const [contact, { sees }] of own.contacts(user)) if (sees === 'asks') this.grant(user, contact);
+    const grant = async (contact: string) => {
+      if ((await this.#isAnswered(user, contact)) || own.standing(user, contact).sees !== 'asks') return;
+      this.grant(user, contact);
+    };
+    for (const [contact, { sees }] of own.contacts(user))
+      if (sees === 'asks') this.#turns.take(`${user} ${contact}`, () => grant(contact)).catch(fault);
+  }
+
+  /** An answer is in the ledger, and waits to be sent: the contact counts as asking until then. */
+  async #isAnswered(user: string, contact: string): Promise<boolean> {
+    for (let after = 0; ; ) {
+      const query = { lane: 'toXmpp', user, peer: contact, after, limit: page } as const;
+      const waiting = await this.#parts.ledger.do('toSend', query);
+      if (waiting.some(({ channel, payload }) => channel === 'presence' && isAnswer(payload))) return true;
+      if (waiting.length < page) return false;
+      after = waiting.at(-1)!.seq;
+    }
   }
 
   /** The user is to be removed: what others hold of it ends. */
@@ -136,6 +156,11 @@ export class OwnSubscriptions {
 
 function subscription(from: string, to: string, type: SubscriptionType, id?: string): Element {
   return new Element('presence', { from, to, type, id });
+}
+
+function isAnswer(payload: string): boolean {
+  const type = parseStanza(payload)?.attrs.type;
+  return type === 'subscribed' || type === 'unsubscribed';
 }
 
 /** All of it is prepared addresses and our own words. */
