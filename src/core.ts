@@ -145,7 +145,7 @@ export class Core {
     this.toXmpp = new ToXmpp({ ...shared, notices, onAcked, maxStanzaBytes, rate: settings.rate, messagesWaiting });
     const deliveries = this.#deliveries(deliver);
     const policy = { legacyLogin, lockText, attachWindow: settings.attachWindow };
-    const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, ...policy, clock, log });
+    const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, ...policy, clock, metrics, log });
     const poke = (user: User) => {
       this.#reopened(user.jid);
       reconcile.poke(user);

@@ -9,6 +9,7 @@ export interface Metrics {
   readonly refused: Counter<'lane' | 'reason'>;
   readonly heldBack: Counter<'limit'>;
   readonly expired: Counter<'lane'>;
+  readonly handedBack: Counter<'result'>;
   readonly answered: Counter<'lane' | 'result'>;
   readonly ephemeral: Counter<'lane' | 'result'>;
   readonly gaps: Counter<'reason'>;
@@ -43,6 +44,11 @@ export function makeMetrics(): Metrics {
     refused: counter('refused', 'Messages refused, by reason', ['lane', 'reason']),
     heldBack: counter('held_back', 'Messages of apps refused for now, by limit: rate, waiting', ['limit']),
     expired: counter('expired', 'Messages discarded because their time was over', ['lane']),
+    handedBack: counter(
+      'handed_back',
+      'Messages handed back to the legacy side by rollbacks and in dual: taken, refused (they wait here), lost (no answer)',
+      ['result'],
+    ),
     answered: counter('answered', 'Answers of the receiving side: delivered, parked, dead, retried, lost', [
       'lane',
       'result',

@@ -87,7 +87,10 @@ function explainWork({ work }: UserView, now: number): string | null {
 function explainServer({ attached, observed, locked, linkUp, phase }: UserView): string | null {
   const parts: string[] = [];
   if (attached) {
-    const shown = attached.shown === null ? 'its presence is being changed' : `shown as ${attached.shown}`;
+    const shown =
+      attached.shown === null
+        ? 'its presence is being changed, or it is out of sight while it hands back'
+        : `shown as ${attached.shown}`;
     parts.push(`the gateway holds the session ${attached.jid} (${shown})`);
   }
   if (observed) parts.push('the gateway gets copies of what the user sends and receives');

@@ -116,7 +116,7 @@ export class ByHand {
     const taken = await ledger.do('takeOut', { seq, at: clock.now() });
     if (taken.kind !== 'taken') return whyNotTaken[taken.kind];
     const { user, key, at, original: stanza, fault } = taken;
-    const answer = await server.giveBack({ user, key, at, stanza });
+    const answer = await server.giveBack({ user, key, at, stanza, ends: false });
     if (answer.kind === 'processed') {
       await ledger.do('endByHand', { seq, at: clock.now(), as: 'returned', note: this.#note(entry, order) });
       return null;

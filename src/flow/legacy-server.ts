@@ -56,8 +56,8 @@ export function legacyServer(link: Link, resource: string): LegacyServer {
     unobserve: (user) => link.unobserve(localOf(user)),
     lock: (user, text) => link.lock(localOf(user), text),
     unlock: (user) => link.unlock(localOf(user)),
-    giveBack: ({ user, key, at, stanza }) =>
-      link.giveBack({ to: user, key, stamp: new Date(at).toISOString(), stanza }),
+    giveBack: ({ user, key, at, stanza, ends }) =>
+      link.giveBack({ to: user, key, stamp: new Date(at).toISOString(), stanza, ends }),
   };
 }
 

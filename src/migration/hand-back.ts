@@ -3,6 +3,7 @@
 import type { Clock } from '../clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
 import { isOpenToApps } from './phase.ts';
 import type { Failed, LegacyServer } from './server.ts';
 import type { User, Users } from './users.ts';
@@ -12,6 +13,7 @@ export interface HandBackParts {
   server: LegacyServer;
   ledger: Ledger;
   clock: Clock;
+  metrics: Pick<Metrics, 'handedBack'>;
   log: Log;
 }
 
@@ -22,6 +24,7 @@ export interface HandBackParts {
 export type HandedBack = 'returned' | 'copied';
 
 const page = 200;
+const results = { processed: 'taken', refused: 'refused', wait: 'refused', lost: 'lost' } as const;
 /** Live traffic may bring new stanzas while the last are handed back; so often we go round before detaching anyway. */
 const maxRounds = 100;
 
@@ -63,15 +66,19 @@ async function giveBack(
   user: User,
   entry: { seq: number; key: string; at: number; original: string },
   become: HandedBack,
-  { server, ledger, clock, log }: HandBackParts,
+  parts: HandBackParts,
 ): Promise<Failed | null> {
+  const { server, ledger, clock, metrics, log } = parts;
   const { seq, key, at: when, original: stanza } = entry;
-  const answer = await server.giveBack({ user: user.jid, key, at: when, stanza });
+  await outOfSight(user, parts);
+  const answer = await server.giveBack({ user: user.jid, key, at: when, stanza, ends: true });
+  metrics.handedBack.inc({ result: results[answer.kind] });
   const at = clock.now();
   if (answer.kind === 'processed') {
     await ledger.do(become === 'returned' ? 'returned' : 'handedBack', { seqs: [seq], at });
     return null;
   }
+  if (answer.kind === 'wait') return notTaken(answer);
   if (answer.kind !== 'refused') return answer;
   if (become === 'copied') {
     // It stays with us, for the app.
@@ -79,10 +86,24 @@ async function giveBack(
     return null;
   }
   // Nobody but us has this message: the move waits here, and says so, until the server takes it.
-  if (answer.condition !== 'item-not-found') return answer;
+  if (answer.condition !== 'item-not-found') return notTaken(answer);
   log.error({ event: 'return.impossible', user: user.jid, key, text: 'the account is gone' });
   await ledger.do('discard', { seqs: [seq], at, reason: 'the account is gone' });
   return null;
+}
+
+/** How it is shown is not as the row has it any more: should it stay, since another move has come or the app is back, it is shown anew. */
+async function outOfSight(user: User, { server, users, clock }: HandBackParts): Promise<void> {
+  if (!user.attached?.shown || !server.lacks.has('return')) return;
+  const hidden = ({ attached }: User) => (attached?.shown ? { attached: { ...attached, shown: undefined } } : null);
+  await users.change(user, hidden, clock.now());
+}
+
+/** For the operator. */
+function notTaken<Answer extends { text: string }>(answer: Answer): Answer {
+  const said = answer.text && ` ("${answer.text}")`;
+  const text = `the server does not take what is handed back${said}, so it waits here; its offline storage may be full, until a legacy client of this user logs in`;
+  return { ...answer, text };
 }
 
 /**

@@ -3,6 +3,7 @@
 import type { Clock, Timer } from '../clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
 import type { Devices } from './devices.ts';
 import { leave, type Pending } from './hand-back.ts';
 import { Line } from './line.ts';
@@ -72,6 +73,7 @@ export interface Parts {
   /** So many users at once: more would make legacy clients wait (docs/benchmarks.md, the storm of a mass attach). */
   attachWindow: number;
   clock: Clock;
+  metrics: Pick<Metrics, 'handedBack'>;
   log: Log;
 }
 

@@ -15,10 +15,15 @@ export interface GiveBack {
   at: number;
   /** As it came. */
   stanza: string;
+  /** The session is to end behind it; until it does, or is shown again, it must not fetch what offline storage has taken. */
+  ends: boolean;
 }
 
-/** Copies of a user without a session as they come, else late and for comparing only; refusing legacy clients. */
-export type Ability = 'liveCopies' | 'lock';
+/**
+ * Copies of a user without a session as they come, else late and for comparing only; refusing legacy clients; handing back while the session
+ * is shown, else it is unavailable meanwhile.
+ */
+export type Ability = 'liveCopies' | 'lock' | 'return';
 
 export interface LegacyServer {
   readonly up: boolean;

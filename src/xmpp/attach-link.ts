@@ -136,7 +136,7 @@ export class AttachLink implements Link {
   }
 
   /** Hands an undelivered stanza back (`<return/>`); `stamp` is its original time, RFC 3339. */
-  giveBack({ to, key, stamp, stanza }: GiveBackRequest): Promise<SendResult> {
+  giveBack({ to, key, stamp, stanza }: Omit<GiveBackRequest, 'ends'>): Promise<SendResult> {
     return this.#request(tag('return', { xmlns: NS_ATTACH, to, key, stamp }, forEnvelope(stanza)));
   }
 

@@ -37,6 +37,8 @@ export class HandBack {
   readonly #timers = new Map<string, Timer>();
   /** Made for handing back only. */
   readonly #passing = new Set<ClientSession>();
+  /** To end: once shown, they would fetch from offline storage what has just found room there. */
+  readonly #ending = new Set<ClientSession>();
   #isStopped = false;
 
   constructor(parts: HandBackParts) {
@@ -60,6 +62,7 @@ export class HandBack {
     // It shows itself, or has: it would take what is handed back.
     if (this.#isStopped) return { kind: 'lost' };
     this.#wait(user);
+    if (request.ends) this.#ending.add(session);
     const result = await session.send(covered, key, true);
     this.#wait(
       user,
@@ -68,25 +71,25 @@ export class HandBack {
     return result;
   }
 
-  /** The session is wanted for more than handing back, and is shown, or ended, by whoever wants it. */
+  /** The session is wanted for more than handing back, and is shown, or ended, by whoever wants it; or its connection has ended. */
   taken(user: string, session: ClientSession): void {
     this.#wait(user);
     this.#passing.delete(session);
+    this.#ending.delete(session);
   }
 
-  /** Its connection has ended. */
-  closed(user: string, session: ClientSession): void {
-    this.#wait(user);
-    this.#passing.delete(session);
-  }
-
-  /** Who is hidden shows itself before the gateway goes, and not in its turn: a hand-back under way may get no answer any more. */
+  /**
+   * Who is hidden for a while shows itself before the gateway goes, and not in its turn: a hand-back under way may get no answer any
+   * more. The next process knows who is hidden from what is on disk.
+   */
   async stop(all: Iterable<Shown>): Promise<void> {
     const { clock } = this.#parts;
     this.#isStopped = true;
     for (const user of this.#timers.keys()) this.#wait(user);
     const appearing = [...all].flatMap(({ session, presence }) =>
-      session.stands && !session.isAvailable && presence !== null ? [session.show(presence)] : [],
+      session.stands && !session.isAvailable && presence !== null && !this.#ending.has(session)
+        ? [session.show(presence)]
+        : [],
     );
     if (appearing.length === 0) return;
     await Promise.race([Promise.all(appearing), new Promise<void>((resolve) => clock.after(stopMs, resolve))]);
@@ -98,7 +101,7 @@ export class HandBack {
     if (shown?.session !== session || session.isAvailable) return;
     this.#timers.delete(user);
     if (this.#passing.has(session)) await session.leave();
-    else if (shown.presence !== null) await session.show(shown.presence);
+    else if (shown.presence !== null && !this.#ending.has(session)) await session.show(shown.presence);
   }
 
   #wait(user: string, timer?: Timer): void {

@@ -49,7 +49,7 @@ const ended = ['conflict', 'policy-violation', 'not-authorized', 'not-allowed'];
 export class ClientLink implements Link {
   readonly name: string;
   readonly epoch = randomBytes(12).toString('base64url');
-  readonly lacks: ReadonlySet<Ability> = new Set(['liveCopies', 'lock'] as const);
+  readonly lacks: ReadonlySet<Ability> = new Set(['liveCopies', 'lock', 'return'] as const);
   onUp: (up: LinkUp) => void = () => {};
   onDown: () => void = () => {};
   onRefused: (reason: string) => void = () => {};
@@ -167,6 +167,7 @@ export class ClientLink implements Link {
     if (isShown) {
       held.presence = stanza;
       held.session.isAvailable = true;
+      this.#handBack.taken(held.session.user, held.session);
     }
     const result = await held.session.send(stanza, key);
     if (isShown && result.kind === 'processed') held.session.appeared();
@@ -297,7 +298,7 @@ export class ClientLink implements Link {
     if (held?.session !== session) return;
     const wasLeft = by === 'us' && condition === 'ended';
     const wasEnded = by === 'stream-error' && ended.includes(condition);
-    this.#handBack.closed(user, session);
+    this.#handBack.taken(user, session);
     this.#held.delete(user);
     if (this.#isStopped || wasLeft) return;
     this.#options.log.info({ event: 'client.lost', user, jid: session.jid, by, condition, text });

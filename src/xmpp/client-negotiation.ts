@@ -146,6 +146,13 @@ export function readBound(answer: Element): string | Closed {
   return { by: 'connection', condition, text };
 }
 
+/** Where a session took too long to make, and not for the server. */
+export const ledgerWaits: Closed = {
+  by: 'connection',
+  condition: 'internal-server-error',
+  text: "the server has answered, but the gateway's ledger does not take it; /readyz and the log (ledger.unwritable) say why",
+};
+
 function noManagement(what: string): Closed {
   const text = `the server ${what}, without which messages could be lost: phases dual and mqtt cannot be had`;
   return { by: 'insecure', condition: 'feature-not-implemented', text };

@@ -4,7 +4,7 @@ import type { Element } from 'ltx';
 import type { Timer } from '../clock.ts';
 import type { Log } from '../log.ts';
 import { Arrivals } from './arrivals.ts';
-import { type Begun, ClientNegotiation } from './client-negotiation.ts';
+import { type Begun, ClientNegotiation, ledgerWaits } from './client-negotiation.ts';
 import { ClientQuestions } from './client-questions.ts';
 import { type ClientListener, ClientStream, type ClientStreamOptions, type Closed } from './client-stream.ts';
 import type { Link } from './link.ts';
@@ -13,7 +13,7 @@ import { OtherResources } from './other-resources.ts';
 import { Outgoing } from './outgoing.ts';
 import { uncover } from './returned.ts';
 import type { SendResult } from './session.ts';
-import { linkOf, type SessionMemory } from './session-memory.ts';
+import { linkOf, type SessionMemory, watched } from './session-memory.ts';
 import { childOf, elementsOf, isStanza } from './stanza.ts';
 import { readError } from './stanza-error.ts';
 import type { Skipped } from './stanza-limits.ts';
@@ -82,10 +82,14 @@ export class ClientSession implements ClientListener {
   #isPaused = false;
   #pauses = 0;
   #wasHidden = false;
+  readonly #isLedgerAwaited: () => boolean;
 
-  constructor(options: ClientSessionOptions) {
-    const { user, resource, mustResume, memory, events, log, clock } = options;
+  constructor(given: ClientSessionOptions) {
+    const { memory, isAwaited } = watched(given.memory);
+    const options = { ...given, memory };
+    const { user, resource, mustResume, events, log, clock } = options;
     this.#options = options;
+    this.#isLedgerAwaited = isAwaited;
     this.#link = linkOf(user);
     this.#hasArchive = options.hasArchive;
     this.heardAt = clock.now();
@@ -226,7 +230,8 @@ export class ClientSession implements ClientListener {
       limit.cancel();
       done(false);
     }
-    this.#told({ kind: 'failed', closed });
+    const isOurs = closed.condition === 'timeout' && this.#isLedgerAwaited();
+    this.#told({ kind: 'failed', closed: isOurs ? ledgerWaits : closed });
     if (this.#isOpen) this.#options.onClosed(closed);
   }
 

@@ -35,10 +35,15 @@ export interface GiveBackRequest {
   /** Its original time, RFC 3339. */
   stamp: string;
   stanza: string;
+  /** The session is to end behind it: where it cannot be shown meanwhile, it is not shown again unless that is asked for. */
+  ends: boolean;
 }
 
-/** What only the module can do: copies as they come, without a session (else `observe` gives late ones, see Arrival); refusing legacy clients. */
-export type Ability = 'liveCopies' | 'lock';
+/**
+ * What only the module can do: copies as they come, without a session (else `observe` gives late ones, see Arrival); refusing legacy clients;
+ * handing back while the session is shown.
+ */
+export type Ability = 'liveCopies' | 'lock' | 'return';
 
 export interface Link {
   /** Names the link in the ledger. */

@@ -13,7 +13,7 @@ import { writeStanza } from './xml-writer.ts';
  * For legacy clients the sender's name and the text, with the original time (XEP-0203); the original whole (XEP-0297) for the gateway. Not
  * copied to the session that sends it (XEP-0280), nor archived a second time (XEP-0334).
  */
-export function cover({ to, key, stamp, stanza }: GiveBackRequest): string | Refusal {
+export function cover({ to, key, stamp, stanza }: Omit<GiveBackRequest, 'ends'>): string | Refusal {
   const original = parseStanza(stanza);
   if (original === null) return refuse('bad-request', 'it cannot be read');
   const { from = '', type = 'normal' } = original.attrs;

@@ -13,6 +13,29 @@ export interface SessionMemory {
   forgotten(link: string, keys: string[]): void;
 }
 
+/** The same, and whether an answer of it is still to come. */
+export function watched(memory: SessionMemory): { memory: SessionMemory; isAwaited: () => boolean } {
+  let awaited = 0;
+  const watch = <T>(answer: Promise<T>): Promise<T> => {
+    const ended = () => {
+      awaited -= 1;
+    };
+    awaited += 1;
+    answer.then(ended, ended);
+    return answer;
+  };
+  return {
+    isAwaited: () => awaited > 0,
+    memory: {
+      position: (link) => watch(memory.position(link)),
+      read: (link, epoch, h) => watch(memory.read(link, epoch, h)),
+      placed: (link, key, n) => memory.placed(link, key, n),
+      resolved: (link, h) => watch(memory.resolved(link, h)),
+      forgotten: (link, keys) => memory.forgotten(link, keys),
+    },
+  };
+}
+
 export function linkOf(user: string): string {
   return `c2s/${user}`;
 }

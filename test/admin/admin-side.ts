@@ -89,7 +89,7 @@ export async function startAdminSide(own: string[] = []): Promise<AdminSide> {
   const policy = { legacyLogin: 'allow', lockText: 'moved', attachWindow: 8 } as const;
   const reconcile = new Reconcile({
     ...{ users, devices, server, ledger, deliveries, ...policy },
-    ...{ clock: systemClock, log: silentLog },
+    ...{ clock: systemClock, metrics: makeMetrics(), log: silentLog },
   });
   const moves = new Moves({
     users,

@@ -74,6 +74,31 @@ test('in dual an app that goes hands back what it has not acknowledged, which st
   expect(stage.acts).toEqual(['attach available', 'unobserve']);
 });
 
+test.each([
+  ['hides it', ['return'], ['return m1', 'show available']],
+  ['does not', [], ['return m1']],
+] as const)(
+  'an app that is back while its session hands back keeps it, and where that %s, it is shown anew',
+  async (_, lacks, acts) => {
+    const stage = await setStage({ lacks: new Set(lacks) });
+    await deviceHere(stage);
+    await stage.move('dual');
+    await stage.arrives('m1');
+    stage.alwaysFails.set('return', { kind: 'wait', condition: 'resource-constraint', text: 'the queue is full' });
+    await deviceAway(stage);
+    expect(stage.reconcile.workOn(stage.user())).toMatchObject({
+      setback: { condition: 'resource-constraint', text: expect.stringMatching(/"the queue is full".*waits here/) },
+    });
+    stage.acts.length = 0;
+    await stage.clock.turn(3_000);
+    expect(stage.acts).toContain('return m1');
+    stage.acts.length = 0;
+    await deviceHere(stage);
+    expect([...new Set(['return m1', ...stage.acts])].filter((act) => !act.endsWith('observe'))).toEqual(acts);
+    expect(await stage.states()).toEqual(['m1 accepted sole']);
+  },
+);
+
 test('in dual without an app what waits for the server brings a silent session, and its end takes it away', async () => {
   const stage = await setStage();
   await deviceHere(stage);

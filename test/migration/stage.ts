@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { Clock } from '../../src/clock.ts';
 import type { Draft, Ledger } from '../../src/ledger/ledger.ts';
 import { type Log, silentLog } from '../../src/log.ts';
+import { makeMetrics } from '../../src/metrics.ts';
 import { Devices } from '../../src/migration/devices.ts';
 import { Moves } from '../../src/migration/moves.ts';
 import type { Phase } from '../../src/migration/phase.ts';
@@ -145,7 +146,10 @@ export async function setStage({
     hopeless: async (user: string) => void hopeless.push(user),
   };
   const policy = { legacyLogin, lockText: 'moved', attachWindow };
-  const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, ...policy, clock, log });
+  const reconcile = new Reconcile({
+    ...{ users, devices, server, ledger, deliveries, ...policy, clock, log },
+    metrics: makeMetrics(),
+  });
   const moves = new Moves({ users, server, clock, domain: 'example.com', poke: (user) => reconcile.poke(user) });
   devices.onStatus = (name) => {
     const user = name === null ? null : users.get(name);

@@ -13,7 +13,7 @@ const presence = '<presence><priority>0</priority></presence>';
 const attach = { user: account.user, resource: 'mqtt', carbons: false, presence };
 const original =
   '<message from="alice@example.com/pc" to="bob@example.com" type="chat" id="m1"><body>hi</body></message>';
-const handBack = { to: user, key: 'k1', stamp: '2026-01-02T03:04:05.000Z', stanza: original };
+const handBack = { to: user, key: 'k1', stamp: '2026-01-02T03:04:05.000Z', stanza: original, ends: false };
 
 /** What a ledger would keep, in memory. */
 function memory() {
@@ -179,6 +179,46 @@ describe('a session that hands back is unavailable meanwhile', () => {
     expect(fake.heard.filter((text) => text.startsWith('<presence'))).toHaveLength(2);
   });
 
+  test('and stays so, even at a stop, where it is to end behind what it hands back; until somebody wants it shown', async () => {
+    const due: (() => void)[] = [];
+    const clock: Clock = {
+      ...systemClock,
+      after(delayMs, task) {
+        if (delayMs !== 2_000) return systemClock.after(delayMs, task);
+        due.push(task);
+        return { cancel: () => void due.splice(due.indexOf(task), 1) };
+      },
+    };
+    const { fake, link, session, nextProcess } = await stage({}, clock);
+    const passTime = async () => {
+      for (const task of due.splice(0)) task();
+      // Whatever it has begun is over when the next thing in line is.
+      await link.giveBack({ ...handBack, stanza: '<' });
+    };
+    await link.attach([attach]);
+    const ends = { ...handBack, ends: true };
+    expect(await link.giveBack(ends)).toEqual({ kind: 'processed' });
+    await passTime();
+    expect(session().shown).toBe('unavailable');
+    const jid = `${user}/mqtt`;
+    await link.send(jid, '<presence><show>away</show></presence>', 'p1');
+    expect(session().shown).toBe('available');
+    await link.giveBack(handBack);
+    expect(session().shown).toBe('unavailable');
+    await passTime();
+    expect(session().shown).toBe('available');
+    await link.giveBack(ends);
+    const shown = () => fake.heard.filter((text) => text.startsWith('<presence')).length;
+    const before = shown();
+    await link.stop();
+    const next = await nextProcess();
+    expect(await next.giveBack({ ...ends, key: 'k2' })).toEqual({ kind: 'processed' });
+    expect([session().shown, shown() - before]).toEqual(['unavailable', 0]);
+    await next.detach(jid);
+    expect(fake.heard.at(-1)).toContain('<r ');
+    expect(shown() - before).toBe(0);
+  });
+
   test('even if the text of its presence reads like one that is', async () => {
     const { link, session } = await stage();
     const status = '<presence><status>type="unavailable"</status></presence>';
@@ -274,6 +314,20 @@ describe('a stop', () => {
     for (const passed of limits.splice(0)) passed();
     expect(limits).toEqual([]);
   });
+});
+
+test('a session that cannot be written down is not held against the server: whoever asks is told of the ledger', async () => {
+  const quick: Clock = { ...systemClock, after: (delayMs, task) => systemClock.after(delayMs / 100, task) };
+  const { link, disk, lines } = await stage({}, quick);
+  const { read } = disk.kept;
+  disk.kept.read = () => new Promise(() => {});
+  expect((await link.attach([attach]))[0]).toMatchObject({
+    ...{ kind: 'wait', condition: 'internal-server-error' },
+    text: expect.stringMatching(/ledger does not take it.*readyz/),
+  });
+  expect(lines.filter(({ event }) => event === 'attach.down')).toEqual([]);
+  disk.kept.read = read;
+  expect((await link.attach([attach]))[0]).toMatchObject({ kind: 'attached' });
 });
 
 test('what takes longer because nothing is read meanwhile is not held against the server', async () => {
