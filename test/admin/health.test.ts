@@ -62,6 +62,7 @@ test('the metrics are these, by name', async () => {
     'crossfade_ephemeral_total counter',
     'crossfade_expired_total counter',
     'crossfade_gaps_total counter',
+    'crossfade_handed_back_total counter',
     'crossfade_held_back_total counter',
     'crossfade_in_flight gauge',
     'crossfade_ledger_entries gauge',

@@ -159,9 +159,14 @@ test('what an app has does not hold up the conversation, if its time ends before
   expect(stage.sent.filter((text) => /type=['"]error['"]/.test(text))).toEqual([]);
 });
 
+interface ExpiryOptions {
+  db?: DatabaseSync;
+  gate?: Gate;
+  mayGo?: boolean;
+}
+
 /** An expiry over a ledger of its own, whose commits `gate` sees. */
-async function setExpiry({ gate, mayGo = true }: { gate?: Gate; mayGo?: boolean } = {}) {
-  const db = new DatabaseSync(':memory:');
+async function setExpiry({ db = new DatabaseSync(':memory:'), gate, mayGo = true }: ExpiryOptions = {}) {
   const ledger = localLedger(db, gate);
   const clock = new TurnedClock();
   const answers: ((answer: Answer) => void)[] = [];
@@ -182,7 +187,7 @@ async function setExpiry({ gate, mayGo = true }: { gate?: Gate; mayGo?: boolean 
     expiry.stop();
     await deliver.stop(0);
   };
-  return { db, ledger, clock, answers, end };
+  return { ledger, clock, answers, end };
 }
 
 test('what is answered while its end is on the way has not expired: nobody is told that it has', async () => {
@@ -198,12 +203,13 @@ test('what is answered while its end is on the way has not expired: nobody is to
 
 test('the end of an entry and what tells its sender are in one commit, even if 4,095 other calls come between', async () => {
   const commits: { told: number; ended: number }[] = [];
+  const db = new DatabaseSync(':memory:');
   const gate: Gate = async (step) => {
     if (step !== 'answer') return;
     const count = (where: string) => Number(db.prepare(`SELECT count(*) AS n FROM entry WHERE ${where}`).get()?.n);
     commits.push({ told: count("channel = 'error'"), ended: count("condition = 'expired'") });
   };
-  const { db, ledger, clock, end } = await setExpiry({ gate, mayGo: false });
+  const { ledger, clock, end } = await setExpiry({ db, gate, mayGo: false });
   const expiresAt = clock.now() + 1_500;
   for (const id of ['m1', 'm2', 'm3'])
     await ledger.accept(() => draft({ lane: 'toXmpp', peer: `${id}@example.com`, id, expiresAt })).outcome;

@@ -108,16 +108,16 @@ test('a grant that waits to be sent is not made again, whatever is changed about
   // Unanswered, it holds back what is behind it in the conversation.
   stage.ownResult = () => new Promise(() => {});
   await publishes('message', { id: 'm1', to: alice, type: 'chat', body: 'hi' });
-  await vi.waitUntil(() => stage.ownSent.length === 1);
+  await waitUntil(() => stage.ownSent.length === 1);
   await comes(presence('subscribe'));
   const grants = async () =>
     (await stage.ledger.do('entries', { lane: 'toXmpp', limit: 99 })).filter(({ channel }) => channel === 'presence');
-  await vi.waitUntil(async () => (await grants()).length > 0);
+  await waitUntil(async () => (await grants()).length > 0);
   await Promise.all([put({ profile: { name: 'Bot' } }), put({ listed: true }), put({ subscriptions: 'accept' })]);
   await stage.crashes();
   stage.ownResult = async () => ({ kind: 'processed' });
   await appIsHere();
-  await vi.waitUntil(() => sent().includes(`subscribed ${alice}`));
+  await waitUntil(() => sent().includes(`subscribed ${alice}`));
   expect(await grants()).toHaveLength(1);
   expect((await stage.shown()).filter(({ type }) => type === 'subscribed')).toHaveLength(1);
   expect(await contacts()).toEqual([`${alice} yes undefined`]);
