@@ -192,18 +192,21 @@ export class OwnUsers {
       );
     // From here on nothing is accepted for it, so what is counted is all there is.
     const taken = users.takeOut(jid);
-    const { piles } = await ledger.do('piles', { user: jid, limit: Number.MAX_SAFE_INTEGER });
-    const left = piles.reduce((sum, { state, count, sole }) => sum + (state === 'acked' ? sole : count), 0);
-    if (left > 0) {
-      if (taken) users.putBack(taken);
-      return refuse('conflict', openEntries(jid, left));
+    let isGone = false;
+    try {
+      const { piles } = await ledger.do('piles', { user: jid, limit: Number.MAX_SAFE_INTEGER });
+      const left = piles.reduce((sum, { state, count, sole }) => sum + (state === 'acked' ? sole : count), 0);
+      if (left > 0) return refuse('conflict', openEntries(jid, left));
+      // What the broker has, and nobody waits for.
+      await ledger.do('discardRest', { user: jid, at: clock.now(), reason: 'user removed' });
+      await ledger.do('removeOwnUser', { jid, audit: { ...note, at: clock.now(), what: 'user.remove', user: jid } });
+      isGone = true;
+    } finally {
+      if (!isGone && taken) users.putBack(taken);
     }
     this.onRemoving(jid);
     this.#users.delete(jid);
     this.#contacts.delete(jid);
-    // What the broker has, and nobody waits for.
-    await ledger.do('discardRest', { user: jid, at: clock.now(), reason: 'user removed' });
-    await ledger.do('removeOwnUser', { jid, audit: { ...note, at: clock.now(), what: 'user.remove', user: jid } });
     return user;
   }
 

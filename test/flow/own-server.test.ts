@@ -347,6 +347,27 @@ test('a user with thousands of entries is not removed while a single one still w
   });
 });
 
+test('a removal that cannot be written down tells no contact anything, and the user goes on', async () => {
+  await set();
+  const { own } = stage.core.ownServer;
+  const note = { who: 'admin', reason: 'a test' };
+  const jid = 'help@gw.example.com';
+  await own.put(jid, () => ({}), note);
+  await own.setStanding(jid, alice, { sees: 'yes' });
+  const write = stage.ledger.do.bind(stage.ledger);
+  stage.ledger.do = ((name: never, what: never) =>
+    name === 'removeOwnUser' ? Promise.reject(new Error('the disk is full')) : write(name, what)) as typeof write;
+  await expect(own.remove(jid, note)).rejects.toThrow('the disk is full');
+  expect([own.get(jid)?.jid, stage.core.users.get(jid)?.jid, own.subscribers(jid)]).toEqual([jid, jid, [alice]]);
+  expect(sent()).not.toContain(`unsubscribed ${alice}`);
+  stage.ledger.do = write;
+  await own.remove(jid, note);
+  expect([own.get(jid), stage.core.users.get(jid), sent()]).toEqual([
+    ...[undefined, undefined],
+    expect.arrayContaining([`unsubscribed ${alice}`]),
+  ]);
+});
+
 test('messages to addresses that nobody has are refused one by one, and no flood of them fills the memory', async () => {
   await set();
   const answers: (() => void)[] = [];
