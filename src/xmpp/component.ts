@@ -33,6 +33,9 @@ export interface Taker {
   takesSkipped(skipped: Skipped): boolean;
 }
 
+/** A stop waits so long for the answer to its last question; without one it goes on. */
+const lastPingMs = 1_000;
+
 interface Question {
   to: string;
   done: (answer: Answer) => void;
@@ -62,6 +65,7 @@ export class Component {
   #stream: ComponentStream | null = null;
   #online = false;
   #stopped = false;
+  #gone: Promise<void> | undefined;
   #reading = true;
   #pauses = 0;
   readonly #unwritten = new WriteBuffer();
@@ -98,13 +102,20 @@ export class Component {
    * Writes what is waiting, closes the stream, and comes back when it is closed. Open questions are `lost`. What the server had
    * written before it read our end still comes, even if reading was paused: nobody would send it again (XEP-0114 has no acks).
    */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    this.#gone ??= this.#stop();
+    return this.#gone;
+  }
+
+  async #stop(): Promise<void> {
     this.#supervisor.stop();
+    this.resumeReading();
+    // ejabberd throws away what waits for a connection whose end it has read: behind the answer to a ping there is little of it.
+    const fence = this.request(this.server, 'get', tag('ping', { xmlns: NS_PING }), lastPingMs);
     this.#flush();
     this.#stopped = true;
-    const ended = this.#stream?.end();
-    this.resumeReading();
-    await ended;
+    await fence;
+    await this.#stream?.end();
   }
 
   /** Closes the connection because of something that cannot go on; a new one follows. */

@@ -83,6 +83,8 @@ export interface ServerKind {
   readonly severalGateways: boolean;
   /** How a line of its log begins that tells of a fault of the server. */
   readonly fault: RegExp;
+  /** What waits for a component's connection when that ends is gone without a word; else it goes back to its sender. */
+  readonly dropsAtEnd: boolean;
   /** A contact's request that is told to a session has the id with which it was sent, the first time and again. */
   readonly keepsRequestIds: boolean;
 }

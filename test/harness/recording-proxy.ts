@@ -25,11 +25,19 @@ export async function recordingProxy(port: number): Promise<RecordingProxy> {
     const line = { sent: [] as Buffer[], received: [] as Buffer[] };
     lines.push(line);
     const upstream = connect(port, '127.0.0.1');
-    for (const socket of [client, upstream]) {
+    for (const [socket, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
       sockets.add(socket);
+      socket.setNoDelay(true);
       // Either side may go as it likes: what it left behind is in the recording.
       socket.on('error', () => {});
-      socket.once('close', () => sockets.delete(socket));
+      socket.once('close', () => {
+        sockets.delete(socket);
+        // Without an end it was cut; a pipe ends the other side only at an end.
+        if (!socket.readableEnded) other.destroy();
+      });
     }
     client.on('data', (bytes) => line.sent.push(bytes));
     upstream.on('data', (bytes) => line.received.push(bytes));

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../harness/app.ts';
 import type { Contact } from '../harness/contact.ts';
 import type { GatewayProcess } from '../harness/gateway-process.ts';
+import { type RecordingProxy, recordingProxy } from '../harness/recording-proxy.ts';
 import { servers } from '../harness/servers.ts';
 import { type Stage, userLevel } from '../harness/stage.ts';
 import { bot, setBotStage } from './bot.ts';
@@ -14,6 +15,8 @@ describe.each(servers)('$name:', (server) => {
   let alice: Contact;
   /** The bot's program, on Paho. */
   let program: App;
+  /** Of the component's connections. */
+  let line: RecordingProxy;
 
   beforeAll(async () => {
     const config = { mqtt: { messagesBurst: 100_000 } };
@@ -21,9 +24,16 @@ describe.each(servers)('$name:', (server) => {
       kind: server,
       ownUsers: ['ärger@gw.example.com'],
       config,
+      between: async ({ component, broker }) => {
+        line = await recordingProxy(component);
+        return { component: line.port, broker };
+      },
     }));
   });
-  afterAll(() => stage?.strike());
+  afterAll(async () => {
+    await stage?.strike();
+    await line?.stop();
+  });
 
   test('the operator is told what the server lacks, and is not told that all is well', async () => {
     const refused = await gateway.logged({ event: 'attach.refused' });
@@ -102,14 +112,21 @@ describe.each(servers)('$name:', (server) => {
   /** Not what the app has heard: the gateway may have read all by then. */
   const accepted = () => gateway.metric('crossfade_accepted_total', { lane: 'toMqtt' });
 
-  test('a stop amid messages loses none: each is with the app, or back at its sender', async () => {
-    const count = 2_000;
+  test('a stop amid messages loses none that the server handed over: each is with the app, or back at its sender', async () => {
     const body = (n: number) => `stop ${n}`;
-    const numbers = Array.from({ length: count }, (_, n) => n);
+    let [count, isStopped] = [0, false];
     const before = await accepted();
-    for (const n of numbers) alice.say(bot, body(n), `s${n}`);
+    const talking = (async () => {
+      for (; !isStopped; count++) {
+        alice.say(bot, body(count), `s${count}`);
+        if (count % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    })();
     while ((await accepted()) < before + 50) await new Promise((resolve) => setTimeout(resolve, 2));
     await gateway.stop();
+    isStopped = true;
+    await talking;
+    const numbers = Array.from({ length: count }, (_, n) => n);
     await gateway.start('component.online');
     alice.say(bot, 'after the stop', 'after-stop');
     program.say('alice@example.com', 'after the stop', 'after-stop');
@@ -119,7 +136,13 @@ describe.each(servers)('$name:', (server) => {
     ]);
     const bounced = new Set(alice.messages.items.filter(({ type }) => type === 'error').map(({ id }) => id));
     const heard = new Set(program.bodies());
-    expect(numbers.filter((n) => !heard.has(body(n)) && !bounced.has(`s${n}`))).toEqual([]);
+    const written = line.recordings().flatMap(({ received }) => received.match(/stop \d+(?=<)/g) ?? []);
+    expect(written.filter((text) => !heard.has(text))).toEqual([]);
+    const lost = numbers.filter((n) => !heard.has(body(n)) && !bounced.has(`s${n}`));
+    // What ejabberd has not written yet when it reads our end: docs/operating.md has the figures.
+    if (server.dropsAtEnd) expect(lost).toEqual(numbers.slice(written.length, written.length + lost.length));
+    else expect(lost).toEqual([]);
+    expect(bounced.size).toBeGreaterThan(0);
   });
 
   test('kill -9 of the gateway loses only what XEP-0114 had in flight: one stretch, and nothing before or after', async () => {

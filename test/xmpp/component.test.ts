@@ -242,6 +242,32 @@ test('stop leaves it to the server to close the connection, and waits as long as
   expect(heard).toEqual(ids);
 });
 
+test('stop ends its stream only behind the answer to a last ping, or without one when none comes', async () => {
+  for (const isAnswered of [true, false]) {
+    const { fake, gateway } = await stage();
+    const said: string[] = [];
+    let answer = () => {};
+    fake.answers = false;
+    fake.onIq = ({ attrs: { id, from, to } }) => {
+      said.push('ping');
+      answer = () => fake.raw(`<iq type='result' id='${id}' from='${to}' to='${from}'/>`);
+    };
+    fake.onEnd = (socket) => {
+      said.push('end');
+      socket.end('</stream:stream>');
+    };
+    gateway.start();
+    await until(() => gateway.online);
+    const stopped = gateway.stop();
+    await until(() => said.length > 0);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(said).toEqual(['ping']);
+    if (isAnswered) answer();
+    await stopped;
+    expect(said).toEqual(['ping', 'end']);
+  }
+});
+
 test('stop leaves a server that says nothing more, and does not end', async () => {
   const { fake, gateway } = await stage({}, { timing: { goodbyeMs: 50 } });
   fake.onEnd = () => {};
