@@ -16,7 +16,7 @@ import type { Breach, LegacyServer, LegacyServerOptions } from './legacy-server.
 import { freePorts } from './ports.ts';
 
 const START_TIMEOUT_MS = 30_000;
-const STOP_TIMEOUT_MS = 15_000;
+const STOP_TIMEOUT_MS = 30_000;
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const moduleDir = fileURLToPath(new URL('../../server-modules/ejabberd/mod_crossfade_attach', import.meta.url));

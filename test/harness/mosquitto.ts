@@ -49,8 +49,8 @@ const recommended = {
   allow_anonymous: false,
 };
 
-const startTimeoutMs = 10_000;
-const stopTimeoutMs = 5_000;
+const startTimeoutMs = 30_000;
+const stopTimeoutMs = 20_000;
 const path = [process.env.PATH ?? '', '/usr/sbin', '/usr/local/sbin', '/opt/homebrew/sbin'].join(delimiter);
 
 /** True if a `mosquitto` can be started here. */

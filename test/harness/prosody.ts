@@ -27,7 +27,7 @@ export interface Prosody extends LegacyServer {
 
 const modules = fileURLToPath(new URL('../../server-modules/prosody', import.meta.url));
 const START_TIMEOUT_MS = 30_000;
-const STOP_TIMEOUT_MS = 10_000;
+const STOP_TIMEOUT_MS = 20_000;
 
 /**
  * Starts Prosody in the foreground, as our own process, and resolves when both ports take connections. Rejects with the

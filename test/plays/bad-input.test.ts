@@ -37,6 +37,8 @@ beforeAll(async () => {
   ]);
   await gateway.move('bob@example.com', 'mqtt');
   await gateway.move('carol@example.com', 'mqtt');
+  // Of his contacts it is told once, whenever the server has told the gateway; from then on it hears answers alone.
+  await phone.hears('presence', { complete: true });
 });
 afterAll(() => stage?.strike());
 beforeEach(() => {
