@@ -205,6 +205,7 @@ export class GatewayProcess {
     const child = this.#child;
     if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
     child.kill(signal);
+    child.kill('SIGCONT'); // a test that broke off may have left it standing still
     const [code] = (await once(child, 'close')) as [number | null];
     return code;
   }
