@@ -10,6 +10,7 @@ import { Contacts } from './flow/contacts.ts';
 import { Deliver, type Drained } from './flow/deliver.ts';
 import { LegacyLogins } from './flow/legacy-logins.ts';
 import { OwnServer, type OwnSettings } from './flow/own-server.ts';
+import { PresencePace } from './flow/presence-pace.ts';
 import type { RateLimit } from './flow/rate.ts';
 import type { Holdup } from './flow/road.ts';
 import { MqttRoad, XmppRoad } from './flow/roads.ts';
@@ -101,6 +102,7 @@ export class Core {
   readonly #reconcile: Reconcile;
   readonly #upkeep: Upkeep;
   readonly #contacts: Contacts;
+  readonly #pace: PresencePace;
   readonly #wake: Wake | undefined;
   readonly #catchUp: CatchUp;
 
@@ -142,7 +144,9 @@ export class Core {
       ...{ contacts: this.#contacts, catchUp: this.#catchUp, logins },
     });
     const onAcked = (user: string) => this.#acked(user);
-    this.toXmpp = new ToXmpp({ ...shared, notices, onAcked, maxStanzaBytes, rate: settings.rate, messagesWaiting });
+    this.#pace = new PresencePace({ clock, metrics, fault });
+    const limits = { maxStanzaBytes, rate: settings.rate, messagesWaiting };
+    this.toXmpp = new ToXmpp({ ...shared, ...limits, notices, onAcked, pace: this.#pace });
     const deliveries = this.#deliveries(deliver);
     const policy = { legacyLogin, lockText, attachWindow: settings.attachWindow };
     const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, ...policy, clock, metrics, log });
@@ -219,6 +223,7 @@ export class Core {
     this.#wake?.stop();
     this.#catchUp.stop();
     this.#reconcile.stop();
+    this.#pace.stop();
     this.devices.stop();
     return await this.#deliver.stop(drainMs);
   }

@@ -42,7 +42,11 @@ export function makeMetrics(): Metrics {
     accepted: counter('accepted', 'Messages written to the ledger', ['lane']),
     repeated: counter('repeated', 'Messages that came again and were known by the ledger', ['lane']),
     refused: counter('refused', 'Messages refused, by reason', ['lane', 'reason']),
-    heldBack: counter('held_back', 'Messages of apps refused for now, by limit: rate, waiting', ['limit']),
+    heldBack: counter(
+      'held_back',
+      'What apps sent too fast, by limit: refused for now (rate, waiting), heard later or replaced by newer (presence)',
+      ['limit'],
+    ),
     expired: counter('expired', 'Messages discarded because their time was over', ['lane']),
     handedBack: counter(
       'handed_back',

@@ -79,6 +79,7 @@ const told: Record<string, string[]> = {
     "contacts' presence in memory, all users",
   ],
   'flow maxQueued': ['entries of a conversation in memory'],
+  'flow maxDevices': ["presence of one user's devices"],
   'flow maxUsers': ['users remembered with what their webhook'],
   'flow maxDirected': ['own domain: addresses beside its contacts'],
   'flow maxUnansweredBytes': ['own domain: presence and answers'],

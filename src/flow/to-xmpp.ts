@@ -19,6 +19,7 @@ import { writeWithContent } from '../xmpp/xml-writer.ts';
 import type { AppNotices } from './app-notices.ts';
 import { directedPresence } from './directed-presence.ts';
 import type { OwnServer } from './own-server.ts';
+import type { PresencePace } from './presence-pace.ts';
 import { Rate, type RateLimit } from './rate.ts';
 import type { Sessions } from './sessions.ts';
 import { answeredBy, isSubscription } from './subscriptions.ts';
@@ -29,6 +30,7 @@ const envelopeBytes = 4_096;
 export interface ToXmppParts {
   users: Users;
   devices: Devices;
+  pace: PresencePace;
   mappings: Mappings;
   topics: Topics;
   ledger: Ledger;
@@ -272,12 +274,12 @@ export class ToXmpp {
 
   /** Of users not known yet, too: the phone may be there before the move. */
   #presence(user: string, client: string, message: Incoming, accepted: () => void): void {
-    const { devices, fault } = this.#parts;
-    if (message.payload.length === 0) return void devices.gone(user, client).then(accepted, fault);
+    const { devices, pace } = this.#parts;
+    if (message.payload.length === 0) return pace.take(user, client, () => devices.gone(user, client), accepted);
     const payload = readPayload(message.payload, { maxBytes: this.#parts.maxStanzaBytes });
     const presence = isRefusal(payload) ? payload : readPresence(payload);
     if (isRefusal(presence)) return this.#refuse(user, undefined, presence, accepted);
-    devices.heard(user, client, presence, message.retain).then(accepted, fault);
+    pace.take(user, client, () => devices.heard(user, client, presence, message.retain), accepted);
   }
 
   /** A retained message would be a new one at every restart: it is taken away, and its sender told. */
