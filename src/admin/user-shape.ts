@@ -124,6 +124,10 @@ const archiveShape = shape({
 export const userShape = shape({
   ...summaryProperties,
   linkUp: { type: 'boolean', description: 'The attach link to the legacy server stands.' },
+  ledgerFault: {
+    ...orNull(text),
+    description: 'Why the ledger cannot be written, so that nothing is changed; null: it can.',
+  },
   observed: { type: 'boolean', description: 'The server sends copies of what the user sends and receives.' },
   locked: { type: 'boolean', description: 'The server refuses legacy clients of the user.' },
   notifiedAt: {

@@ -71,6 +71,7 @@ export async function viewUser(parts: UserViewParts, user: User) {
     // After the await: as the user stands when the answer leaves.
     ...summarize(parts, user),
     linkUp: parts.server.up,
+    ledgerFault: ledger.trouble,
     observed: isKept(parts, user.observed),
     locked: isKept(parts, user.locked),
     notifiedAt: timeOf(user.notifiedAt),

@@ -33,6 +33,8 @@ export function explainUser(user: UserView, now = Date.now()): string[] {
   const sentences = [
     own ? `${jid} lives on the gateway's own domain.` : `${jid} is in phase ${phase}: ${phases[phase] ?? phase}.`,
     own && explainOwn(own),
+    user.ledgerFault &&
+      `The gateway's ledger cannot be written, so that nothing can be done for this user: ${user.ledgerFault}.`,
     explainMove(user, now),
     explainWork(user, now),
     own ? null : explainServer(user),

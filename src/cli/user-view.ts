@@ -57,6 +57,7 @@ export interface OwnView {
 
 export interface UserView extends UserSummary {
   linkUp: boolean;
+  ledgerFault: string | null;
   observed: boolean;
   locked: boolean;
   notifiedAt: string | null;

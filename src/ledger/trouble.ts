@@ -2,6 +2,8 @@
 
 /** Primary result codes, https://sqlite.org/rescode.html */
 const codes = { busy: 5, readonly: 8, ioerr: 10, corrupt: 11, full: 13, cantopen: 14, notadb: 26 };
+/** No room for the index of the write-ahead log, which is made at each opening: an extended code of `ioerr`. */
+const shmSize = 10 | (19 << 8);
 const { busy, readonly, ioerr, corrupt, full, cantopen, notadb } = codes;
 
 export interface SqliteError extends Error {
@@ -23,7 +25,7 @@ export function whyNotOpened(error: unknown, path: string): Error {
   const { message, code, errcode } = error as SqliteError;
   if (errcode === undefined && code === undefined) return error as Error;
   const cause = { cause: error };
-  switch (primary(error)) {
+  switch (errcode === shmSize ? full : primary(error)) {
     case busy:
       return new Error(
         `${path} is in use by another process: is the gateway running already? Stop that one first.`,
@@ -37,7 +39,10 @@ export function whyNotOpened(error: unknown, path: string): Error {
         cause,
       );
     case full:
-      return new Error(`the ledger ${path} cannot be opened: the disk is full. Make room on its file system.`, cause);
+      return new Error(
+        `the ledger ${path} cannot be opened: the disk is full. Make room on its file system; nothing is lost.`,
+        cause,
+      );
     case readonly:
       return new Error(
         `the ledger ${path} cannot be written: its file system, folder or file is read-only. Mount it for writing, or mend the rights.`,
@@ -45,7 +50,7 @@ export function whyNotOpened(error: unknown, path: string): Error {
       );
     case ioerr:
       return new Error(
-        `the ledger ${path} cannot be opened: ${message}, the disk reports errors. See the system's log (dmesg), and move the ledger to a disk that works.`,
+        `the ledger ${path} cannot be opened: ${message}, the disk reports errors. See whether its file system has room, and the system's log (dmesg); else move the ledger to a disk that works.`,
         cause,
       );
     default:

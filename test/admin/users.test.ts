@@ -72,6 +72,7 @@ test('one user is shown with devices, times and what waits, in exactly the docum
     devices: [{ client: 'phone', online: true, seenAt: expect.stringMatching(/Z$/) }],
     waiting: { toMqtt: 1, toXmpp: 1 },
     linkUp: true,
+    ledgerFault: null,
     observed: false,
     locked: false,
     legacyLogin: null,

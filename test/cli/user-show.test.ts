@@ -12,7 +12,15 @@ const now = Date.parse('2026-03-01T12:00:00Z');
 const before = (seconds: number) => new Date(now - seconds * 1000).toISOString();
 const plain: UserView = {
   ...{ jid: 'bob@example.com', phase: 'mqtt', version: 1, moving: null, app: 'none', acks: false },
-  ...{ attached: null, changedAt: null, linkUp: true, observed: false, locked: false, work: { state: 'idle' } },
+  ...{
+    attached: null,
+    changedAt: null,
+    linkUp: true,
+    ledgerFault: null,
+    observed: false,
+    locked: false,
+    work: { state: 'idle' },
+  },
   ...{ lastMove: null, own: null, devices: [], waiting: { toMqtt: 0, toXmpp: 0 }, conversations: [], more: false },
   lastEntries: { toMqtt: null, toXmpp: null },
   ...{ archive: null, legacyLogin: null, notifiedAt: null },
@@ -69,6 +77,10 @@ const sentences: [over: Partial<UserView>, told: string][] = [
   [{ phase: 'shadow', observed: true }, 'the gateway gets copies of what the user sends and receives.'],
   [{}, 'there is nothing for this user at the moment.'],
   [{ linkUp: false }, 'The link to the legacy server is down.'],
+  [
+    { ledgerFault: 'the disk is full: make room' },
+    'ledger cannot be written, so that nothing can be done for this user: the disk is full: make room.',
+  ],
   [{ devices: [phone], app: 'here', acks: true }, 'Online: phone; its apps acknowledge what they get.'],
   [
     { devices: [{ ...phone, online: false }], app: 'away' },

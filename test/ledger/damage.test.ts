@@ -1,5 +1,6 @@
 // A ledger that is damaged, cut off, without its log, or gone from its place: nothing is acknowledged, and the operator is told what to do.
 
+import { spawnSync } from 'node:child_process';
 import {
   closeSync,
   copyFileSync,
@@ -13,6 +14,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import { lookAtRestore } from '../../src/ledger/restore.ts';
@@ -78,6 +80,18 @@ test('a ledger whose process died is opened with its log, and refused without it
   await expect(open(bare)).rejects.toThrow(
     /the log beside it, .*bare\.sqlite-wal, is missing.*Put it back.*crossfade ledger restore/,
   );
+});
+
+test('a disk that is full at the start is called so, and not a disk that fails; with room it opens', async () => {
+  await (await filled()).close();
+  const program = [process.execPath, fileURLToPath(new URL('./endless.ts', import.meta.url)), path, 'exit'];
+  // No file may grow; without the signal for it that is an error, as on a real disk.
+  const { stderr } = spawnSync('/bin/sh', ['-c', `trap '' XFSZ; ulimit -f 0; exec "$@"`, 'sh', ...program]);
+  expect(String(stderr)).toMatch(/cannot be opened: the disk is full\. Make room on its file system; nothing is lost/);
+  const ledger = await open();
+  expect(ledger.writable).toBe(true);
+  expect(await accept(ledger)).toMatchObject({ kind: 'new' });
+  await ledger.close();
 });
 
 test('while the file is not in its place nothing is acknowledged, and when it is back the ledger goes on by itself', async () => {

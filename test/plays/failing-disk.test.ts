@@ -68,6 +68,7 @@ test.each(cases)('while the disk $disk nothing is acknowledged; after $until eve
   const { status, body } = await gateway.api('GET', '/readyz');
   expect({ status, ready: body.ready }).toEqual({ status: 503, ready: false });
   expect(body.text).toMatch(says);
+  expect(await gateway.user('bob@example.com')).toMatchObject({ ledgerFault: expect.stringMatching(says) });
   // Chat states pass, for they need no disk: the links work.
   const heard = alice.messages.items.length;
   phone.publish('chatstate', { to: 'alice@example.com', type: 'chat', state: 'composing' }, { qos: 0 });
