@@ -65,7 +65,7 @@ test('what is handed back goes as it came, with its key and its own time, in the
   expect(body.items).toEqual(keys.map((key) => ({ key, done: true, user: bob, state: 'returned' })));
   expect(side.givenBack).toEqual(
     keys.map((key) => ({
-      ...{ user: bob, key, at: Date.UTC(2026, 0, 2, 3, 4, 5) },
+      ...{ user: bob, key, at: Date.UTC(2026, 0, 2, 3, 4, 5), ends: false },
       stanza: `<message><body>${secretBody}</body></message>`,
     })),
   );
