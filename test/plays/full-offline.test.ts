@@ -70,8 +70,9 @@ describe.each(servers)('$name:', (kind) => {
     const from = alice.presences.items.length;
     const answer = await gateway.api('POST', '/api/v1/ledger/return', { keys: [entry!.key] });
     expect(answer.body).toMatchObject({ items: [{ done: true }] });
-    await alice.sees({ from: `${carol}/mqtt`, type: 'unavailable', show: '' }, from);
+    // At once: two seconds later it would show itself.
     await gateway.kill9();
+    await alice.sees({ from: `${carol}/mqtt`, type: 'unavailable', show: '' }, from);
     expect(shownSince(from, carol)).toEqual([]);
     await gateway.start();
     await alice.sees({ from: `${carol}/mqtt`, type: '', show: 'xa' }, from);
