@@ -1,42 +1,35 @@
 // From the apps to the legacy server: read ▸ route ▸ translate ▸ accept. The ledger and deliver do the rest.
 
-import type { Element } from 'ltx';
-import type { Clock } from '../clock.ts';
-import type { Draft, Ledger, Outcome } from '../ledger/ledger.ts';
-import { contentKey, digestOf, requestKey } from '../ledger/repeat.ts';
+import type { Outcome } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import type { Mappings } from '../mapping/compile.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Devices } from '../migration/devices.ts';
 import type { User, Users } from '../migration/users.ts';
 import type { Broker, Incoming } from '../mqtt/broker.ts';
-import { formatAt, idOfRefused, type Payload, readAck, readId, readPayload, readPresence } from '../mqtt/message.ts';
-import type { InChannel, OutChannel, Topics } from '../mqtt/topic.ts';
+import { idOfRefused, type Payload, readAck, readId, readPayload, readPresence } from '../mqtt/message.ts';
+import type { OutChannel } from '../mqtt/topic.ts';
 import { isRefusal, type Refusal, refuse } from '../refusal.ts';
-import { bareOf, fullOf, type Jid, parseJid, prepareBare } from '../xmpp/jid.ts';
+import { fullOf, parseJid } from '../xmpp/jid.ts';
 import { isContent } from '../xmpp/stanza.ts';
 import { writeWithContent } from '../xmpp/xml-writer.ts';
 import type { AppNotices } from './app-notices.ts';
 import { directedPresence } from './directed-presence.ts';
+import { EntriesOut, type EntriesOutParts, type Request, type Translation } from './entries-out.ts';
 import type { OwnServer } from './own-server.ts';
 import type { PresencePace } from './presence-pace.ts';
 import { Rate, type RateLimit } from './rate.ts';
-import type { Sessions } from './sessions.ts';
-import { answeredBy, isSubscription } from './subscriptions.ts';
 
 /** Room for the envelope around a stanza: `<iq><send from= key=>…`. */
 const envelopeBytes = 4_096;
 
-export interface ToXmppParts {
+export interface ToXmppParts extends EntriesOutParts {
   users: Users;
   devices: Devices;
   pace: PresencePace;
   mappings: Mappings;
-  topics: Topics;
-  ledger: Ledger;
   broker: Broker;
   notices: AppNotices;
-  sessions: Sessions;
   ownServer: OwnServer;
   /** Apps of this user acknowledged entries: they are there. */
   onAcked: (user: string) => void;
@@ -44,40 +37,19 @@ export interface ToXmppParts {
   maxStanzaBytes: number;
   /** What the apps of one user may send, beside out/ack. */
   rate: RateLimit;
-  /** How many of them may wait for the legacy server, or be refused by it and kept. */
-  messagesWaiting: number;
-  /** So long (ms) a message may wait, if the operator has set a time; its sender may have set a shorter one. */
-  expireAfterMs?: number;
-  clock: Clock;
   metrics: Metrics;
   log: Log;
-  fault: (error: unknown) => void;
-}
-
-/** A message from an app, read and routed. */
-interface Request {
-  user: User;
-  channel: OutChannel;
-  id: string;
-  payload: Payload;
-  expiresAt?: number;
-}
-
-/** The finished stanza, and the part of its text by which it is known again. */
-interface Translation {
-  stanza: Element;
-  text: string;
-  content: string;
-  to: Jid;
 }
 
 export class ToXmpp {
   readonly #parts: ToXmppParts;
   readonly #rate: Rate;
+  readonly #entries: EntriesOut;
 
   constructor(parts: ToXmppParts) {
     this.#parts = parts;
     this.#rate = new Rate(parts.rate, parts.clock);
+    this.#entries = new EntriesOut(parts);
   }
 
   /** An IncomingHandler: `accepted` is called once the entry is on disk, or the refusal is on its way to the app. */
@@ -121,8 +93,7 @@ export class ToXmpp {
     if (!user || !this.#parts.users.isOpen(user.jid))
       return this.#refuse(place.user, id, refuse('not-migrated'), accepted);
     if (user.own && place.channel === 'request') return this.#reply(user, id, payload, accepted);
-    const expiresAt = this.#expiresAt(message.expiresIn);
-    this.#accept({ user, channel: place.channel, id, payload, expiresAt }, accepted);
+    this.#accept({ user, channel: place.channel, id, payload, expiresIn: message.expiresIn }, accepted);
   }
 
   /** Repeatable by who asks, so no entry. */
@@ -135,18 +106,11 @@ export class ToXmpp {
     }, fault);
   }
 
-  /** The earlier of what its sender and the operator have set. */
-  #expiresAt(expiresIn = Number.POSITIVE_INFINITY): number | undefined {
-    const { clock, expireAfterMs = Number.POSITIVE_INFINITY } = this.#parts;
-    const inMs = Math.min(expiresIn * 1000, expireAfterMs);
-    return Number.isFinite(inMs) ? clock.now() + inMs : undefined;
-  }
-
   #accept(request: Request, accepted: () => void): void {
     const translation = this.#translate(request.user, request.channel, request.payload);
     const { id, user } = request;
     if (isRefusal(translation)) return this.#refuse(user.jid, id, translation, accepted);
-    this.#answer(user.jid, id, this.#write(request, translation), accepted);
+    this.#answer(user.jid, id, this.#entries.accept(request, translation), accepted);
   }
 
   /** A step of its own: whatever is in scope here lives until the commit, and thousands wait for one. */
@@ -165,32 +129,6 @@ export class ToXmpp {
         this.#refuse(user, id, refuse('internal-server-error'), accepted);
       },
     );
-  }
-
-  #write({ user, channel, id, payload, expiresAt }: Request, translation: Translation): Promise<Outcome> {
-    const { ledger, clock, messagesWaiting, fault } = this.#parts;
-    const { stanza, text, to } = translation;
-    const sent = (): Draft => ({
-      lane: 'toXmpp',
-      user: user.jid,
-      peer: bareOf(to),
-      channel,
-      id,
-      custody: 'copy',
-      at: clock.now(),
-      requestKey: requestKey({ user: user.jid, id }),
-      requestDigest: digestOf(canonical(channel, payload)),
-      maxOpen: messagesWaiting,
-      expiresAt,
-      payload: text,
-    });
-    const isShared = channel === 'message' || (channel === 'presence' && isSubscription(stanza.attrs.type));
-    const copy = isShared
-      ? (key: string) => this.#copy(user, channel, translation, { ...payload, to: fullOf(to) }, key)
-      : undefined;
-    const answered = channel === 'presence' ? answeredBy(user.jid, stanza, bareOf(to)) : undefined;
-    if (answered !== undefined) ledger.do('renewed', { archiveKey: answered }).catch(fault);
-    return ledger.accept(sent, copy).outcome;
   }
 
   /** The finished stanza, or why there can be none. */
@@ -213,34 +151,6 @@ export class ToXmpp {
     if (bytes > maxStanzaBytes)
       return refuse('policy-violation', `as a stanza this has ${bytes} bytes; ${maxStanzaBytes} are allowed`);
     return { stanza, ...written, to };
-  }
-
-  /** What one device sends all devices see, written so that the archive's copy of it is a repeat. */
-  #copy(
-    user: User,
-    channel: OutChannel & InChannel,
-    { stanza, content }: Translation,
-    payload: Payload,
-    key: string,
-  ): Draft {
-    const { clock, topics, sessions, expireAfterMs } = this.#parts;
-    const at = clock.now();
-    const from = sessions.jidOf(user);
-    const { id = key, to = '', type = 'normal' } = stanza.attrs;
-    return {
-      lane: 'toMqtt',
-      user: user.jid,
-      peer: prepareBare(to) ?? to,
-      channel,
-      id,
-      custody: 'copy',
-      at,
-      late: true,
-      contentKey: contentKey({ user: user.jid, from, channel, type, id, children: content }),
-      topic: topics.toUser(user.jid, channel),
-      expiresAt: expireAfterMs === undefined ? undefined : at + expireAfterMs,
-      payload: JSON.stringify({ ...payload, key, from, at: formatAt(at), direction: 'sent', copy: true }),
-    };
   }
 
   /** Chat states are worth something only now. */
@@ -314,14 +224,13 @@ export class ToXmpp {
   }
 }
 
-function messageFrom(mappings: Mappings, channel: string, payload: Payload): { stanza: Element; to: Jid } | Refusal {
+function messageFrom(
+  mappings: Mappings,
+  channel: string,
+  payload: Payload,
+): Pick<Translation, 'stanza' | 'to'> | Refusal {
   const to = typeof payload.to === 'string' ? parseJid(payload.to) : null;
   if (!to) return refuse('jid-malformed', 'to must be a JID');
   const stanza = mappings.toStanza(channel, { ...payload, to: fullOf(to) });
   return isRefusal(stanza) ? stanza : { stanza, to };
-}
-
-/** The same whatever order the app wrote the fields in. */
-function canonical(channel: string, payload: Payload): string {
-  return JSON.stringify([channel, Object.entries(payload).sort(([one], [other]) => (one < other ? -1 : 1))]);
 }
