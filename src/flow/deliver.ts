@@ -1,19 +1,16 @@
-// The one sender of ledger entries, the same in daily life and after a crash: take the head, send it, write down the answer.
+// All that is on its way out of the ledger: taken up at a start, read again when the ledger was changed, held back for an operator, and awaited at a stop.
 
 import { type Clock, every, type Timer } from '../clock.ts';
-import type { Conversation, Entry, Lane, Ledger } from '../ledger/ledger.ts';
+import type { Conversation, Lane, Ledger } from '../ledger/ledger.ts';
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
-import type { Failure } from './failing.ts';
+import { Landings } from './landings.ts';
 import type { Outbox } from './outbox.ts';
-import { Outboxes } from './outboxes.ts';
-import type { Answer, Holdup, Road } from './road.ts';
+import type { Holdup, Road } from './road.ts';
+import { Sending } from './sending.ts';
 
-/** A ledger that does not answer is asked again after this. */
-const readRetryMs = 1_000;
 const parkedRetryMs = 30_000;
 const parkedAloneRetryMs = 600_000;
-const markSentAfterMs = 1_000;
 const lookEveryMs = 1_000;
 const lanes: readonly Lane[] = ['toMqtt', 'toXmpp'];
 
@@ -29,32 +26,30 @@ export interface DeliverParts {
 /** What was out when it was stopped: answered meanwhile, or not. */
 export type Drained = Record<Lane, { answered: number; unanswered: number }>;
 
-/** What ends an entry's way, or sets it aside. */
-type Final = Exclude<Answer, Failure>;
-
 export class Deliver {
   readonly #parts: DeliverParts;
-  readonly #lanes: Record<Lane, Outboxes>;
+  readonly #lanes: Record<Lane, Sending>;
+  readonly #landings: Landings;
   readonly #timers: Timer[] = [];
-  #awaited: (() => void)[] = [];
   #stopped = false;
-  /** Answered since it was stopped. */
-  readonly #drained: Record<Lane, number> = { toMqtt: 0, toXmpp: 0 };
 
   /** The user's first entry on this lane is there, or the last one has been gone for a while. */
   onEntries: (lane: Lane, user: string) => void = () => {};
 
   constructor(parts: DeliverParts) {
     this.#parts = parts;
-    const { ledger, clock } = parts;
-    this.#lanes = { toMqtt: new Outboxes(ledger, clock), toXmpp: new Outboxes(ledger, clock) };
-    for (const lane of ['toMqtt', 'toXmpp'] as const) this.#lanes[lane].onUser = (user) => this.onEntries(lane, user);
+    const { roads, ...rest } = parts;
+    const landings = new Landings(parts.clock);
+    const sending = (lane: Lane) => new Sending({ ...rest, landings, lane, road: roads[lane] });
+    this.#landings = landings;
+    this.#lanes = { toMqtt: sending('toMqtt'), toXmpp: sending('toXmpp') };
+    for (const lane of lanes) this.#lanes[lane].outboxes.onUser = (user) => this.onEntries(lane, user);
   }
 
   /** Takes up what the last run left; call before the first accept. */
   async start(): Promise<void> {
     const { ledger, clock, log } = this.#parts;
-    ledger.onCommitted = (entry) => this.#committed(entry);
+    ledger.onCommitted = (entry) => this.#lanes[entry.lane].committed(entry);
     await ledger.do('unpark', {});
     this.#reread(await ledger.do('conversations', {}));
     const failed = (error: unknown) => log.error({ event: 'ledger.failed', error: String(error) });
@@ -66,26 +61,29 @@ export class Deliver {
   async stop(patienceMs: number): Promise<Drained> {
     this.#stopped = true;
     for (const timer of this.#timers) timer.cancel();
-    const isOut = () => Object.values(this.#lanes).some(({ flying }) => flying.size > 0);
-    let isLate = false;
-    const late = this.#parts.clock.after(patienceMs, () => {
-      isLate = true;
-      this.#tellLanded();
-    });
-    while (isOut() && !isLate) await this.#landing();
-    late.cancel();
-    const drainedOf = (lane: Lane) => ({ answered: this.#drained[lane], unanswered: this.#lanes[lane].flying.size });
-    return { toMqtt: drainedOf('toMqtt'), toXmpp: drainedOf('toXmpp') };
+    const { toMqtt, toXmpp } = this.#lanes;
+    toMqtt.stop();
+    toXmpp.stop();
+    await this.#landings.until(() => toMqtt.unanswered + toXmpp.unanswered === 0, patienceMs);
+    const drainedOf = ({ drained, unanswered }: Sending) => ({ answered: drained, unanswered });
+    return { toMqtt: drainedOf(toMqtt), toXmpp: drainedOf(toXmpp) };
   }
 
   /** The road of this lane has opened, for one user or for all. */
   wake(lane: Lane, user?: string): void {
-    for (const outbox of [...this.#lanes[lane].of(user)]) this.#pump(outbox);
+    const sending = this.#lanes[lane];
+    for (const outbox of [...sending.outboxes.of(user)]) sending.pump(outbox);
   }
 
   /** Does anything of the user's wait on this lane, or has until a moment ago? */
   hasEntries(lane: Lane, user: string): boolean {
-    return this.#lanes[lane].has(user);
+    return this.#lanes[lane].outboxes.has(user);
+  }
+
+  /** Is an entry of the user's unanswered on this lane? */
+  isOut(lane: Lane, user: string): boolean {
+    for (const { conversation } of this.#lanes[lane].outboxes.flying) if (conversation.user === user) return true;
+    return false;
   }
 
   /** What was parked for the user is tried again: a device is there. */
@@ -100,12 +98,12 @@ export class Deliver {
 
   /** All of the user's conversations on this lane may have been changed in the ledger. */
   reopen(lane: Lane, user: string): void {
-    this.#reread([...this.#lanes[lane].of(user)].map(({ conversation }) => conversation));
+    this.#reread([...this.#lanes[lane].outboxes.of(user)].map(({ conversation }) => conversation));
   }
 
   /** The user's conversations of this lane were ended in the ledger. */
   forget(lane: Lane, user: string): void {
-    this.#lanes[lane].drop(user);
+    this.#lanes[lane].outboxes.drop(user);
   }
 
   /**
@@ -118,34 +116,29 @@ export class Deliver {
     patienceMs: number,
     work: () => Promise<{ value: T; freed: number[] }>,
   ): Promise<T | null> {
-    const outbox = this.#lanes[conversation.lane].open(conversation);
+    const sending = this.#lanes[conversation.lane];
+    const outbox = sending.outboxes.open(conversation);
     outbox.held++;
-    let isLate = false;
-    const late = this.#parts.clock.after(patienceMs, () => {
-      isLate = true;
-      this.#tellLanded();
-    });
     let isChanged = false;
     try {
-      while (!this.#stopped && outbox.busy && !isLate) await this.#landing();
+      await this.#landings.until(() => this.#stopped || !outbox.busy, patienceMs);
       if (this.#stopped || outbox.busy) return null;
       const { value, freed } = await work();
       isChanged = freed.length > 0;
       if (outbox.parked && freed.includes(outbox.parked.seq)) outbox.parked = null;
       return value;
     } finally {
-      late.cancel();
       outbox.held--;
       if (isChanged) outbox.restart();
       else outbox.reread();
-      this.#pump(outbox);
+      sending.pump(outbox);
     }
   }
 
   /** Why entries of this conversation wait; null where there are none to send. */
   holdup(conversation: Conversation): Holdup | null {
     const { lane, user } = conversation;
-    const outbox = this.#lanes[lane].find(conversation);
+    const outbox = this.#lanes[lane].outboxes.find(conversation);
     if (!outbox) return null;
     if (outbox.flight) return { kind: 'in-flight', since: outbox.flight.since };
     if (outbox.parked) return { kind: 'parked', since: outbox.parked.at };
@@ -153,19 +146,6 @@ export class Deliver {
     if (outbox.isEmpty && !outbox.busy) return null;
     const obstacle = this.#stopped ? 'stopping' : this.#parts.roads[lane].obstacle(user);
     return obstacle ? { kind: 'closed', obstacle } : { kind: 'in-line' };
-  }
-
-  /** Is an entry of the user's unanswered on this lane? */
-  isOut(lane: Lane, user: string): boolean {
-    for (const { conversation } of this.#lanes[lane].flying) if (conversation.user === user) return true;
-    return false;
-  }
-
-  #committed(entry: Entry): void {
-    const outbox = this.#lanes[entry.lane].open(entry);
-    const isHeld = outbox.parked !== null || outbox.resting !== null;
-    outbox.push(entry, !isHeld && this.#parts.roads[entry.lane].mayGo(entry.user));
-    this.#pump(outbox);
   }
 
   /**
@@ -182,204 +162,19 @@ export class Deliver {
   /** These conversations were changed in the ledger. What is parked goes on holding them back. */
   #reread(conversations: Conversation[]): void {
     for (const conversation of conversations) {
-      const outbox = this.#lanes[conversation.lane].open(conversation);
+      const sending = this.#lanes[conversation.lane];
+      const outbox = sending.outboxes.open(conversation);
       outbox.reread();
-      this.#pump(outbox);
+      sending.pump(outbox);
     }
   }
 
   *#parked(user?: string): Iterable<Outbox> {
-    for (const outbox of this.#lanes.toMqtt.of(user)) if (outbox.parked) yield outbox;
+    for (const outbox of this.#lanes.toMqtt.outboxes.of(user)) if (outbox.parked) yield outbox;
   }
 
-  /** Sends the head if it may go now; called whenever something may have changed. */
-  #pump(outbox: Outbox): void {
-    if (this.#stopped || !outbox.isFree) return;
-    const { lane, user } = outbox.conversation;
-    const outboxes = this.#lanes[lane];
-    if (outbox.isEmpty) return outboxes.rests(outbox);
-    const road = this.#parts.roads[lane];
-    if (!road.mayGo(user)) return;
-    if (outbox.needsPage) void this.#turnPage(outbox);
-    else if (outbox.head && !this.#isExpired(outbox.head)) {
-      if (outboxes.mustWait(outbox, road)) outboxes.line.add(outbox);
-      else this.#send(outboxes, outbox, outbox.head);
-    }
-  }
-
-  /** Expiry ends it, and then the next one goes. What the legacy server may have does not expire: it is sent until the answer is known. */
-  #isExpired({ expiresAt, isSent }: Entry): boolean {
-    return expiresAt !== undefined && !isSent && expiresAt <= this.#parts.clock.now();
-  }
-
-  async #turnPage(outbox: Outbox): Promise<void> {
-    outbox.busy = true;
-    try {
-      await outbox.page();
-    } catch (error) {
-      this.#parts.log.error({ event: 'ledger.failed', error: String(error) });
-      this.#after(outbox, readRetryMs, 'the ledger does not answer');
-    }
-    outbox.busy = false;
-    this.#pump(outbox);
-    if (this.#awaited.length > 0) this.#tellLanded();
-  }
-
-  #send(outboxes: Outboxes, outbox: Outbox, entry: Entry): void {
-    outbox.busy = true;
-    outboxes.flies(outbox, entry, this.#parts.clock.now());
-    if (isRecordedFirst(entry)) void this.#record(outboxes, outbox, entry);
-    else this.#handOver(outboxes, outbox, entry);
-  }
-
-  /** On disk as sent, and sent then: whatever happens in between and after it, the ledger knows that the server may have it. */
-  async #record(outboxes: Outboxes, outbox: Outbox, entry: Entry): Promise<void> {
-    const { ledger, clock, roads, log } = this.#parts;
-    const { seq, lane, user } = entry;
-    if (outbox.flight) outbox.flight.marked = true;
-    try {
-      const isThere = (await ledger.do('sent', { seqs: [seq], at: clock.now() })) > 0;
-      if (isThere && !this.#stopped && !this.#isExpired(entry) && roads[lane].mayGo(user))
-        return this.#handOver(outboxes, outbox, entry);
-      if (isThere) ledger.note('notSent', { seq });
-      else outbox.reread();
-    } catch (error) {
-      log.error({ event: 'ledger.failed', error: String(error) });
-      this.#after(outbox, readRetryMs, 'the ledger does not answer');
-    }
-    this.#landed(outboxes, outbox);
-  }
-
-  #handOver(outboxes: Outboxes, outbox: Outbox, entry: Entry): void {
-    const answered = (answer: Answer) => this.#answered(outboxes, outbox, entry, answer);
-    const road = this.#parts.roads[entry.lane];
-    try {
-      road.send(entry, answered);
-    } catch (error) {
-      // A fault in the program, and it comes again with each try: the others of its conversation must not wait for that.
-      const fault = { condition: 'internal-server-error', text: String(error) };
-      queueMicrotask(() => {
-        road.gaveUp(entry, fault);
-        answered({ kind: 'dead', ...fault });
-      });
-    }
-  }
-
-  #answered(outboxes: Outboxes, outbox: Outbox, entry: Entry, answer: Answer): void {
-    const verdict = outboxes.failing.judge(outbox, answer);
-    if (verdict?.kind === 'again') {
-      this.#learn(entry, answer);
-      this.#parts.metrics.answered.inc({ lane: entry.lane, result: answer.kind });
-      if (answer.kind === 'retry') this.#tellRetry(entry, verdict);
-      this.#after(outbox, verdict.delayMs, verdict.reason);
-    } else {
-      if (verdict) this.#parts.roads[entry.lane].gaveUp(entry, verdict);
-      const final = verdict ?? (answer as Final);
-      this.#parts.metrics.answered.inc({ lane: entry.lane, result: final.kind });
-      if (this.#stopped) this.#drained[entry.lane]++;
-      this.#writeDown(outbox, entry, final);
-    }
-    this.#landed(outboxes, outbox);
-  }
-
-  /** A no says nothing of the time before, which may have been another session of the server's. */
-  #learn(entry: Entry, answer: Answer): void {
-    if (!isRecordedFirst(entry)) return;
-    if (answer.kind === 'lost') entry.isSent = true;
-    else this.#parts.ledger.note('notSent', { seq: entry.seq });
-  }
-
-  /** Nothing of the conversation is out any more. */
-  #landed(outboxes: Outboxes, outbox: Outbox): void {
-    outboxes.landed(outbox);
-    outbox.busy = false;
-    this.#pump(outbox);
-    this.#nextInLine(outbox.conversation.lane);
-    if (this.#awaited.length > 0) this.#tellLanded();
-  }
-
-  /** Resolves when the next answer has come. */
-  #landing(): Promise<void> {
-    return new Promise((resolve) => this.#awaited.push(resolve));
-  }
-
-  #tellLanded(): void {
-    for (const resolve of this.#awaited.splice(0)) resolve();
-  }
-
-  #nextInLine(lane: Lane): void {
-    const outboxes = this.#lanes[lane];
-    const { line, flying } = outboxes;
-    const road = this.#parts.roads[lane];
-    for (;;) {
-      const alone = outboxes.failing.alone(road);
-      if (alone) {
-        if (flying.size === 0) this.#pump(alone);
-        return;
-      }
-      const outbox = flying.size < road.window ? line.next() : undefined;
-      if (!outbox) return;
-      this.#pump(outbox);
-    }
-  }
-
-  /** Writes the answer down, and goes on with the next. */
-  #writeDown(outbox: Outbox, entry: Entry, answer: Final): void {
-    const { clock, log } = this.#parts;
-    const { seq } = entry;
-    const at = clock.now();
-    outbox.clear();
-    outbox.shift(entry);
-    // Not waited for: should it not reach the disk, the entry only goes out again.
-    if (answer.kind === 'delivered')
-      this.#parts.ledger.note('answered', { seq, at, sender: entry.lane === 'toXmpp' ? entry.user : undefined });
-    else if (answer.kind === 'discarded')
-      this.#parts.ledger.note('discard', { seqs: [seq], at, reason: answer.reason });
-    else if (answer.kind === 'parked') {
-      this.#parts.ledger.note('parked', { seq, at });
-      if (answer.holds) outbox.parked = { seq, at };
-      log.info({ event: 'entry.parked', key: entry.key, user: entry.user, channel: entry.channel });
-    } else {
-      this.#parts.ledger.note('refused', { seq, at, condition: answer.condition, text: answer.text });
-      log.warn({
-        event: 'entry.dead',
-        key: entry.key,
-        user: entry.user,
-        lane: entry.lane,
-        condition: answer.condition,
-      });
-    }
-  }
-
-  #tellRetry({ key, user, lane }: Entry, { reason, delayMs }: { reason: string; delayMs: number }): void {
-    this.#parts.log.warn({ event: 'entry.retry', key, user, lane, reason, delayMs: Math.round(delayMs) });
-  }
-
-  #after(outbox: Outbox, delayMs: number, reason: string): void {
-    outbox.setback = { reason, until: this.#parts.clock.now() + delayMs };
-    outbox.resting = this.#parts.clock.after(delayMs, () => {
-      outbox.resting = null;
-      this.#pump(outbox);
-    });
-  }
-
-  /** Most answers come within milliseconds; only what waits longer is written down as sent, with its attempts. */
   #lookAround(): void {
-    const at = this.#parts.clock.now();
-    const seqs: number[] = [];
-    for (const lane of lanes) {
-      const outboxes = this.#lanes[lane];
-      outboxes.sweep();
-      // Where one waited to go alone and cannot any more.
-      this.#nextInLine(lane);
-      this.#parts.metrics.inFlight.set({ lane }, outboxes.flying.size);
-      for (const { flight } of outboxes.flying) {
-        if (!flight || flight.marked || at - flight.since < markSentAfterMs) continue;
-        flight.marked = true;
-        seqs.push(flight.entry.seq);
-      }
-    }
-    if (seqs.length > 0) this.#parts.ledger.note('sent', { seqs, at });
+    for (const lane of lanes) this.#lanes[lane].lookAround();
   }
 
   async #retryParked(): Promise<void> {
@@ -392,9 +187,4 @@ export class Deliver {
     }
     for (const user of users) await this.unpark(user);
   }
-}
-
-/** What may expire on its way to the legacy server. */
-function isRecordedFirst({ lane, expiresAt, isSent }: Entry): boolean {
-  return lane === 'toXmpp' && expiresAt !== undefined && !isSent;
 }
