@@ -1,12 +1,12 @@
-// One user's client session: counted both ways (XEP-0198), and acknowledged as the ledger accepts.
+// One user's client session, from its beginning to its end: what it is told and asked, and who hears what comes.
 
 import type { Element } from 'ltx';
-import type { Timer } from '../clock.ts';
 import type { Log } from '../log.ts';
-import { Arrivals } from './arrivals.ts';
 import { type Begun, ClientNegotiation, ledgerWaits } from './client-negotiation.ts';
 import { ClientQuestions } from './client-questions.ts';
 import { type ClientListener, ClientStream, type ClientStreamOptions, type Closed } from './client-stream.ts';
+import { Fences } from './fences.ts';
+import { Incoming } from './incoming.ts';
 import type { Link } from './link.ts';
 import { NS_CARBONS, NS_DISCO_INFO, NS_MAM, NS_PING, NS_SID, NS_SM } from './namespaces.ts';
 import { OtherResources } from './other-resources.ts';
@@ -17,7 +17,7 @@ import { linkOf, type SessionMemory, watched } from './session-memory.ts';
 import { childOf, elementsOf, isStanza } from './stanza.ts';
 import { readError } from './stanza-error.ts';
 import type { Skipped } from './stanza-limits.ts';
-import { countNear, onWire, readCount } from './stream-count.ts';
+import { countNear, readCount } from './stream-count.ts';
 import { forStream, tag } from './xml-writer.ts';
 
 export interface ClientSessionOptions extends Omit<ClientStreamOptions, 'login'> {
@@ -42,11 +42,6 @@ export type Opened =
   | { kind: 'gone' }
   | { kind: 'failed'; closed: Closed };
 
-/** So many stanzas are read without being acknowledged, if the server does not ask. */
-const maxUnasked = 32;
-const fenceMs = 30_000;
-/** At a stop, for a disk that does not take what would be acknowledged: then it comes again. */
-const suspendMs = 1_000;
 /** Its start tag says so; a text may say anything. */
 const goingPresence = /^<presence[^>]* type="unavailable"/;
 /** Stands on disk while the session is unavailable: whoever finds it again shows it again. No entry's key has a blank. */
@@ -63,24 +58,16 @@ export class ClientSession implements ClientListener {
   readonly #options: ClientSessionOptions;
   readonly #link: string;
   readonly #stream: ClientStream;
-  readonly #arrivals: Arrivals;
+  readonly #in: Incoming;
   readonly #out: Outgoing;
   readonly #questions: ClientQuestions;
   readonly #negotiation: ClientNegotiation;
-  readonly #fences: { n: number; done: (isThere: boolean) => void; limit: Timer }[] = [];
+  readonly #fences: Fences;
   readonly #others: OtherResources;
   #told: (opened: Opened) => void = () => {};
   #isOpen = false;
-  #epoch = '';
-  #isNew = true;
   #hasArchive: boolean | null;
   #hasCarbons = false;
-  #received = 0;
-  /** Up to here the server was told; and it waits for more. */
-  #acked = 0;
-  #isOwed = false;
-  #isPaused = false;
-  #pauses = 0;
   #wasHidden = false;
   readonly #isLedgerAwaited: () => boolean;
 
@@ -96,29 +83,21 @@ export class ClientSession implements ClientListener {
     this.opened = new Promise((resolve) => {
       this.#told = resolve;
     });
-    this.#arrivals = new Arrivals({
-      link: {
-        name: this.#link,
-        onStanza: (stanza, arrival, accepted) => {
-          const position = arrival.position && { ...arrival.position, isNew: this.#isNew };
-          events.onStanza(stanza, { ...arrival, position }, accepted);
-        },
-        onSkipped: (skipped, accepted) => events.onSkipped(skipped, accepted),
-        onMissed: (who, accepted) => events.onMissed(who, accepted),
-      },
-      log,
-      sendAck: (_, h) => this.#accepted(h),
-      drop: (reason) => this.#stream.drop(reason),
-    });
     this.#others = new OtherResources(user);
     const write = (text: string) => this.#stream.write(text);
+    const drop = (reason: string) => this.#stream.drop(reason);
+    const isClosed = () => this.#stream.isClosed;
+    const fault = (fault: unknown) => this.#notWritten(fault);
+    const written = () => this.#out.settled();
     this.#questions = new ClientQuestions(user);
+    this.#in = new Incoming({ user, link: this.#link, memory, events, isClosed, write, drop, fault, clock, log });
     this.#out = new Outgoing({ link: this.#link, memory, write, confirm: (done) => this.#confirm(done) });
+    this.#fences = new Fences({ clock, isClosed, drop, written, ask: () => this.ping() });
     this.#negotiation = new ClientNegotiation({
       ...{ user, resource, mustResume, memory, log, write, questions: this.#questions },
       begun: (begun) => this.#begun(begun),
       failed: (closed) => this.#fail(closed),
-      fault: (fault) => this.#notWritten(fault),
+      fault,
     });
     this.#stream = new ClientStream(options, this);
   }
@@ -145,7 +124,7 @@ export class ClientSession implements ClientListener {
     this.#wasHidden ||= goes;
     if (goes) this.#out.note(forStream(presence), hiding);
     else this.#out.tell(forStream(presence));
-    const isDone = await this.#fence();
+    const isDone = await this.#fences.pass();
     if (goes) this.#others.forget();
     else if (isDone) this.appeared();
     return isDone;
@@ -161,13 +140,7 @@ export class ClientSession implements ClientListener {
   /** Ends the session in order: all that the server has sent is accepted and acknowledged before. False where that did not come about. */
   async leave(): Promise<boolean> {
     if (this.isAvailable && !(await this.show('<presence type="unavailable"/>'))) return false;
-    for (const since = this.#options.clock.now(); this.#acked < this.#received; ) {
-      if (!this.stands || this.#options.clock.now() - since > fenceMs) return false;
-      this.#isOwed = true;
-      this.#accepted(this.#arrivals.h);
-      await new Promise<void>((resolve) => this.#options.clock.after(10, resolve));
-    }
-    if (!(await this.#fence())) return false;
+    if (!(await this.#in.finish()) || !(await this.#fences.pass())) return false;
     await this.#options.memory.read(this.#link, '', 0);
     this.#stream.end();
     return true;
@@ -175,10 +148,7 @@ export class ClientSession implements ClientListener {
 
   /** The connection is given up, the session is not: what is accepted is acknowledged first. */
   async suspend(): Promise<void> {
-    if (this.stands && this.#arrivals.h > this.#acked) {
-      const acknowledged = this.#acknowledge(this.#arrivals.h).catch(() => {});
-      await Promise.race([acknowledged, new Promise<void>((resolve) => this.#options.clock.after(suspendMs, resolve))]);
-    }
+    if (this.stands) await this.#in.stop();
     this.drop('stopped');
   }
 
@@ -192,13 +162,12 @@ export class ClientSession implements ClientListener {
   }
 
   pause(): void {
-    this.#pauses += 1;
-    this.#isPaused = true;
+    this.#fences.pause();
     this.#stream.pause();
   }
 
   resume(): void {
-    this.#isPaused = false;
+    this.#fences.resume();
     this.#stream.resume();
   }
 
@@ -211,25 +180,22 @@ export class ClientSession implements ClientListener {
     const { name, attrs } = element;
     if (attrs.xmlns === NS_SM) this.#nonza(element);
     else if (isStanza(element)) {
-      if (this.#epoch !== '') this.#count(element);
+      if (this.#in.isCounted) this.#count(element);
       else if (name === 'iq') this.#questions.isAnswer(element);
     }
   }
 
   onSkipped({ outline, bytes, reason }: Skipped): void {
-    if (this.#epoch === '' || !isStanza(outline)) return;
+    if (!this.#in.isCounted || !isStanza(outline)) return;
     const { from, to, id, type } = outline.attrs;
     const what = { name: outline.name, from, to, id, type, bytes, reason };
-    this.#take({ kind: 'skipped', what });
+    this.#in.take({ kind: 'skipped', what });
   }
 
   onClosed(closed: Closed): void {
-    this.#arrivals.close();
+    this.#in.close();
     this.#out.lost();
-    for (const { done, limit } of this.#fences.splice(0)) {
-      limit.cancel();
-      done(false);
-    }
+    this.#fences.lost();
     const isOurs = closed.condition === 'timeout' && this.#isLedgerAwaited();
     this.#told({ kind: 'failed', closed: isOurs ? ledgerWaits : closed });
     if (this.#isOpen) this.#options.onClosed(closed);
@@ -239,29 +205,26 @@ export class ClientSession implements ClientListener {
     const { name, attrs } = element;
     const h = readCount(attrs.h);
     if (name === 'a' && h !== null) this.#heardAck(countNear(h, this.#out.written));
-    else if (name === 'r') this.#asked();
+    else if (name === 'r') this.#in.asked();
     else this.#negotiation.answered(element, h);
   }
 
   #begun({ jid, epoch, isNew, isAnother, received, processed }: Begun): void {
     const { user, memory, events } = this.#options;
     this.jid = jid;
-    this.#epoch = epoch;
-    this.#isNew = isNew;
-    this.#received = this.#acked = received;
-    this.#arrivals.open(epoch, received);
+    this.#in.begin(epoch, received, isNew);
     const written = isNew ? memory.read(this.#link, epoch, 0) : null;
     if (isAnother) events.onMissed(user, () => {});
     this.#once(Promise.all([written, this.#out.begin(processed)]), () => {
       this.#wasHidden = this.#out.has(hiding);
       // Only one that has shown itself is ever kept by a server.
       this.isAvailable = !isNew && !this.#wasHidden;
-      this.#equip();
+      this.#equip(isNew);
     });
   }
 
   /** What the server has for this account, and copies of what others of the user's resources send and get. */
-  #equip(): void {
+  #equip(isNew: boolean): void {
     if (this.#stream.isClosed) return;
     if (this.#hasArchive === null)
       this.#ask('get', tag('query', { xmlns: NS_DISCO_INFO }), (answer) => {
@@ -270,11 +233,11 @@ export class ClientSession implements ClientListener {
       });
     // One that was resumed, too: made just for handing back, it was never asked for them.
     if (this.#options.carbons) this.wantCarbons();
-    void this.#fence().then((isThere) => {
+    void this.#fences.pass().then((isThere) => {
       if (!isThere) return this.#stream.drop('no answer while the session was made');
       this.#isOpen = true;
       this.#stream.settle();
-      this.#told({ kind: 'open', resumed: !this.#isNew, hasArchive: this.#hasArchive });
+      this.#told({ kind: 'open', resumed: !isNew, hasArchive: this.#hasArchive });
     });
   }
 
@@ -291,95 +254,37 @@ export class ClientSession implements ClientListener {
 
   /** What follows comes to a session that stands. */
   isMade(): void {
-    this.#isNew = false;
+    this.#in.isMade();
   }
 
   #count(stanza: Element): void {
     const { attrs, name } = stanza;
-    if (name === 'iq' && this.#questions.isAnswer(stanza)) return this.#take({ kind: 'hole' });
+    if (name === 'iq' && this.#questions.isAnswer(stanza)) return this.#in.take({ kind: 'hole' });
     if (name === 'message' && attrs.type === 'error' && this.#out.refused(attrs.id ?? '', readError(stanza)))
-      return this.#take({ kind: 'hole' });
+      return this.#in.take({ kind: 'hole' });
     if (name === 'presence') this.#others.heard(stanza, this.jid);
     const { user, target } = this.#options;
     const original = name === 'message' ? uncover(stanza, user, target.domain) : null;
     const seen = name === 'message' && !original && this.#others.haveSeen(stanza);
-    this.#take({ kind: 'stanza', stanza: original ?? stanza, arrival: { seen } });
-  }
-
-  #take(content: Parameters<Arrivals['take']>[0]['content']): void {
-    this.#arrivals.take({ epoch: this.#epoch, n: ++this.#received, user: this.#options.user, content });
+    this.#in.take({ kind: 'stanza', stanza: original ?? stanza, arrival: { seen } });
   }
 
   #heardAck(h: number): void {
     if (!this.#out.acknowledged(h)) return this.#stream.drop('the server counts more stanzas than it was sent');
-    while (this.#fences[0] && this.#fences[0].n <= h) {
-      const { done, limit } = this.#fences.shift()!;
-      limit.cancel();
-      done(true);
-    }
-  }
-
-  /** Resolves once the server has counted all that was written: what it had to send for that came before its answer. */
-  #fence(): Promise<boolean> {
-    if (this.#stream.isClosed) return Promise.resolve(false);
-    return this.#out.settled().then(
-      (n) =>
-        new Promise((done) => {
-          if (this.#stream.isClosed) return done(false);
-          const limit = this.#limit('an ack was not answered');
-          this.#fences.push({ n, done, limit });
-          this.ping();
-        }),
-    );
+    this.#fences.counted(h);
   }
 
   /** A server sends what it has to a session in order: its answer to a question, whatever it says, comes behind the errors before it. */
   #confirm(done: () => void): void {
-    const limit = this.#limit('a ping was not answered');
+    const limit = this.#fences.limit('a ping was not answered');
     this.#ask('get', tag('ping', { xmlns: NS_PING }), () => {
       limit.cancel();
       done();
     });
   }
 
-  /** Time in which we did not read does not count against the server. */
-  #limit(fault: string): Timer {
-    const { clock } = this.#options;
-    const start = (): Timer => {
-      const pauses = this.#pauses;
-      return clock.after(fenceMs, () => {
-        if (this.#stream.isClosed) return;
-        if (this.#isPaused || pauses !== this.#pauses) timer = start();
-        else this.#stream.drop(fault);
-      });
-    };
-    let timer = start();
-    return { cancel: () => timer.cancel() };
-  }
-
   #ask(type: 'get' | 'set', payload: string, done: (answer: Element) => void): void {
     this.#out.tell(this.#questions.ask(type, type === 'get' ? this.#options.user : undefined, payload, done));
-  }
-
-  /** The server wants to know. */
-  #asked(): void {
-    this.#isOwed = this.#acked < this.#received;
-    // It has all that it can have now; what is not on disk yet it is told when it is.
-    if (this.#arrivals.h <= this.#acked) this.#stream.write(tag('a', { xmlns: NS_SM, h: onWire(this.#acked) }));
-    else this.#once(this.#acknowledge(this.#arrivals.h), () => {});
-  }
-
-  #accepted(h: number): void {
-    if (h > this.#acked && (this.#isOwed || h - this.#acked >= maxUnasked)) this.#once(this.#acknowledge(h), () => {});
-  }
-
-  /** What is no entry is written down as read first: the server refuses an h that goes back. */
-  async #acknowledge(h: number): Promise<void> {
-    await this.#options.memory.read(this.#link, this.#epoch, h);
-    if (h <= this.#acked || this.#stream.isClosed) return;
-    this.#acked = h;
-    if (h === this.#received) this.#isOwed = false;
-    this.#stream.write(tag('a', { xmlns: NS_SM, h: onWire(h) }));
   }
 
   /** What the ledger cannot keep does not count: another connection begins from what it has. */
