@@ -8,6 +8,7 @@ import { ByHand } from './flow/by-hand.ts';
 import { CatchUp } from './flow/catch-up.ts';
 import { Contacts } from './flow/contacts.ts';
 import { Deliver, type Drained } from './flow/deliver.ts';
+import { endHopeless } from './flow/hopeless.ts';
 import { LegacyLogins } from './flow/legacy-logins.ts';
 import { OwnServer, type OwnSettings } from './flow/own-server.ts';
 import { PresencePace } from './flow/presence-pace.ts';
@@ -96,7 +97,6 @@ export class Core {
   readonly #settings: Settings;
   readonly #outside: Outside;
   readonly #common: Common;
-  readonly #notices: AppNotices;
   readonly #road: MqttRoad;
   readonly #deliver: Deliver;
   readonly #reconcile: Reconcile;
@@ -147,7 +147,7 @@ export class Core {
     this.#pace = new PresencePace({ clock, metrics, fault });
     const limits = { maxStanzaBytes, rate: settings.rate, messagesWaiting };
     this.toXmpp = new ToXmpp({ ...shared, ...limits, notices, onAcked, pace: this.#pace });
-    const deliveries = this.#deliveries(deliver);
+    const deliveries = this.#deliveries(deliver, notices);
     const policy = { legacyLogin, lockText, attachWindow: settings.attachWindow };
     const reconcile = new Reconcile({ users, devices, server, ledger, deliveries, ...policy, clock, metrics, log });
     const poke = (user: User) => {
@@ -163,21 +163,23 @@ export class Core {
     this.#settings = settings;
     this.#outside = outside;
     this.#common = common;
-    this.#notices = notices;
     this.#road = toMqttRoad;
     this.#deliver = deliver;
     this.#reconcile = reconcile;
   }
 
   /** What reconcile needs to know of the deliveries, and to tell. */
-  #deliveries(deliver: Deliver): Deliveries {
+  #deliveries(deliver: Deliver, notices: AppNotices): Deliveries {
     return {
       isPublishing: (user: string) => deliver.isOut('toMqtt', user),
       hasToSend: (user: string) => deliver.hasEntries('toXmpp', user),
       sessionUp: (user: string) => deliver.wake('toXmpp', user),
       available: (user: string) => this.#available(user),
       reopened: (user: string) => this.#reopened(user),
-      hopeless: (user: string, condition: string, text: string) => this.#hopeless(user, condition, text),
+      hopeless: (user: string, condition: string, text: string) => {
+        const { ledger } = this.#outside;
+        return endHopeless(user, { condition, text }, { ledger, notices, deliver, clock: this.#common.clock });
+      },
       left: (user: string) => this.#contacts.forget(user),
       ended: (user: string) => this.#ended(user),
     };
@@ -350,21 +352,6 @@ export class Core {
   #ended(user: string): void {
     this.#deliver.forget('toMqtt', user);
     this.#contacts.forget(user);
-  }
-
-  /** What the user's apps were promised can never be sent: it is dead, and they are told. */
-  async #hopeless(user: string, condition: string, text: string): Promise<void> {
-    const { ledger } = this.#outside;
-    for (const state of ['accepted', 'sent'] as const) {
-      for (;;) {
-        const entries = await ledger.do('entries', { lane: 'toXmpp', user, state, limit: 1_000 });
-        if (entries.length === 0) break;
-        const at = this.#common.clock.now();
-        await Promise.all(entries.map(({ seq }) => ledger.do('refused', { seq, at, condition, text })));
-        for (const { id } of entries) this.#notices.error(user, { id, condition, text });
-      }
-    }
-    this.#deliver.forget('toXmpp', user);
   }
 
   /** No device is left that could take them, and somebody else has each of them. */
