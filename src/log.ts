@@ -10,7 +10,7 @@ export interface Log {
 }
 
 /** Fields that must never reach the log, wherever in the first two levels they stand. */
-export const redacted = ['password', 'secret', 'token', 'body', 'payload', 'stanza', 'authorization'];
+const redacted = ['password', 'secret', 'token', 'body', 'payload', 'stanza', 'authorization'];
 
 export function makeLog(level: string, destination?: { write(line: string): void }): Log {
   const paths = redacted.flatMap((name) => [name, `*.${name}`]);

@@ -2,7 +2,7 @@
 
 import type { EntryView } from '../ledger/ledger.ts';
 
-export const timeNames = ['at', 'acceptedAt', 'sentAt', 'ackedAt', 'appAckedAt', 'endedAt', 'expiresAt'] as const;
+const timeNames = ['at', 'acceptedAt', 'sentAt', 'ackedAt', 'appAckedAt', 'endedAt', 'expiresAt'] as const;
 
 /** Times are RFC 3339. */
 export type EntryItem = Omit<EntryView, (typeof timeNames)[number]> &

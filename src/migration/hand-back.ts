@@ -50,7 +50,7 @@ export async function giveBackSome(
 }
 
 /** Hands back, one after the other, what came to us alone and no app has acknowledged. */
-export async function giveBackAll(user: User, become: HandedBack, parts: HandBackParts): Promise<Failed | null> {
+async function giveBackAll(user: User, become: HandedBack, parts: HandBackParts): Promise<Failed | null> {
   for (let after = 0; ; ) {
     const entries = await parts.ledger.do('toReturn', { user: user.jid, after, limit: page });
     for (const entry of entries) {

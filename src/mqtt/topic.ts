@@ -57,17 +57,6 @@ export function encodeUser(bareJid: string, domain: string): string {
   );
 }
 
-/** `{root}/{user}/in/{channel}` or the same with `out`; `user` is a bare JID. */
-export function userTopic(
-  root: string,
-  user: string,
-  domain: string,
-  direction: 'in' | 'out',
-  channel: InChannel | OutChannel,
-): string {
-  return `${root}/${encodeUser(user, domain)}/${direction}/${channel}`;
-}
-
 export interface Topics {
   /** What the gateway subscribes to. */
   readonly out: string;

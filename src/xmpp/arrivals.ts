@@ -1,4 +1,4 @@
-// What comes over an attach link: each stanza in its turn, once, and acknowledged when it is accepted (docs/attach-protocol.md).
+// What comes over a link: each stanza in its turn, once, and acknowledged when it is accepted (docs/attach-protocol.md, XEP-0198).
 
 import type { Element } from 'ltx';
 import type { Log } from '../log.ts';

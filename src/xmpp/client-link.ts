@@ -2,8 +2,7 @@
 // (docs/decisions/attach-client.md).
 
 import { randomBytes } from 'node:crypto';
-import type { Clock, Timer } from '../clock.ts';
-import { every } from '../clock.ts';
+import { type Clock, every, type Timer } from '../clock.ts';
 import type { Log } from '../log.ts';
 import { ArchiveWatch } from './archive-watch.ts';
 import type { MissedHandler, SkippedHandler } from './arrivals.ts';

@@ -74,7 +74,7 @@ function asciiPart(part: string, table: Uint8Array): string | undefined {
 }
 
 /** RFC 7622 §3.3: UsernameCaseMapped (RFC 8265 §3.3) without the eight characters XMPP forbids. */
-export function prepareLocal(part: string): string | null {
+function prepareLocal(part: string): string | null {
   const ascii = asciiPart(part, localTable);
   if (ascii !== undefined) return ascii;
   const prepared = untilStable(part, (text) => withoutWidths(text).toLowerCase().normalize('NFC'));
@@ -84,7 +84,7 @@ export function prepareLocal(part: string): string | null {
 }
 
 /** RFC 7622 §3.4: OpaqueString (RFC 8265 §4.2), with the joiners and variation selectors that emoji are made of. */
-export function prepareResource(part: string): string | null {
+function prepareResource(part: string): string | null {
   const ascii = asciiPart(part, resourceTable);
   if (ascii !== undefined) return ascii;
   if (!part.isWellFormed()) return null;

@@ -5,12 +5,12 @@ import { afterEach, expect, test } from 'vitest';
 import { Deliver } from '../../src/flow/deliver.ts';
 import { Expiry } from '../../src/flow/expiry.ts';
 import type { Answer, Road } from '../../src/flow/road.ts';
-import type { Gate } from '../../src/ledger/local-engine.ts';
 import { silentLog } from '../../src/log.ts';
 import { makeMetrics } from '../../src/metrics.ts';
 import { makeTopics } from '../../src/mqtt/topic.ts';
 import { prepareBare } from '../../src/xmpp/jid.ts';
 import { draft, localLedger } from '../ledger/bench.ts';
+import type { Gate } from '../ledger/local-engine.ts';
 import { TurnedClock } from '../migration/stage.ts';
 import { bob, type CoreStage, type CoreStageOptions, setCoreStage, startsAt } from './core-stage.ts';
 

@@ -7,9 +7,9 @@ import { DatabaseSync } from 'node:sqlite';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { BatchedLedger } from '../../src/ledger/batch.ts';
 import type { Draft, Entry, Ledger, Outcome } from '../../src/ledger/ledger.ts';
-import { type Gate, LocalEngine } from '../../src/ledger/local-engine.ts';
 import { openLedger } from '../../src/ledger/sqlite.ts';
 import { type Log, silentLog } from '../../src/log.ts';
+import { type Gate, LocalEngine } from './local-engine.ts';
 
 export interface Bench {
   ledger: Ledger;

@@ -5,9 +5,9 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Clock } from '../../src/clock.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
-import type { Gate } from '../../src/ledger/local-engine.ts';
 import { type Log, silentLog } from '../../src/log.ts';
 import { accept, draft, localLedger } from './bench.ts';
+import type { Gate } from './local-engine.ts';
 
 const entriesIn = (db: DatabaseSync) => Number(db.prepare('SELECT count(*) AS n FROM entry').get()?.n);
 

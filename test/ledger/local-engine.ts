@@ -1,9 +1,9 @@
 // The store without a thread, for simulation and tests: the caller decides when, and whether, a batch commits.
 
 import type { DatabaseSync } from 'node:sqlite';
-import type { KeySpace } from './codes.ts';
-import type { Call, Engine, Result } from './engine.ts';
-import { Store } from './store.ts';
+import type { KeySpace } from '../../src/ledger/codes.ts';
+import type { Call, Engine, Result } from '../../src/ledger/engine.ts';
+import { Store } from '../../src/ledger/store.ts';
 
 /**
  * `commit` comes before the transaction: a rejection is a failed commit, and the batch will be tried again.

@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { encodeUser, inChannels, makeTopics, outChannels, userTopic } from '../../src/mqtt/topic.ts';
+import { encodeUser, inChannels, makeTopics, outChannels } from '../../src/mqtt/topic.ts';
 import { isRefusal } from '../../src/refusal.ts';
 
 const domain = 'example.com';
@@ -74,7 +74,7 @@ describe('a topic', () => {
     fc.assert(
       fc.property(name, domains, fc.constantFrom(...outChannels), (local, host, channel) => {
         const user = `${local}@${host}`;
-        expect(topics.read(userTopic('chat', user, domain, 'out', channel))).toEqual({
+        expect(topics.read(`chat/${encodeUser(user, domain)}/out/${channel}`)).toEqual({
           kind: 'out',
           user,
           channel,

@@ -3,12 +3,12 @@
 import { Core, type Outside } from '../../src/core.ts';
 import { BatchedLedger } from '../../src/ledger/batch.ts';
 import type { Engine } from '../../src/ledger/engine.ts';
-import { LocalEngine } from '../../src/ledger/local-engine.ts';
 import type { Log } from '../../src/log.ts';
 import { compile } from '../../src/mapping/compile.ts';
 import { load } from '../../src/mapping/load.ts';
 import type { Metrics } from '../../src/metrics.ts';
 import type { LegacyLogin } from '../../src/migration/wanted.ts';
+import { LocalEngine } from '../ledger/local-engine.ts';
 import { AttachLink } from './attach-link.ts';
 import { BrokerLink } from './broker-link.ts';
 import { Disk } from './disk.ts';
