@@ -23,18 +23,35 @@ describe.each(servers)('$name:', (server) => {
   const long = 'k'.repeat(257);
   const give = (attributes: string, levels = 2) =>
     `<return xmlns='${NS}' to='bob@example.com' ${attributes}>${nested(levels)}</return>`;
+  const returned = (addresses: string) =>
+    `<return xmlns='${NS}' to='bob@example.com'><message xmlns='jabber:client' type='chat' ${addresses}><body>x</body></message></return>`;
   test.each([
     ['send of 102 levels', `<send xmlns='${NS}' from='${BOB}' key='k'>${nested(102)}</send>`],
     ['send with a key of 257 bytes', `<send xmlns='${NS}' from='${BOB}' key='${long}'>${nested(2)}</send>`],
     ['return of 102 levels', give(`key='k'`, 102)],
     ['return with a key of 257 bytes', give(`key='${long}'`)],
     ['return with a stamp that is no time there', give(`key='k' stamp='1969-12-31T23:59:59Z'`)],
+    ['return of a stanza from an address that is none', returned(`from='@' to='bob@example.com'`)],
+    ['return of a stanza to an address that is none', returned(`from='alice@example.com' to='@'`)],
+    ['return of a stanza from a soft hyphen', returned(`from='\u00ad' to='bob@example.com'`)],
   ])('%s is a bad request', async (_, request) => {
     const gateway = await stage.component();
     await gateway.hello();
     await gateway.attach('bob');
     expect(await gateway.iq(request)).toMatchObject({ condition: 'bad-request', type: 'modify' });
   });
+
+  test.each(['@', '\u00ad', '\u00ad@example.com', 'alice@example.com/\u00ad'])(
+    'a stanza to "%s", which is no address, comes back to its session as an error',
+    async (to) => {
+      const gateway = await stage.component();
+      await gateway.hello();
+      await gateway.attach('bob');
+      expect(await gateway.send(BOB, 'k', `<message to='${to}' id='m1'/>`)).toMatchObject({ condition: undefined });
+      const { stanza } = gateway.delivered.find(({ stanza }) => stanza?.attrs.id === 'm1')!;
+      expect([stanza?.name, stanza?.attrs.type]).toEqual(['message', 'error']);
+    },
+  );
 
   test('a stanza as deep as gateways take them goes through, into archive and offline storage, too', async () => {
     const gateway = await stage.component();

@@ -107,7 +107,12 @@ end
 
 local function process(session, stanza)
 	stanza = session.filter("stanzas/in", stanza);
-	if stanza then prosody.core_process_stanza(session, stanza); end
+	if not stanza then return; end
+	local to, kind = stanza.attr.to, stanza.attr.type;
+	if not to or back.is_jid(to) then return prosody.core_process_stanza(session, stanza); end
+	if kind == "error" or kind == "result" then return; end
+	stanza.attr.from = session.full_jid;
+	session.send(st.error_reply(stanza, "modify", "jid-malformed", "The destination address is invalid: "..to));
 end
 
 -- Before mod_c2s (200) closes all sessions of the account with a reason for clients.

@@ -2,6 +2,7 @@
 -- Neither archive nor carbons see it a second time. What no resource gets is treated as RFC 6121 §8.5 says.
 local st = require "util.stanza";
 local datetime = require "util.datetime";
+local jid_split = require "util.jid".prepped_split;
 local parse_xml = require "util.xml".parse;
 local bare_sessions, hosts = prosody.bare_sessions, prosody.hosts;
 local host = module.host;
@@ -20,6 +21,12 @@ local function without_client_namespace(element)
 		for _, child in ipairs(element.tags) do without_client_namespace(child); end
 	end
 	return element;
+end
+
+-- Prosody 0.12 takes for a JID what has a part of nothing but characters that preparation leaves out (a soft hyphen), and fails on it later.
+local function is_jid(text)
+	local node, domain, resource = jid_split(text);
+	return domain and domain ~= "" and node ~= "" and resource ~= "";
 end
 
 -- Time in seconds of a stamp as in XEP-0082, or nil. On some (1969-12-31T23:59:59Z) datetime.parse fails, and anybody can forge one.
@@ -131,5 +138,5 @@ end
 
 return {
 	is_copy = is_copy, give_back = give_back, reroute = reroute, reroute_all = reroute_all;
-	without_client_namespace = without_client_namespace, read_stamp = read_stamp;
+	without_client_namespace = without_client_namespace, read_stamp = read_stamp, is_jid = is_jid;
 };
