@@ -8,7 +8,8 @@ export function readStream(
   onStanza: (stanza: Element) => void,
   onHeader: (attrs: Record<string, string>) => void = () => {},
 ) {
-  const parser = sax.parser(true);
+  // Counting positions, sax takes no attribute of more than 64 KiB.
+  const parser = sax.parser(true, { position: false });
   let depth = 0;
   let current: Element | null = null;
   parser.onopentag = ({ name, attributes }) => {
