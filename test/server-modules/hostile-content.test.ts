@@ -3,7 +3,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { AVAILABLE, NS } from '../harness/raw-component.ts';
 import { servers } from '../harness/servers.ts';
-import { chat, Stage } from './stage.ts';
+import { chat, Stage, STRANGER } from './stage.ts';
 
 const BOB = 'bob@example.com/mqtt';
 const LONG_AGO = '2024-05-01T10:00:00Z';
@@ -25,6 +25,8 @@ describe.each(servers)('$name:', (server) => {
     `<return xmlns='${NS}' to='bob@example.com' ${attributes}>${nested(levels)}</return>`;
   const returned = (addresses: string) =>
     `<return xmlns='${NS}' to='bob@example.com'><message xmlns='jabber:client' type='chat' ${addresses}><body>x</body></message></return>`;
+  const returnedIq = (addresses: string) =>
+    `<return xmlns='${NS}' to='bob@example.com'><iq xmlns='jabber:client' type='get' id='q' ${addresses}><ping xmlns='urn:xmpp:ping'/></iq></return>`;
   test.each([
     ['send of 102 levels', `<send xmlns='${NS}' from='${BOB}' key='k'>${nested(102)}</send>`],
     ['send with a key of 257 bytes', `<send xmlns='${NS}' from='${BOB}' key='${long}'>${nested(2)}</send>`],
@@ -34,6 +36,7 @@ describe.each(servers)('$name:', (server) => {
     ['return of a stanza from an address that is none', returned(`from='@' to='bob@example.com'`)],
     ['return of a stanza to an address that is none', returned(`from='alice@example.com' to='@'`)],
     ['return of a stanza from a soft hyphen', returned(`from='\u00ad' to='bob@example.com'`)],
+    ['return of a request from a soft hyphen', returnedIq(`from='\u00ad' to='bob@example.com'`)],
   ])('%s is a bad request', async (_, request) => {
     const gateway = await stage.component();
     await gateway.hello();
@@ -81,4 +84,24 @@ describe.each(servers)('$name:', (server) => {
     await phone.inbox.until('both', () => (phone.bodies().length === 2 ? true : undefined));
     expect(phone.bodies()).toEqual(['forged', 'forged']);
   });
+
+  test.each([`\u00ad@${STRANGER}`, `x@${STRANGER}/\u00ad`])(
+    'a message from "%s", which the server hands out, goes back both ways, and the next one behind it',
+    async (from) => {
+      const stranger = await stage.component(STRANGER);
+      const gateway = await stage.component();
+      await gateway.hello();
+      await gateway.attach('bob', { presence: AVAILABLE });
+      stranger.write(chat('bob@example.com', 'odd').replace('<message', `<message from='${from}'`));
+      const { stanza } = await gateway.deliveryOf('odd');
+      await gateway.detach(BOB);
+      const returned = await gateway.giveBack('bob@example.com', 'k', LONG_AGO, String(stanza));
+      expect(returned).toMatchObject({ condition: undefined });
+      const next = chat('bob@example.com', 'next').replace('<message', `<message from='alice@example.com/x'`);
+      await gateway.giveBack('bob@example.com', 'k2', LONG_AGO, next);
+      const phone = await stage.login('bob');
+      await phone.inbox.until('all', () => (phone.bodies().length === 3 ? true : undefined));
+      expect(phone.bodies().sort()).toEqual(['next', 'odd', 'odd']);
+    },
+  );
 });

@@ -3,6 +3,7 @@
 local st = require "util.stanza";
 local datetime = require "util.datetime";
 local jid_split = require "util.jid".prepped_split;
+local nameprep = require "util.encodings".stringprep.nameprep;
 local parse_xml = require "util.xml".parse;
 local bare_sessions, hosts = prosody.bare_sessions, prosody.hosts;
 local host = module.host;
@@ -29,6 +30,12 @@ local function is_jid(text)
 	return domain and domain ~= "" and node ~= "" and resource ~= "";
 end
 
+-- Of a sender with such a part Prosody makes "@domain" or "node@domain/", and hands that out: so it takes it back, too.
+local function has_domain(text)
+	local domain = nameprep(text:match("^[^/]*"):match("[^@]*$"));
+	return domain and domain ~= "";
+end
+
 -- Time in seconds of a stamp as in XEP-0082, or nil. On some (1969-12-31T23:59:59Z) datetime.parse fails, and anybody can forge one.
 local function read_stamp(text)
 	local ok, when = pcall(datetime.parse, text);
@@ -36,7 +43,8 @@ local function read_stamp(text)
 end
 
 local function bounce(stanza, err_type, condition, text)
-	if not stanza.attr.from then return; end -- from this server itself
+	local from = stanza.attr.from;
+	if not from or not is_jid(from) then return; end -- from this server itself, or nobody who could be told
 	prosody.core_post_stanza(hosts[host], st.error_reply(stanza, err_type, condition, text), false);
 end
 
@@ -138,5 +146,5 @@ end
 
 return {
 	is_copy = is_copy, give_back = give_back, reroute = reroute, reroute_all = reroute_all;
-	without_client_namespace = without_client_namespace, read_stamp = read_stamp, is_jid = is_jid;
+	without_client_namespace = without_client_namespace, read_stamp = read_stamp, is_jid = is_jid, has_domain = has_domain;
 };

@@ -198,7 +198,7 @@ commands["return"] = function (link, request)
 		return nil, "modify", "bad-request", "return holds exactly one stanza, at most 100 levels deep, and a stamp as in XEP-0082";
 	end
 	for _, address in ipairs({ inner.attr.from or username.."@"..host, inner.attr.to or host }) do
-		if not back.is_jid(address) then return nil, "modify", "bad-request", "an address of the stanza is no JID"; end
+		if not back.has_domain(address) then return nil, "modify", "bad-request", "an address of the stanza has no domain"; end
 	end
 	local done, err_type, condition, text = back.give_back(username, inner, when, os.time());
 	if not done then return nil, err_type, condition, text; end

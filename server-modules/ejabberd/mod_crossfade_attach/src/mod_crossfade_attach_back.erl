@@ -8,8 +8,9 @@
 
 %% Users of whom it is remembered up to when they were given something back.
 -define(MAX_STAMPS, 10000).
-%% What ejabberd takes for a JID has a domain of nothing but characters that preparation leaves out (a soft hyphen).
--define(IS_NO_JID(Jid), (is_record(Jid, jid) andalso Jid#jid.lserver == <<>>)).
+%% ejabberd takes for a JID what has a domain of nothing but characters that preparation leaves out (a soft hyphen).
+-define(HAS_NO_DOMAIN(Jid), (is_record(Jid, jid) andalso Jid#jid.lserver == <<>>)).
+-define(NO_DOMAIN, {error, modify, 'bad-request', <<"an address of the stanza has no domain">>}).
 
 %% Copies of what is kept elsewhere: carbons and archive results, which only the own account can send (XEP-0280 §11, XEP-0313).
 is_copy(#xmlel{name = <<"message">>} = El, BareJid) ->
@@ -23,10 +24,10 @@ is_copy(_, _) -> false.
 %% just leaving. ok when the stanza is dealt with, or {error, Type, Condition, Text}.
 give_back(Host, User, El, {When, Otherwise}, OnlyOffline) ->
     try xmpp:decode(El, ?NS_CLIENT, [ignore_els]) of
+        #iq{from = From, to = To} when ?HAS_NO_DOMAIN(From); ?HAS_NO_DOMAIN(To) -> ?NO_DOMAIN;
+        #message{from = From, to = To} when ?HAS_NO_DOMAIN(From); ?HAS_NO_DOMAIN(To) -> ?NO_DOMAIN;
         #iq{type = Type} = Iq when Type == get; Type == set ->
             bounce(Iq, error_of(cancel, 'service-unavailable', <<>>));
-        #message{from = From, to = To} when ?IS_NO_JID(From); ?IS_NO_JID(To) ->
-            {error, modify, 'bad-request', <<"an address of the stanza is no JID">>};
         #message{type = Type} = Message when Type == chat; Type == normal ->
             BareJid = jid:encode({User, Host, <<>>}),
             case {is_copy(El, BareJid), ejabberd_auth:user_exists(User, Host)} of
