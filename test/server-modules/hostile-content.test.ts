@@ -3,7 +3,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { AVAILABLE, NS } from '../harness/raw-component.ts';
 import { servers } from '../harness/servers.ts';
-import { chat, Stage, STRANGER } from './stage.ts';
+import { chat, STRANGER, Stage } from './stage.ts';
 
 const BOB = 'bob@example.com/mqtt';
 const LONG_AGO = '2024-05-01T10:00:00Z';
