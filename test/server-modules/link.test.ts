@@ -60,6 +60,17 @@ describe.each(servers)('$name:', (server) => {
     expect(alice.inbox.all.filter((s) => s.attrs.type === 'unavailable' && s.attrs.from === BOB)).toEqual([]);
   });
 
+  test('a second connection that says hello has the link, and the one before is closed', async () => {
+    const alice = await stage.login('alice');
+    const { gateway: first, epoch, h } = await attached();
+    const second = await stage.component();
+    expect(await second.hello(epoch, h)).toMatchObject({ epoch, sessions: 1 });
+    await first.closed;
+    await alice.send(chat(BOB, 'to the second'));
+    await second.deliveryOf('to the second');
+    expect(first.delivered.map(({ stanza }) => stanza?.getChildText('body'))).not.toContain('to the second');
+  });
+
   test('an acknowledgement is cumulative and may be repeated; an older one undoes nothing', async () => {
     const alice = await stage.login('alice');
     const { gateway, epoch } = await attached();
