@@ -47,6 +47,15 @@ export class PresencePace {
     if (acts.size > maxDevices && oldest !== undefined) acts.delete(oldest);
   }
 
+  /**
+   * What the broker would not tell once more, or tells only when we subscribe: that a presence was cleared, or lay there. It is heard at once,
+   * and counts more than what waits of the device. An app makes no flood of it: one that is cleared must have been heard before.
+   */
+  pass(user: string, client: string, act: Act, accepted: () => void): void {
+    this.#waiting.get(user)?.acts.delete(client);
+    act().then(accepted, this.#parts.fault);
+  }
+
   stop(): void {
     for (const { timer } of this.#waiting.values()) timer.cancel();
     this.#waiting.clear();

@@ -185,11 +185,13 @@ export class ToXmpp {
   /** Of users not known yet, too: the phone may be there before the move. */
   #presence(user: string, client: string, message: Incoming, accepted: () => void): void {
     const { devices, pace } = this.#parts;
-    if (message.payload.length === 0) return pace.take(user, client, () => devices.gone(user, client), accepted);
+    if (message.payload.length === 0) return pace.pass(user, client, () => devices.gone(user, client), accepted);
     const payload = readPayload(message.payload, { maxBytes: this.#parts.maxStanzaBytes });
     const presence = isRefusal(payload) ? payload : readPresence(payload);
     if (isRefusal(presence)) return this.#refuse(user, undefined, presence, accepted);
-    pace.take(user, client, () => devices.heard(user, client, presence, message.retain), accepted);
+    const hear = () => devices.heard(user, client, presence, message.retain);
+    if (message.retain) pace.pass(user, client, hear, accepted);
+    else pace.take(user, client, hear, accepted);
   }
 
   /** A retained message would be a new one at every restart: it is taken away, and its sender told. */

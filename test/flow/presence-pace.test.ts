@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { PresencePace } from '../../src/flow/presence-pace.ts';
 import { makeMetrics } from '../../src/metrics.ts';
 import { TurnedClock } from '../migration/stage.ts';
+import { bob, setCoreStage } from './core-stage.ts';
 
 function setPace() {
   const clock = new TurnedClock();
@@ -54,4 +55,41 @@ test('of devices without number the fifty newest wait, and at a stop none', asyn
   pace.stop();
   await clock.turn(100_000);
   expect([heard.length, clock.planned]).toEqual([before, 0]);
+});
+
+/** What the broker hands over of a device; null: its presence was cleared. */
+async function setDevices() {
+  const stage = await setCoreStage();
+  const tells = (client: string, online: boolean | null, retain = false) =>
+    new Promise<void>((accepted) => {
+      const payload = Buffer.from(online === null ? '' : JSON.stringify({ online }));
+      stage.core.toXmpp.receive({ topic: `chat/bob/presence/${client}`, payload, qos: 1, retain }, accepted);
+    });
+  return { stage, tells };
+}
+
+test('of hundreds of presences that lie on the broker at a start, each counts: the one device that is there is there', async () => {
+  const { stage, tells } = await setDevices();
+  const names = Array.from({ length: 300 }, (_, n) => `page${n}`);
+  await Promise.all(names.map((client, n) => tells(client, n === 120, true)));
+  expect(stage.core.devices.online(bob)).toBe(1);
+  await stage.end();
+});
+
+test('a device whose presence is cleared is forgotten on disk before the broker hears so', async () => {
+  const { stage, tells } = await setDevices();
+  await tells('phone', true);
+  await Promise.all(Array.from({ length: 200 }, () => tells('phone', true)));
+  await tells('phone', null);
+  expect(await stage.ledger.do('devices', {})).toEqual([]);
+  await stage.end();
+});
+
+test('what waits of a device is not heard any more once the broker has told of it', async () => {
+  const { clock, heard, pace, says } = setPace();
+  for (let n = 0; n < 101; n++) says('phone', 'here');
+  const cleared = async () => void heard.push('phone cleared');
+  pace.pass(bob, 'phone', cleared, () => {});
+  await clock.turn(60_000);
+  expect(heard.slice(100)).toEqual(['phone cleared']);
 });
