@@ -102,7 +102,12 @@ export function loadSections<Name extends keyof Config>(
  * ConfigFault. Relative paths are taken from the file's folder, or from the working folder where there is no file.
  */
 export function loadConfig({ file, env }: { file?: string; env: Env }): Config {
-  return readSections(new ConfigSource(file, env), Object.keys(schema.properties ?? {}) as (keyof Config)[]);
+  return configFrom(new ConfigSource(file, env));
+}
+
+/** The same, for whoever wants to know more of where it comes from. */
+export function configFrom(source: ConfigSource): Config {
+  return readSections(source, Object.keys(schema.properties ?? {}) as (keyof Config)[]);
 }
 
 function readSections<Name extends keyof Config>(source: ConfigSource, names: readonly Name[]): Pick<Config, Name> {

@@ -1,6 +1,6 @@
 // Which configuration a command works with, and how it finds the running gateway and its token.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { readToken, tokenFile } from '../admin-token.ts';
 import { ConfigFault, ConfigSource, type Tree } from '../config/source.ts';
@@ -33,11 +33,12 @@ export interface Settings {
 export async function readConfig(given: string | undefined): Promise<Settings> {
   const file = configFile(given);
   // Loaded here: most commands do without the whole schema, and start in half the time.
-  const { loadConfig } = await import('../config.ts');
+  const { configFrom } = await import('../config.ts');
   try {
-    const config = loadConfig({ file, env: process.env });
-    const text = file === undefined ? '' : readFileSync(file, 'utf8');
-    return { file, config, strange: strangeVariables(process.env, text) };
+    const source = new ConfigSource(file, process.env);
+    const config = configFrom(source);
+    // Not read a second time: it may be a pipe.
+    return { file, config, strange: strangeVariables(process.env, source.text) };
   } catch (error) {
     if (file !== undefined || !(error instanceof ConfigFault)) throw error;
     const text = `${error.message}\nThere is no ${standardFile} in this folder: name one with --config.`;

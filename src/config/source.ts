@@ -41,6 +41,8 @@ export class ConfigSource {
   readonly folder: string;
   readonly env: Env;
   readonly faults: ConfigFaultRow[] = [];
+  /** The file, once it is read. */
+  text = '';
   readonly #lines = new LineCounter();
   /** Keys that come from the environment, with the variable's name. */
   readonly #fromEnv = new Map<string, string>();
@@ -99,15 +101,14 @@ export class ConfigSource {
 
   #parse(): Tree {
     if (this.file === undefined) return {};
-    let text: string;
     try {
-      text = readFileSync(this.file, 'utf8');
+      this.text = readFileSync(this.file, 'utf8');
     } catch (error) {
       const reason = `cannot be read (${(error as NodeJS.ErrnoException).code})`;
       this.faults.push({ where: this.file, path: '', reason, hint: 'start from crossfade.example.yaml' });
       return {};
     }
-    this.#document = parseDocument(text, { lineCounter: this.#lines, prettyErrors: false });
+    this.#document = parseDocument(this.text, { lineCounter: this.#lines, prettyErrors: false });
     for (const { message, pos } of this.#document.errors) {
       const where = `${basename(this.file)}:${this.#lines.linePos(pos[0]).line}`;
       this.faults.push({ where, path: '', reason: `no YAML: ${message}` });

@@ -13,6 +13,9 @@ export interface StrangeVariable {
 /** Of commands, and named like a section. */
 const others = ['CROSSFADE_ADMIN_URL'];
 
+/** What Kubernetes sets in every pod for a Service, here one named crossfade-mqtt or like another section. */
+const ofService = /^(.+?)_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_\d+_.+)?)$/;
+
 /** `text`: crossfade.yaml, whose `${NAME}` may have any name. */
 export function strangeVariables(env: Env, text: string): StrangeVariable[] {
   const sections = Object.keys(schema.properties ?? {}).map((section) => `${variableOf([section])}_`);
@@ -21,8 +24,9 @@ export function strangeVariables(env: Env, text: string): StrangeVariable[] {
     return node.inFile ? [name, `${name}_FILE`] : [name];
   });
   const isKnown = (name: string) => known.includes(name) || others.includes(name) || text.includes(`\${${name}}`);
+  const isOfService = (name: string) => env[`${ofService.exec(name)?.[1]}_SERVICE_HOST`] !== undefined;
   return Object.keys(env)
-    .filter((name) => sections.some((section) => name.startsWith(section)) && !isKnown(name))
+    .filter((name) => sections.some((section) => name.startsWith(section)) && !isKnown(name) && !isOfService(name))
     .sort()
     .map((name) => ({ name, hint: hintFor(name, known) }));
 }

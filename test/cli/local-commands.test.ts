@@ -121,6 +121,21 @@ test('check: a mistyped variable is a warning with what was meant; one that the 
   ]);
 });
 
+test('check: what Kubernetes sets in every pod for a Service named crossfade-mqtt is no mistake', async () => {
+  const env = {
+    CROSSFADE_MQTT_SERVICE_HOST: '10.0.0.1',
+    CROSSFADE_MQTT_SERVICE_PORT: '1883',
+    CROSSFADE_MQTT_SERVICE_PORT_TLS: '8883',
+    CROSSFADE_MQTT_PORT: 'tcp://10.0.0.1:1883',
+    CROSSFADE_MQTT_PORT_1883_TCP_ADDR: '10.0.0.1',
+    CROSSFADE_ADMIN_PORT: '7400',
+  };
+  const { out } = await crossfade(['check', '--json'], { cwd: dir, env });
+  const { findings } = JSON.parse(out) as { findings: { id: string; what: string }[] };
+  const strange = findings.flatMap(({ id, what }) => (id === 'configuration.variable' ? [what] : []));
+  expect(strange).toEqual(['CROSSFADE_ADMIN_PORT is the variable of no key']);
+});
+
 test('check: a running gateway is asked whether it is ready', async () => {
   let ready = true;
   const gateway = createServer((_, response) => {
