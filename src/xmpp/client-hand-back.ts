@@ -58,7 +58,8 @@ export class HandBack {
       shown = opened;
     }
     const { session } = shown;
-    if (session.isAvailable && !this.#isStopped && !(await session.show(unavailable))) return { kind: 'lost' };
+    const mustHide = session.isAvailable || session.mayBeSeen;
+    if (mustHide && !this.#isStopped && !(await session.show(unavailable))) return { kind: 'lost' };
     // It shows itself, or has: it would take what is handed back.
     if (this.#isStopped) return { kind: 'lost' };
     this.#wait(user);

@@ -54,6 +54,8 @@ export class ClientSession implements ClientListener {
   heardAt: number;
   /** It has shown itself, and not gone. */
   isAvailable = false;
+  /** Unavailable by what is on disk, when it was found; it may have shown itself since, in a connection that ended before the answer. */
+  mayBeSeen = false;
   readonly opened: Promise<Opened>;
   readonly #options: ClientSessionOptions;
   readonly #link: string;
@@ -121,10 +123,12 @@ export class ClientSession implements ClientListener {
   async show(presence: string): Promise<boolean> {
     const goes = goingPresence.test(presence);
     this.isAvailable = !goes;
-    this.#wasHidden ||= goes;
-    if (goes) this.#out.note(forStream(presence), hiding);
+    // What stands on disk stays there: placed anew, and not counted, it would be gone.
+    if (goes && !this.#wasHidden) this.#out.note(forStream(presence), hiding);
     else this.#out.tell(forStream(presence));
+    this.#wasHidden ||= goes;
     const isDone = await this.#fences.pass();
+    if (isDone) this.mayBeSeen = false;
     if (goes) this.#others.forget();
     else if (isDone) this.appeared();
     return isDone;
@@ -139,7 +143,7 @@ export class ClientSession implements ClientListener {
 
   /** Ends the session in order: all that the server has sent is accepted and acknowledged before. False where that did not come about. */
   async leave(): Promise<boolean> {
-    if (this.isAvailable && !(await this.show('<presence type="unavailable"/>'))) return false;
+    if ((this.isAvailable || this.mayBeSeen) && !(await this.show('<presence type="unavailable"/>'))) return false;
     if (!(await this.#in.finish()) || !(await this.#fences.pass())) return false;
     await this.#options.memory.read(this.#link, '', 0);
     this.#stream.end();
@@ -219,6 +223,7 @@ export class ClientSession implements ClientListener {
       this.#wasHidden = this.#out.has(hiding);
       // Only one that has shown itself is ever kept by a server.
       this.isAvailable = !isNew && !this.#wasHidden;
+      this.mayBeSeen = !isNew && this.#wasHidden;
       this.#equip(isNew);
     });
   }

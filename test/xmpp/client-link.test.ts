@@ -15,6 +15,8 @@ const original =
   '<message from="alice@example.com/pc" to="bob@example.com" type="chat" id="m1"><body>hi</body></message>';
 const handBack = { to: user, key: 'k1', stamp: '2026-01-02T03:04:05.000Z', stanza: original, ends: false };
 
+const showsIt = (text: string) => text.startsWith('<presence') && !text.startsWith('<presence type="unavailable"');
+
 /** What a ledger would keep, in memory. */
 function memory() {
   const links = new Map<string, { epoch: string; h: number }>();
@@ -176,7 +178,20 @@ describe('a session that hands back is unavailable meanwhile', () => {
     const next = await nextProcess();
     expect(await next.giveBack({ ...handBack, key: 'k2' })).toEqual({ kind: 'processed' });
     expect(session().shown).toBe('unavailable');
-    expect(fake.heard.filter((text) => text.startsWith('<presence'))).toHaveLength(2);
+    expect(fake.heard.filter(showsIt)).toHaveLength(1);
+  });
+
+  test('and is so for sure, when the next process hands back, even if it had shown itself at the stop and no answer was read', async () => {
+    const { fake, link, session, nextProcess } = await stage();
+    await link.attach([attach]);
+    await link.giveBack(handBack);
+    link.pauseReading();
+    await link.stop();
+    await until(() => session().shown === 'available', 'its presence');
+    const next = await nextProcess();
+    expect(await next.giveBack({ ...handBack, key: 'k2', ends: true })).toEqual({ kind: 'processed' });
+    const sent = fake.heard.filter((text) => /^<(presence|message)/.test(text)).map((text) => text.slice(0, 30));
+    expect(sent.slice(-2)).toEqual(['<presence type="unavailable"/>', expect.stringMatching(/^<message/)]);
   });
 
   test('and stays so, even at a stop, where it is to end behind what it hands back; until somebody wants it shown', async () => {
@@ -208,7 +223,7 @@ describe('a session that hands back is unavailable meanwhile', () => {
     await passTime();
     expect(session().shown).toBe('available');
     await link.giveBack(ends);
-    const shown = () => fake.heard.filter((text) => text.startsWith('<presence')).length;
+    const shown = () => fake.heard.filter(showsIt).length;
     const before = shown();
     await link.stop();
     const next = await nextProcess();
