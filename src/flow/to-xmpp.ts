@@ -182,15 +182,15 @@ export class ToXmpp {
     }, fault);
   }
 
-  /** Of users not known yet, too: the phone may be there before the move. */
-  #presence(user: string, client: string, message: Incoming, accepted: () => void): void {
+  /** Of users not known yet, too: the phone may be there before the move. What waits for its turn must not keep the message. */
+  #presence(user: string, client: string, { payload: bytes, retain }: Incoming, accepted: () => void): void {
     const { devices, pace } = this.#parts;
-    if (message.payload.length === 0) return pace.pass(user, client, () => devices.gone(user, client), accepted);
-    const payload = readPayload(message.payload, { maxBytes: this.#parts.maxStanzaBytes });
+    if (bytes.length === 0) return pace.pass(user, client, () => devices.gone(user, client), accepted);
+    const payload = readPayload(bytes, { maxBytes: this.#parts.maxStanzaBytes });
     const presence = isRefusal(payload) ? payload : readPresence(payload);
     if (isRefusal(presence)) return this.#refuse(user, undefined, presence, accepted);
-    const hear = () => devices.heard(user, client, presence, message.retain);
-    if (message.retain) pace.pass(user, client, hear, accepted);
+    const hear = () => devices.heard(user, client, presence, retain);
+    if (retain) pace.pass(user, client, hear, accepted);
     else pace.take(user, client, hear, accepted);
   }
 

@@ -1,5 +1,7 @@
 // An app that says how it is thousands of times in a second: little of it is heard, the last of it always.
 
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { PresencePace } from '../../src/flow/presence-pace.ts';
 import { makeMetrics } from '../../src/metrics.ts';
@@ -92,4 +94,20 @@ test('what waits of a device is not heard any more once the broker has told of i
   pace.pass(bob, 'phone', cleared, () => {});
   await clock.turn(60_000);
   expect(heard.slice(100)).toEqual(['phone cleared']);
+});
+
+test('what waits is what a device said, not the payload that it said it in', async () => {
+  const { stage, tells } = await setDevices();
+  await Promise.all(Array.from({ length: 101 }, () => tells('phone', true)));
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as () => void;
+  gc();
+  const before = process.memoryUsage().arrayBuffers;
+  for (let n = 0; n < 50; n++) {
+    const payload = Buffer.from(JSON.stringify({ online: true, more: 'x'.repeat(100_000) }));
+    stage.core.toXmpp.receive({ topic: `chat/bob/presence/c${n}`, payload, qos: 1, retain: false }, () => {});
+  }
+  gc();
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1_000_000);
+  await stage.end();
 });
