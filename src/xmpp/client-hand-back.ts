@@ -30,6 +30,12 @@ const hidingMs = 2_000;
 /** At a stop, for what was written to reach the server: its answer may not come, for reading has ended. */
 const stopMs = 200;
 const unavailable = '<presence type="unavailable"/>';
+/** By its app, whose word changes how it is shown, in the moment in which it went. */
+const shownMeanwhile: SendResult = {
+  kind: 'wait',
+  condition: 'resource-constraint',
+  text: 'the session of the user was just being shown; try again',
+};
 
 export class HandBack {
   readonly #parts: HandBackParts;
@@ -62,6 +68,7 @@ export class HandBack {
     if (mustHide && !this.#isStopped && !(await session.show(unavailable))) return { kind: 'lost' };
     // It shows itself, or has: it would take what is handed back.
     if (this.#isStopped) return { kind: 'lost' };
+    if (session.isAvailable) return shownMeanwhile;
     this.#wait(user);
     if (request.ends) this.#ending.add(session);
     const result = await session.send(covered, key, true);

@@ -108,6 +108,26 @@ describe('a session that hands back is unavailable meanwhile', () => {
     expect(sent.slice(-2)).toEqual(['<presence type="unavailable"/>', expect.stringMatching(/^<message/)]);
   });
 
+  test('and hands nothing back where it was shown while it was going', async () => {
+    const { fake, link, disk, session } = await stage();
+    await link.attach([attach]);
+    const asked = Promise.withResolvers<void>();
+    const onDisk = Promise.withResolvers<void>();
+    const { placed } = disk.kept;
+    disk.kept.placed = async (name, key, n) => {
+      asked.resolve();
+      await onDisk.promise;
+      await placed(name, key, n);
+    };
+    const answer = link.giveBack(handBack);
+    await asked.promise;
+    const shown = link.send(`${user}/mqtt`, '<presence><show>away</show></presence>', 'p1');
+    onDisk.resolve();
+    expect([await answer, await shown]).toMatchObject([{ kind: 'wait' }, { kind: 'processed' }]);
+    expect(session().shown).toBe('available');
+    expect(fake.heard.some((text) => text.startsWith('<message'))).toBe(false);
+  });
+
   test('and stays so, even at a stop, where it is to end behind what it hands back; until somebody wants it shown', async () => {
     const due: (() => void)[] = [];
     const clock: Clock = {
