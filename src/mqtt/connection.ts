@@ -47,6 +47,8 @@ export function keepConnected(parts: ConnectionParts, session: SessionOptions, a
   const { address, clock, log } = parts;
   const client = session.clientId;
   let failures = 0;
+  /** Taken and ended at once, in a row. */
+  let short = 0;
   let hangUps = 0;
   let closing = false;
   let pause: Timer | undefined;
@@ -67,10 +69,12 @@ export function keepConnected(parts: ConnectionParts, session: SessionOptions, a
         if (closing) return;
         hangUps = hungUp ? hangUps + 1 : 0;
         if (refusesFive || hangUps === hangUpsThatRefuse) return open(4);
-        if (opened && clock.now() - startedAt >= stableMs) failures = 0;
+        const wasStable = opened && clock.now() - startedAt >= stableMs;
+        if (wasStable) failures = 0;
+        short = opened && !wasStable ? short + 1 : 0;
         const retryInMs = pauseMs(failures++, clock.random());
         const text = opened ? 'the connection to the broker ended' : 'cannot connect to the broker';
-        const doubt = opened && failures >= manyShort ? { hint: sharedId } : {};
+        const doubt = short >= manyShort ? { hint: sharedId } : {};
         log.warn({ event: 'mqtt.disconnected', client, reason, retryInMs, ...doubt }, text);
         pause = clock.after(retryInMs, () => open(5));
       },

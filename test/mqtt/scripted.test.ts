@@ -212,6 +212,25 @@ test('a broker that ends one connection after the other without a word makes the
   expect(hints('crossfade-pub')).not.toContain(true);
 });
 
+test('a broker that was not available for a while, and ends one connection after that, is not suspected of a second gateway', async () => {
+  const connack = { reasonCode: 136 };
+  const starting = await startScriptedBroker({ connack });
+  const patient = startGateway(starting.url, { clientId: 'crossfade' });
+  const isOfSub = ({ clientId }: { clientId: string }) => clientId === 'crossfade-sub';
+  await vi.waitFor(() => expect(starting.asked.all.filter(isOfSub)).toHaveLength(3), 10_000);
+  connack.reasonCode = 0;
+  const connection = await starting.connectionOf('crossfade-sub');
+  await patient.ups.next();
+  connection.socket.end();
+  await patient.downs.next();
+  const ends = patient.logged.all.filter(
+    ({ event, client }) => event === 'mqtt.disconnected' && client === 'crossfade-sub',
+  );
+  expect([ends.length, ends.at(-1)?.hint]).toEqual([4, undefined]);
+  await patient.broker.close();
+  await starting.stop();
+});
+
 test.each([
   [135, 'this account may not'],
   [0, 'it grants only QoS 0'],
