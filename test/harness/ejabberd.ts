@@ -72,6 +72,8 @@ export async function startEjabberd(
     const add = `mod_admin_extra:add_rosteritem(${binary(user)}, H, O, H, O, <<>>, <<"both">>)`;
     await node.eval(`H = <<"example.com">>, [ok = ${add} || O <- [${others.map(binary).join(', ')}]]`);
   }
+  // A server that is killed at once has its accounts nevertheless.
+  await node.eval('ejabberd_control:settle()');
   const sessionOf = (jid: string) => {
     const [bare = '', resource = ''] = jid.split(/\/(.*)/s);
     return `ejabberd_sm:get_session_pid(${binary(bare.split('@')[0]!)}, <<"example.com">>, ${binary(resource)})`;
